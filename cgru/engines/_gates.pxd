@@ -148,39 +148,64 @@ cdef inline floating tanh(floating x) noexcept nogil:
 # ---- gate updates, one block of LANES units each; z keeps the old h (PyTorch's sense)
 #
 # Every result is built in a local array first, so the compiler needs no aliasing checks and h_new may be h.
+# Where a tape is asked for, the block's gates go to tape[0..H), tape[H..2H), tape[2H..3H), tape[3H..4H) as
+# r, z, n and q, with q = U_n h + c_n (reset after) or r h (reset before): what the backward pass needs.
+
+cdef inline void sigmoid_sum(floating* out, const floating* a, const floating* b) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        out[j] = sigmoid(a[j] + b[j])
+
+
+cdef inline void blend(floating* h_new, const floating* z, const floating* h, const floating* n) noexcept nogil:
+    """h' = (1 - z) n + z h = n + z (h - n)."""
+    cdef floating out[LANES]
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        out[j] = fma(z[j], h[j] - n[j], n[j])
+    memcpy(h_new, out, LANES * sizeof(floating))
+
 
 cdef inline void gru_after_block(
     const floating* i_r, const floating* i_z, const floating* i_n,   # IN W x + b, one block each
     const floating* h_r, const floating* h_z, const floating* h_n,   # IN U h + c
     const floating* h,                                               # IN the old state
     floating* h_new,                                                 # OUT
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT count units of the tape, or NULL
 ) noexcept nogil:
     """r = s(i_r + h_r), z = s(i_z + h_z), n = tanh(i_n + r h_n), h' = n + z (h - n)."""
     cdef floating r[LANES]
     cdef floating z[LANES]
     cdef floating n[LANES]
     cdef Py_ssize_t j
-    for j in range(LANES):
-        r[j] = sigmoid(i_r[j] + h_r[j])
-    for j in range(LANES):
-        z[j] = sigmoid(i_z[j] + h_z[j])
+    sigmoid_sum(&r[0], i_r, h_r)
+    sigmoid_sum(&z[0], i_z, h_z)
     for j in range(LANES):
         n[j] = tanh(fma(r[j], h_n[j], i_n[j]))
-    for j in range(LANES):
-        n[j] = fma(z[j], h[j] - n[j], n[j])
-    memcpy(h_new, n, LANES * sizeof(floating))
+    blend(h_new, &z[0], h, &n[0])
+    if tape != NULL:
+        memcpy(tape, &r[0], count * sizeof(floating))
+        memcpy(tape + H, &z[0], count * sizeof(floating))
+        memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
+        memcpy(tape + 3 * H, h_n, count * sizeof(floating))
 
 
 cdef inline void gru_reset_block(
     const floating* i_r, const floating* h_r, const floating* h,     # IN
     floating* rh,                                                    # OUT r * h
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT r and q, or NULL
 ) noexcept nogil:
     """reset_after=False, first half: r = s(i_r + h_r), r h."""
     cdef floating r[LANES]
+    cdef floating q[LANES]
     cdef Py_ssize_t j
+    sigmoid_sum(&r[0], i_r, h_r)
     for j in range(LANES):
-        r[j] = sigmoid(i_r[j] + h_r[j]) * h[j]
-    memcpy(rh, r, LANES * sizeof(floating))
+        q[j] = r[j] * h[j]
+    memcpy(rh, &q[0], LANES * sizeof(floating))
+    if tape != NULL:
+        memcpy(tape, &r[0], count * sizeof(floating))
+        memcpy(tape + 3 * H, &q[0], count * sizeof(floating))
 
 
 cdef inline void gru_before_block(
@@ -188,18 +213,19 @@ cdef inline void gru_before_block(
     const floating* h_z, const floating* h_n,                        # IN h_n = U_n (r h) + c_n
     const floating* h,                                               # IN
     floating* h_new,                                                 # OUT
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT z and n, or NULL
 ) noexcept nogil:
     """reset_after=False, second half: z = s(i_z + h_z), n = tanh(i_n + h_n), h' = n + z (h - n)."""
     cdef floating z[LANES]
     cdef floating n[LANES]
     cdef Py_ssize_t j
-    for j in range(LANES):
-        z[j] = sigmoid(i_z[j] + h_z[j])
+    sigmoid_sum(&z[0], i_z, h_z)
     for j in range(LANES):
         n[j] = tanh(i_n[j] + h_n[j])
-    for j in range(LANES):
-        n[j] = fma(z[j], h[j] - n[j], n[j])
-    memcpy(h_new, n, LANES * sizeof(floating))
+    blend(h_new, &z[0], h, &n[0])
+    if tape != NULL:
+        memcpy(tape + H, &z[0], count * sizeof(floating))
+        memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
 
 
 cdef inline void pad_block(floating* block, const floating* source, Py_ssize_t count) noexcept nogil:

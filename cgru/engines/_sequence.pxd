@@ -17,13 +17,15 @@ cdef struct Sequence:
     char* y                         # (T, N, >= H), features contiguous; strides in bytes
     Py_ssize_t y_t, y_n
     char* h_n                       # (N, H), contiguous; may be h_0
+    char* tape                      # (T, N, 4H), contiguous in H; or NULL; strides in bytes
+    Py_ssize_t tape_t, tape_n
     const cnp.intp_t* lengths       # (N,), or NULL: every row has T steps
     const cnp.intp_t* order         # (N,) rows by falling length, or NULL with lengths
     bint reverse
 
 
 cdef inline Sequence sequence_of(
-    cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse
+    cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse, tape
 ):
     """Pointers and strides of arrays that the caller has checked."""
     cdef Sequence seq
@@ -40,6 +42,11 @@ cdef inline Sequence sequence_of(
     if lengths is not None:
         seq.lengths = <const cnp.intp_t*>cnp.PyArray_DATA(lengths)
         seq.order = <const cnp.intp_t*>cnp.PyArray_DATA(order)
+    seq.tape = NULL
+    seq.tape_t = seq.tape_n = 0
+    if tape is not None:
+        seq.tape = cnp.PyArray_BYTES(tape)
+        seq.tape_t, seq.tape_n = cnp.PyArray_STRIDE(tape, 0), cnp.PyArray_STRIDE(tape, 1)
     seq.reverse = reverse
     return seq
 
@@ -71,6 +78,10 @@ cdef inline const char* x_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s)
 
 cdef inline char* y_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
     return seq.y + time_of(seq, row, s) * seq.y_t + row * seq.y_n
+
+
+cdef inline char* tape_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    return NULL if seq.tape == NULL else seq.tape + time_of(seq, row, s) * seq.tape_t + row * seq.tape_n
 
 
 cdef inline void clear_padding(const Sequence* seq, Py_ssize_t hidden_size) noexcept nogil:

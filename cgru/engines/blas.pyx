@@ -13,7 +13,7 @@ from cgru.engines._gates cimport (
     LANES, gru_after_block, gru_before_block, gru_reset_block, pad_block, sigmoid, tanh,
 )
 from cgru.engines._sequence cimport (
-    Sequence, active_at, clear_padding, row_of, sequence_of, x_row, y_row,
+    Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
 from cython cimport floating
 from libc.limits cimport INT_MAX
@@ -62,9 +62,15 @@ cdef class Layer:
         self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
 
-    def run(self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse):
-        """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); all checked by the caller."""
-        cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse)
+    def run(
+        self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
+        tape=None,
+    ):
+        """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); all checked by the caller.
+
+        A tape (T, N, 4H) receives r, z, n, q of every step (see _gates.pxd); it is left alone past a row's length.
+        """
+        cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse, tape)
         cdef int failed
         with nogil:
             clear_padding(&seq, self.cell.H)
@@ -108,7 +114,7 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL
             active = rows
             if active == 0:
                 break
-            step(cell, active, gi_s, h, gh, rh)
+            step(cell, seq, s, active, gi_s, h, gh, rh)
             for i in range(active):
                 memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
             gi_s += active * G
@@ -148,7 +154,7 @@ cdef void project(
 
 
 cdef void step(
-    const Cell* cell, Py_ssize_t N,
+    const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N,
     const floating* gi,                # IN (N, 3H)
     floating* h,                       # IN/OUT (N, H)
     floating* gh, floating* rh,        # scratch (N, 3H), (N, H)
@@ -165,21 +171,24 @@ cdef void step(
         # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
         for i in range(N):
-            reset_row(H, gi + i * G, gh + i * G, h + i * H, rh + i * H)
+            reset_row(H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, row_of(seq, i), s))
         product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
-        update_row(cell.reset_after, H, gi + i * G, gh + i * G, h + i * H)
+        update_row(
+            cell.reset_after, H, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, row_of(seq, i), s)
+        )
 
 
 cdef inline void update_row(
-    bint reset_after, Py_ssize_t H, const floating* gi, const floating* gh, floating* h
+    bint reset_after, Py_ssize_t H, const floating* gi, const floating* gh, floating* h, floating* tape
 ) noexcept nogil:
     cdef Py_ssize_t j = 0
     cdef floating pad[7][LANES]
     while j + LANES <= H:
-        update_block(reset_after, gi + j, gi + H + j, gi + 2 * H + j,
-                     gh + j, gh + H + j, gh + 2 * H + j, h + j, h + j)
+        update_block(reset_after, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
+                     h + j, h + j, tape, H, LANES)
         j += LANES
+        tape = NULL if tape == NULL else tape + LANES
     if j < H:
         pad_block(pad[0], gi + j, H - j)
         pad_block(pad[1], gi + H + j, H - j)
@@ -188,7 +197,7 @@ cdef inline void update_row(
         pad_block(pad[4], gh + H + j, H - j)
         pad_block(pad[5], gh + 2 * H + j, H - j)
         pad_block(pad[6], h + j, H - j)
-        update_block(reset_after, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6])
+        update_block(reset_after, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
         memcpy(h + j, pad[6], (H - j) * sizeof(floating))
 
 
@@ -197,26 +206,28 @@ cdef inline void update_block(
     const floating* i_r, const floating* i_z, const floating* i_n,
     const floating* h_r, const floating* h_z, const floating* h_n,
     const floating* h, floating* h_new,
+    floating* tape, Py_ssize_t H, Py_ssize_t count,
 ) noexcept nogil:
     if reset_after:
-        gru_after_block(i_r, i_z, i_n, h_r, h_z, h_n, h, h_new)
+        gru_after_block(i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
     else:
-        gru_before_block(i_z, i_n, h_z, h_n, h, h_new)
+        gru_before_block(i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
 
 
 cdef inline void reset_row(
-    Py_ssize_t H, const floating* gi, const floating* gh, const floating* h, floating* rh
+    Py_ssize_t H, const floating* gi, const floating* gh, const floating* h, floating* rh, floating* tape
 ) noexcept nogil:
     cdef Py_ssize_t j = 0
     cdef floating pad[3][LANES]
     while j + LANES <= H:
-        gru_reset_block(gi + j, gh + j, h + j, rh + j)
+        gru_reset_block(gi + j, gh + j, h + j, rh + j, tape, H, LANES)
         j += LANES
+        tape = NULL if tape == NULL else tape + LANES
     if j < H:
         pad_block(pad[0], gi + j, H - j)
         pad_block(pad[1], gh + j, H - j)
         pad_block(pad[2], h + j, H - j)
-        gru_reset_block(pad[0], pad[1], pad[2], pad[2])
+        gru_reset_block(pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
         memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
 
 
