@@ -166,13 +166,27 @@ def check_dtype(dtype):
 def as_real_array(name, value):
     """`value` as an array of real numbers; complex, object and string input is refused, not converted."""
     try:
-        array = np.asarray(value)
-    except (ValueError, RuntimeError) as error:      # ragged lists; a torch tensor that requires grad
-        if hasattr(value, "detach"):
-            return as_real_array(name, value.detach())
-        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+        array = _as_array(value)
+    except (TypeError, ValueError, RuntimeError) as error:      # a tensor on a GPU; a ragged list
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers; convert it first")
+    return array
+
+
+def _as_array(value):
+    """`numpy.asarray` that also takes tensors which require grad, and bfloat16 in both its forms, as float32."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+    try:
+        array = np.asarray(value)
+    except TypeError:
+        if not hasattr(value, "float"):
+            raise
+        array = np.asarray(value.float())
+    if array.dtype.kind == "V" and np.can_cast(array.dtype, np.float32):     # ml_dtypes: JAX, safetensors
+        array = array.astype(np.float32)
     return array
 
 
