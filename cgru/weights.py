@@ -182,12 +182,12 @@ def check_size(name, value):
 def check_dtype(dtype):
     """`dtype` as numpy.dtype, float32 or float64."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)      # numpy.dtype(None) is float64
     except TypeError:
         found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"dtype must be float32 or float64; got {found if found is not None else dtype!r}")
-    return found.newbyteorder("=")
+    if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype must be float32 or float64; got {dtype if found is None else found.name!r}")
+    return found
 
 
 def as_real_array(name, value):
