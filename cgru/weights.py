@@ -8,6 +8,7 @@ import dataclasses
 import re
 import warnings
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 
@@ -98,18 +99,19 @@ class Config:
             for direction in range(self.directions):
                 yield layer, direction, f"l{layer}{'_reverse' if direction else ''}"
 
+    def parameters(self):
+        """(name, shape) of every parameter, in PyTorch's order."""
+        rows = self.gates * self.hidden_size
+        for layer, _, suffix in self.cells():
+            yield f"weight_ih_{suffix}", (rows, self.directions * self.hidden_size if layer else self.input_size)
+            yield f"weight_hh_{suffix}", (rows, self.hidden_size)
+            if self.bias:
+                yield f"bias_ih_{suffix}", (rows,)
+                yield f"bias_hh_{suffix}", (rows,)
+
     def shapes(self):
         """Parameter name -> shape, in PyTorch's order."""
-        rows = self.gates * self.hidden_size
-        shapes = {}
-        for layer, _, suffix in self.cells():
-            columns = self.directions * self.hidden_size if layer else self.input_size
-            shapes[f"weight_ih_{suffix}"] = (rows, columns)
-            shapes[f"weight_hh_{suffix}"] = (rows, self.hidden_size)
-            if self.bias:
-                shapes[f"bias_ih_{suffix}"] = (rows,)
-                shapes[f"bias_hh_{suffix}"] = (rows,)
-        return shapes
+        return dict(self.parameters())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,15 +227,22 @@ def _frozen(array, dtype):
     return array
 
 
+_MOST_PROBLEMS = 12     # named in one error message
+
+
 def _check_shapes(config, arrays):
-    shapes = config.shapes()
-    problems = [f"missing {name} {shape}" for name, shape in shapes.items() if name not in arrays]
-    problems += [f"unknown {name}" for name in arrays if name not in shapes]
-    problems += [
-        f"{name} has shape {arrays[name].shape}, expected {shape}"
-        for name, shape in shapes.items()
-        if name in arrays and arrays[name].shape != shape
-    ]
+    missing = (f"missing {name} {shape}" for name, shape in config.parameters() if name not in arrays)
+    problems = list(islice(missing, _MOST_PROBLEMS))
+    if len(problems) < _MOST_PROBLEMS:      # else a stray layer number may ask for millions of parameters
+        shapes = config.shapes()
+        problems += [f"unknown {name}" for name in arrays if name not in shapes]
+        problems += [
+            f"{name} has shape {arrays[name].shape}, expected {shape}"
+            for name, shape in shapes.items()
+            if name in arrays and arrays[name].shape != shape
+        ]
+    if len(problems) >= _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = ["and more"]
     if problems:
         raise ValueError(
             f"these parameters do not make a {config.cell.upper()} with input_size={config.input_size}, "
