@@ -5,7 +5,9 @@ built from them, files store them. No framework is imported here.
 """
 
 import dataclasses
+import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
 from itertools import islice
@@ -130,7 +132,7 @@ class Weights:
     ValueError
         A parameter is missing, unknown or of the wrong shape (all of them are named).
     TypeError
-        A parameter is not numeric, or the dtype is neither float32 nor float64.
+        A parameter is not numeric, or the dtype is neither float32 nor float64, or not the same everywhere.
 
     Warns
     -----
@@ -145,10 +147,13 @@ class Weights:
         arrays = {name: as_real_array(name, value) for name, value in self.tensors.items()}
         _check_shapes(self.config, arrays)
         dtype = check_dtype(next(iter(arrays.values())).dtype)
+        for name, array in arrays.items():
+            if array.dtype != dtype:
+                raise TypeError(f"{name} has dtype {array.dtype}, others {dtype}; all must have the same")
         tensors = {name: _frozen(arrays[name], dtype) for name in self.config.shapes()}
         odd = [name for name, array in tensors.items() if not np.isfinite(array).all()]
         if odd:
-            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=_caller_level())
         object.__setattr__(self, "tensors", tensors)
 
     @property
@@ -170,6 +175,16 @@ class Weights:
             return w_ih, w_hh, self.tensors[f"bias_ih_{suffix}"], self.tensors[f"bias_hh_{suffix}"]
         zeros = np.zeros(w_ih.shape[0], w_ih.dtype)
         return w_ih, w_hh, zeros, zeros
+
+
+def _caller_level():
+    """The `stacklevel` with which a warning of the calling function shows the user's line, not one in here."""
+    package = os.path.dirname(__file__) + os.sep
+    frame, level = sys._getframe(1), 1
+    # a dataclass's own __init__ says that it comes from "<string>"
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((package, "<string>")):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def check_size(name, value):
@@ -297,4 +312,4 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, cell="gru", **opt
         **options,
     )
     _check_shapes(config, arrays)
-    return Weights(config, {name: array.astype(dtype, copy=False) for name, array in arrays.items()})
+    return Weights(config, {name: array.astype(dtype) for name, array in arrays.items()})
