@@ -137,7 +137,7 @@ class Recurrent:
             x = x[:, None]
         T, N = x.shape[:2]
         if N > BLAS_LIMIT:
-            raise ValueError(f"x has {N} rows, over the limit of BLAS's 32-bit integers ({BLAS_LIMIT}); split the batch")
+            raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
         cells = len(self._cells)
         state_shape = (cells, N, config.hidden_size)
         initial = None
@@ -145,7 +145,7 @@ class Recurrent:
             initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
         if lengths is not None:
             if not batched:
-                raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); leave it out")
+                raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
             lengths = lengths_array(lengths, T, N)
         if out is None:
             y = np.empty(y_shape, dtype)

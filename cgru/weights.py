@@ -203,7 +203,7 @@ def check_dtype(dtype):
     except TypeError:
         found = None
     if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"dtype must be float32 or float64; got {dtype if found is None else found.name!r}")
+        raise TypeError(f"dtype must be float32 or float64; got {dtype if found is None else str(found)!r}")
     return found
 
 
