@@ -146,7 +146,7 @@ class Weights:
     def __post_init__(self):
         arrays = {name: as_real_array(name, value) for name, value in self.tensors.items()}
         _check_shapes(self.config, arrays)
-        dtype = check_dtype(next(iter(arrays.values())).dtype)
+        dtype = check_dtype(arrays["weight_ih_l0"].dtype)
         for name, array in arrays.items():
             if array.dtype != dtype:
                 raise TypeError(f"{name} has dtype {array.dtype}, others {dtype}; all must have the same")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from samples import CONFIGURATIONS
 from variants import BEST, VARIANTS
 
 # The same examples at every run, and no deadline: the machine may be busy.
@@ -30,6 +31,12 @@ def variant(request):
 def best(request):
     """Each engine and dtype in turn, on the chosen instruction set: for what is decided in Python."""
     return request.param
+
+
+@pytest.fixture(params=CONFIGURATIONS, ids=repr)
+def model(request, best):
+    """A model of each configuration, engine and dtype."""
+    return best.gru(3, 5, rng=1, **request.param)
 
 
 @pytest.fixture
