@@ -1,0 +1,7 @@
+"""cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU."""
+
+from cgru.gru import GRU
+from cgru.models import load
+
+__version__ = "0.1.0"
+__all__ = ["GRU", "__version__", "load"]

@@ -1,0 +1,53 @@
+"""Row-major GEMM and GEMV over SciPy's Fortran BLAS, spelled once for both dtypes.
+
+A row-major matrix is the transpose of a column-major one, hence the swapped operands. Sizes were checked
+against BLAS's 32-bit integers when the model was built.
+"""
+
+from cython cimport floating
+from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
+
+
+cdef inline void gemm_nt(
+    int M, int N, int K,
+    const floating* A, int lda,     # IN (M, K)
+    const floating* B, int ldb,     # IN (N, K)
+    floating beta,
+    floating* C, int ldc,           # IN/OUT (M, N)
+) noexcept nogil:
+    """C = A B^T + beta C."""
+    cdef floating alpha = 1.0
+    if floating is float:
+        sgemm("T", "N", &N, &M, &K, &alpha, <float*>B, &ldb, <float*>A, &lda, &beta, C, &ldc)
+    else:
+        dgemm("T", "N", &N, &M, &K, &alpha, <double*>B, &ldb, <double*>A, &lda, &beta, C, &ldc)
+
+
+cdef inline void gemv(
+    int M, int N,
+    const floating* A, int lda,     # IN (M, N)
+    const floating* x,              # IN (N,)
+    floating beta,
+    floating* y,                    # IN/OUT (M,)
+) noexcept nogil:
+    """y = A x + beta y."""
+    cdef floating alpha = 1.0
+    cdef int one = 1
+    if floating is float:
+        sgemv("T", &N, &M, &alpha, <float*>A, &lda, <float*>x, &one, &beta, y, &one)
+    else:
+        dgemv("T", &N, &M, &alpha, <double*>A, &lda, <double*>x, &one, &beta, y, &one)
+
+
+cdef inline void product(
+    int M, int N, int K,
+    const floating* A, int lda,
+    const floating* B, int ldb,
+    floating beta,
+    floating* C, int ldc,
+) noexcept nogil:
+    """C = A B^T + beta C: GEMM, or GEMV for one row (GEMM repacks B at every call, 5 to 10 times the cost)."""
+    if M == 1:
+        gemv(N, K, B, ldb, A, beta, C)
+    else:
+        gemm_nt(M, N, K, A, lda, B, ldb, beta, C, ldc)

@@ -1,0 +1,40 @@
+"""Which instruction sets this processor and this operating system support together."""
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    #include <cpuid.h>
+
+    /* 2, 3, 4: the x86-64 psABI level; CPUID says what the processor has, XGETBV which registers the
+       operating system saves */
+    static int cgru_x86_level(void)
+    {
+        unsigned a, b, c, d, b7 = 0, c7 = 0, d7 = 0, c81 = 0, d81 = 0, xcr0 = 0, high = 0;
+        if (!__get_cpuid(1, &a, &b, &c, &d))
+            return 1;
+        unsigned v2 = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23; /* sse3 .. sse4.2, popcnt */
+        if ((c & v2) != v2)
+            return 1;
+        unsigned v3 = 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29; /* fma movbe osxsave avx f16c */
+        if ((c & v3) != v3 || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)
+            || !__get_cpuid(0x80000001u, &a, &b, &c81, &d81))
+            return 2;
+        __asm__ volatile("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+        unsigned v3_7 = 1u << 3 | 1u << 5 | 1u << 8; /* bmi1 avx2 bmi2 */
+        if ((b7 & v3_7) != v3_7 || !(c81 & 1u << 5) /* lzcnt */ || (xcr0 & 0x6u) != 0x6u)
+            return 2;
+        unsigned v4_7 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* avx512 f dq cd bw vl */
+        if ((b7 & v4_7) != v4_7 || (xcr0 & 0xe6u) != 0xe6u)
+            return 3;
+        return 4;
+    }
+    #else
+    static int cgru_x86_level(void) { return 0; }
+    #endif
+    """
+    int cgru_x86_level()
+
+
+def x86_level():
+    """The x86-64 psABI level (1 to 4) that processor and operating system support; 0 on anything else."""
+    return cgru_x86_level()

@@ -1,0 +1,94 @@
+"""What every engine is told about one pass of one layer in one direction, and who is active when.
+
+Rows are visited in the order of falling length, so that the rows still running are always the first ones.
+Step s of a row of length L is time s, or L-1-s in the reverse direction.
+"""
+
+cimport numpy as cnp
+from libc.string cimport memset
+
+
+cdef struct Sequence:
+    Py_ssize_t T, N                 # steps of the longest row, batch rows
+    size_t itemsize
+    const char* x                   # (T, N, K), features contiguous; strides in bytes
+    Py_ssize_t x_t, x_n
+    const char* h_0                 # (N, H), contiguous
+    char* y                         # (T, N, >= H), features contiguous; strides in bytes
+    Py_ssize_t y_t, y_n
+    char* h_n                       # (N, H), contiguous; may be h_0
+    char* tape                      # (T, N, 4H), contiguous in H; or NULL; strides in bytes
+    Py_ssize_t tape_t, tape_n
+    const cnp.intp_t* lengths       # (N,), or NULL: every row has T steps
+    const cnp.intp_t* order         # (N,) rows by falling length, or NULL with lengths
+    bint reverse
+
+
+cdef inline Sequence sequence_of(
+    cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse, tape
+):
+    """Pointers and strides of arrays that the caller has checked."""
+    cdef Sequence seq
+    seq.T, seq.N = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+    seq.itemsize = cnp.PyArray_ITEMSIZE(x)
+    seq.x = cnp.PyArray_BYTES(x)
+    seq.x_t, seq.x_n = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+    seq.h_0 = cnp.PyArray_BYTES(h_0)
+    seq.y = cnp.PyArray_BYTES(y)
+    seq.y_t, seq.y_n = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
+    seq.h_n = cnp.PyArray_BYTES(h_n)
+    seq.lengths = NULL
+    seq.order = NULL
+    if lengths is not None:
+        seq.lengths = <const cnp.intp_t*>cnp.PyArray_DATA(lengths)
+        seq.order = <const cnp.intp_t*>cnp.PyArray_DATA(order)
+    seq.tape = NULL
+    seq.tape_t = seq.tape_n = 0
+    if tape is not None:
+        seq.tape = cnp.PyArray_BYTES(tape)
+        seq.tape_t, seq.tape_n = cnp.PyArray_STRIDE(tape, 0), cnp.PyArray_STRIDE(tape, 1)
+    seq.reverse = reverse
+    return seq
+
+
+cdef inline Py_ssize_t row_of(const Sequence* seq, Py_ssize_t i) noexcept nogil:
+    """The batch row that is visited as number i."""
+    return i if seq.order == NULL else seq.order[i]
+
+
+cdef inline Py_ssize_t length_of(const Sequence* seq, Py_ssize_t row) noexcept nogil:
+    return seq.T if seq.lengths == NULL else seq.lengths[row]
+
+
+cdef inline Py_ssize_t time_of(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    """The time index of a row's step s."""
+    return length_of(seq, row) - 1 - s if seq.reverse else s
+
+
+cdef inline Py_ssize_t active_at(const Sequence* seq, Py_ssize_t s, Py_ssize_t active) noexcept nogil:
+    """How many rows still run at step s, given how many ran before."""
+    while active > 0 and length_of(seq, row_of(seq, active - 1)) <= s:
+        active -= 1
+    return active
+
+
+cdef inline const char* x_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    return seq.x + time_of(seq, row, s) * seq.x_t + row * seq.x_n
+
+
+cdef inline char* y_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    return seq.y + time_of(seq, row, s) * seq.y_t + row * seq.y_n
+
+
+cdef inline char* tape_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
+    return NULL if seq.tape == NULL else seq.tape + time_of(seq, row, s) * seq.tape_t + row * seq.tape_n
+
+
+cdef inline void clear_padding(const Sequence* seq, Py_ssize_t hidden_size) noexcept nogil:
+    """y = 0 past each row's length."""
+    cdef Py_ssize_t row, t
+    if seq.lengths == NULL:
+        return
+    for row in range(seq.N):
+        for t in range(seq.lengths[row], seq.T):
+            memset(seq.y + t * seq.y_t + row * seq.y_n, 0, hidden_size * seq.itemsize)

@@ -1,0 +1,251 @@
+"""The BLAS engine: every gate GEMM is SciPy's BLAS, the gates are typed loops; float32 and float64.
+
+    W x + b     one GEMM for a chunk of time steps
+    U h + c     one GEMM per step (GEMV for one row; with reset_after=False two, because U_n multiplies r h)
+    gates       one pass of typed loops
+
+Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
+"""
+
+cimport numpy as cnp
+from cgru.engines._blas cimport product
+from cgru.engines._gates cimport (
+    LANES, gru_after_block, gru_before_block, gru_reset_block, pad_block, sigmoid, tanh,
+)
+from cgru.engines._sequence cimport (
+    Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
+)
+from cython cimport floating
+from libc.limits cimport INT_MAX
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cnp.import_array()
+
+cdef Py_ssize_t SCRATCH = 8 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+
+
+cdef struct Cell:
+    Py_ssize_t K, H                     # features in, hidden units
+    bint reset_after
+    const void* W                       # (3H, K) rows r, z, n
+    const void* U                       # (3H, H)
+    const void* b                       # (3H,) beside W
+    const void* c                       # (3H,) beside U
+
+
+cdef class Layer:
+    """One layer in one direction: canonical weights and the time loop over them.
+
+    Parameters
+    ----------
+    w_ih, w_hh, b_ih, b_hh : ndarray
+        (3H, K), (3H, H), (3H,), (3H,); gate order r, z, n; C-contiguous, all float32 or all float64. They are
+        kept, not copied.
+    reset_after : bool
+        n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
+
+    Notes
+    -----
+    Immutable: any number of threads may `run` one layer at a time.
+    """
+
+    cdef Cell cell
+    cdef bint is_double
+    cdef tuple arrays
+
+    def __init__(self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh, *, bint reset_after):
+        self.arrays = (w_ih, w_hh, b_ih, b_hh)
+        self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
+        self.cell.K, self.cell.H = w_ih.shape[1], w_hh.shape[1]
+        self.cell.reset_after = reset_after
+        self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
+        self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
+
+    def run(
+        self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
+        tape=None,
+    ):
+        """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); all checked by the caller.
+
+        A tape (T, N, 4H) receives r, z, n, q of every step (see _gates.pxd); it is left alone past a row's length.
+        """
+        cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse, tape)
+        cdef int failed
+        with nogil:
+            clear_padding(&seq, self.cell.H)
+            if self.is_double:
+                failed = run_sequence[double](&self.cell, &seq)
+            else:
+                failed = run_sequence[float](&self.cell, &seq)
+        if failed:
+            raise MemoryError("no memory for the scratch space of the time loop")
+
+
+cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL) noexcept nogil:
+    """The time loop: 0, or -1 where scratch memory cannot be had.
+
+    Scratch: h (N, H), gh (N, 3H), rh (N, H); per chunk gi (rows, 3H) and gathered x (rows, K).
+    """
+    cdef Py_ssize_t N = seq.N, H = cell.H, G = 3 * cell.H
+    cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + cell.K) * <Py_ssize_t>sizeof(floating)))
+    cdef Py_ssize_t s, s_0, s_1, i, active = N, rows
+    cdef floating* gi_s
+    steps = min(steps, seq.T)
+    cdef floating* memory = <floating*>malloc((N * (H + G + H) + steps * N * (G + cell.K)) * sizeof(floating))
+    if memory == NULL:
+        return -1
+    cdef floating* h = memory
+    cdef floating* gh = h + N * H
+    cdef floating* rh = gh + N * G
+    cdef floating* gi = rh + N * H
+    cdef floating* gathered = gi + steps * N * G
+    for i in range(N):
+        memcpy(h + i * H, seq.h_0 + row_of(seq, i) * H * sizeof(floating), H * sizeof(floating))
+    s_0 = 0
+    while s_0 < seq.T:
+        s_1 = min(s_0 + steps, seq.T)
+        project(cell, seq, s_0, s_1, active, gathered, gi)
+        gi_s = gi
+        for s in range(s_0, s_1):
+            rows = active_at(seq, s, active)
+            for i in range(rows, active):
+                memcpy(seq.h_n + row_of(seq, i) * H * sizeof(floating), h + i * H, H * sizeof(floating))
+            active = rows
+            if active == 0:
+                break
+            step(cell, seq, s, active, gi_s, h, gh, rh)
+            for i in range(active):
+                memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
+            gi_s += active * G
+        s_0 = s_1 if active else seq.T
+    for i in range(active):
+        memcpy(seq.h_n + row_of(seq, i) * H * sizeof(floating), h + i * H, H * sizeof(floating))
+    free(memory)
+    return 0
+
+
+cdef void project(
+    const Cell* cell, const Sequence* seq, Py_ssize_t s_0, Py_ssize_t s_1, Py_ssize_t active,
+    floating* gathered, floating* gi,
+) noexcept nogil:
+    """gi[rows, 3H] = x[rows, K] W^T + b for the rows active in steps s_0..s_1, step by step."""
+    cdef Py_ssize_t K = cell.K, G = 3 * cell.H, rows = 0, s, i
+    cdef Py_ssize_t size = sizeof(floating)
+    cdef const floating* x = gathered
+    cdef Py_ssize_t lda = K
+    if seq.lengths == NULL and not seq.reverse and (seq.N == 1 or seq.x_t == seq.N * seq.x_n):
+        x = <const floating*>x_row(seq, 0, s_0)
+        rows = (s_1 - s_0) * seq.N
+        lda = (seq.x_t if seq.N == 1 else seq.x_n) // size
+        if lda < K or lda > INT_MAX:   # a broadcast view, or strides over BLAS's integers: gather
+            x, rows, lda = gathered, 0, K
+    if rows == 0:
+        for s in range(s_0, s_1):
+            active = active_at(seq, s, active)
+            for i in range(active):
+                memcpy(gathered + rows * K, x_row(seq, row_of(seq, i), s), K * size)
+                rows += 1
+    if rows == 0:
+        return
+    for i in range(rows):
+        memcpy(gi + i * G, cell.b, G * size)
+    product(<int>rows, <int>G, <int>K, x, <int>lda, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
+
+
+cdef void step(
+    const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N,
+    const floating* gi,                # IN (N, 3H)
+    floating* h,                       # IN/OUT (N, H)
+    floating* gh, floating* rh,        # scratch (N, 3H), (N, H)
+) noexcept nogil:
+    cdef Py_ssize_t H = cell.H, G = 3 * cell.H, i
+    cdef const floating* U = <const floating*>cell.U
+    cdef int M = <int>N, k = <int>H, g = <int>G
+    for i in range(N):
+        memcpy(gh + i * G, cell.c, G * sizeof(floating))
+    if cell.reset_after:
+        # gh[N,3H] = h[N,H] U^T + c
+        product(M, g, k, h, k, U, k, <floating>1.0, gh, g)
+    else:
+        # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
+        product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
+        for i in range(N):
+            reset_row(H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, row_of(seq, i), s))
+        product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
+    for i in range(N):
+        update_row(
+            cell.reset_after, H, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, row_of(seq, i), s)
+        )
+
+
+cdef inline void update_row(
+    bint reset_after, Py_ssize_t H, const floating* gi, const floating* gh, floating* h, floating* tape
+) noexcept nogil:
+    cdef Py_ssize_t j = 0
+    cdef floating pad[7][LANES]
+    while j + LANES <= H:
+        update_block(reset_after, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
+                     h + j, h + j, tape, H, LANES)
+        j += LANES
+        tape = NULL if tape == NULL else tape + LANES
+    if j < H:
+        pad_block(pad[0], gi + j, H - j)
+        pad_block(pad[1], gi + H + j, H - j)
+        pad_block(pad[2], gi + 2 * H + j, H - j)
+        pad_block(pad[3], gh + j, H - j)
+        pad_block(pad[4], gh + H + j, H - j)
+        pad_block(pad[5], gh + 2 * H + j, H - j)
+        pad_block(pad[6], h + j, H - j)
+        update_block(reset_after, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
+        memcpy(h + j, pad[6], (H - j) * sizeof(floating))
+
+
+cdef inline void update_block(
+    bint reset_after,
+    const floating* i_r, const floating* i_z, const floating* i_n,
+    const floating* h_r, const floating* h_z, const floating* h_n,
+    const floating* h, floating* h_new,
+    floating* tape, Py_ssize_t H, Py_ssize_t count,
+) noexcept nogil:
+    if reset_after:
+        gru_after_block(i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
+    else:
+        gru_before_block(i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
+
+
+cdef inline void reset_row(
+    Py_ssize_t H, const floating* gi, const floating* gh, const floating* h, floating* rh, floating* tape
+) noexcept nogil:
+    cdef Py_ssize_t j = 0
+    cdef floating pad[3][LANES]
+    while j + LANES <= H:
+        gru_reset_block(gi + j, gh + j, h + j, rh + j, tape, H, LANES)
+        j += LANES
+        tape = NULL if tape == NULL else tape + LANES
+    if j < H:
+        pad_block(pad[0], gi + j, H - j)
+        pad_block(pad[1], gh + j, H - j)
+        pad_block(pad[2], h + j, H - j)
+        gru_reset_block(pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
+        memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
+
+
+def evaluate(bint hyperbolic, cnp.ndarray x, cnp.ndarray out):
+    """out = tanh(x) or sigmoid(x) with the very functions of the gates; contiguous arrays of one dtype (for tests)."""
+    cdef Py_ssize_t size = cnp.PyArray_SIZE(x)
+    with nogil:
+        if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+            evaluate_all(hyperbolic, size, <const double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(out))
+        else:
+            evaluate_all(hyperbolic, size, <const float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(out))
+
+
+cdef void evaluate_all(bint hyperbolic, Py_ssize_t size, const floating* x, floating* out) noexcept nogil:
+    cdef Py_ssize_t j
+    if hyperbolic:
+        for j in range(size):
+            out[j] = tanh(x[j])
+    else:
+        for j in range(size):
+            out[j] = sigmoid(x[j])

@@ -1,0 +1,82 @@
+"""Model files: safetensors, with the configuration in the metadata."""
+
+import dataclasses
+import json
+import os
+import tempfile
+
+import safetensors
+import safetensors.numpy
+
+from cgru.weights import Config, Weights
+
+FORMAT_VERSION = 1
+_KEY = "cgru"
+
+
+def save(path, weights):
+    """Write `weights`; the file appears under its name only when it is complete."""
+    configuration = {"format": FORMAT_VERSION, "config": dataclasses.asdict(weights.config)}
+    data = safetensors.numpy.save(weights.tensors, metadata={_KEY: json.dumps(configuration)})
+    path = os.fspath(path)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path) + ".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(path):
+    """Read `Weights` from a file of `save`.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is truncated, no safetensors file, of an unknown format version, or its tensors do not fit its
+        configuration.
+    """
+    path = os.fspath(path)
+    with open(path, "rb"):      # an OSError that says what is wrong, before safetensors maps the file
+        pass
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError, TypeError, OSError) as error:
+        raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
+    if _KEY not in metadata:
+        raise ValueError(
+            f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"
+        )
+    try:
+        return Weights(_read_config(metadata[_KEY]), tensors)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_config(text):
+    configuration = json.loads(text)
+    version = configuration.get("format") if isinstance(configuration, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"format version {version!r} is unknown to this cgru, which reads version {FORMAT_VERSION}; update cgru"
+        )
+    fields = configuration.get("config")
+    if not isinstance(fields, dict):
+        raise ValueError("the metadata holds no configuration")
+    unknown = set(fields) - set(Config.__dataclass_fields__)
+    if unknown:
+        raise ValueError(f"unknown configuration entries: {', '.join(sorted(unknown))}; update cgru")
+    return Config(**fields)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

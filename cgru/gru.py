@@ -1,0 +1,225 @@
+"""The GRU: PyTorch's interface over the compiled engines."""
+
+import numpy as np
+
+from cgru import engines
+from cgru.convert.equations import weights_from_equations
+from cgru.recurrent import Recurrent
+from cgru.weights import Config
+
+
+class GRU(Recurrent):
+    r"""Gated recurrent unit, one or several layers, one or two directions.
+
+    For every layer and direction, with s the logistic function and * elementwise::
+
+        r_t = s(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
+        z_t = s(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
+        n_t = tanh(W_in x_t + b_in + r_t * (W_hn h_{t-1} + b_hn))        reset_after=True
+        n_t = tanh(W_in x_t + b_in + W_hn (r_t * h_{t-1}) + b_hn)        reset_after=False
+        h_t = (1 - z_t) * n_t + z_t * h_{t-1}
+
+    Parameters are drawn uniformly from +-1/sqrt(hidden_size). For trained ones see `from_state_dict`,
+    `from_equations` and `cgru.load`.
+
+    Parameters
+    ----------
+    input_size : int
+        Features I of x.
+    hidden_size : int
+        Hidden units H.
+    num_layers : int, default 1
+        Layers; each takes the one below it as input.
+    bias : bool, default True
+        Whether there are biases b_ih and b_hh.
+    batch_first : bool, default False
+        x and y are (N, T, features) in place of (T, N, features). Does not concern h_0 and h_n.
+    bidirectional : bool, default False
+        A second set of weights runs from the end to the start; y holds both side by side.
+    reset_after : bool, default True
+        Where the reset gate acts, see above: PyTorch, cuDNN and Keras's default, or the equations of 2014.
+        Weights made for one are wrong for the other.
+    dtype : dtype, default numpy.float32
+        float32 or float64, of parameters, computation and results.
+    engine : {"auto", "blas"}, default "auto"
+        What computes. See `engine` for the choice that was made.
+    rng : None, int, sequence of int or numpy.random.Generator, optional
+        Seed or source of the random parameters.
+
+    Raises
+    ------
+    TypeError
+        A size is not an integer (bool is not one), a flag is no bool, or dtype is not float32 or float64.
+    ValueError
+        A size is below 1 or over the limit of BLAS's 32-bit integers, or there is no such engine.
+
+    Notes
+    -----
+    A model is immutable and may be shared by any number of threads; the GIL is released while it computes.
+
+    Source of the equations: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014, and
+    Chung et al., "Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling", 2014, in the form
+    of PyTorch's `nn.GRU`, where z keeps the old state.
+
+    Examples
+    --------
+    >>> import numpy as np, cgru
+    >>> gru = cgru.GRU(3, 5, rng=0)
+    >>> y, h_n = gru(np.zeros((7, 2, 3), np.float32))
+    >>> y.shape, h_n.shape
+    ((7, 2, 5), (1, 2, 5))
+    """
+
+    __slots__ = ()
+    _cell = "gru"
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        bidirectional=False,
+        *,
+        reset_after=True,
+        dtype=np.float32,
+        engine="auto",
+        rng=None,
+    ):
+        engines.check_engine(engine)
+        config = Config(
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            bidirectional=bidirectional,
+            reset_after=reset_after,
+        )
+        self._draw(config, dtype, engine, rng)
+
+    @staticmethod
+    def _cell_options(config):
+        return {"reset_after": config.reset_after}
+
+    @property
+    def reset_after(self):
+        """Whether the reset gate acts after the recurrent product."""
+        return self._weights.config.reset_after
+
+    def __call__(self, x, h_0=None, *, lengths=None, out=None):
+        """Run over a sequence, a batch of sequences, or one step (T = 1).
+
+        Parameters
+        ----------
+        x : array_like
+            (T, N, I), or (N, T, I) with `batch_first`, or unbatched (T, I). Integers and other floats are
+            converted to the model's dtype; an array of the model's dtype is not copied if its features are
+            contiguous. Never changed.
+        h_0 : array_like, optional
+            Initial state (num_layers * D, N, H), unbatched (num_layers * D, H), of the model's dtype; D is the
+            number of directions. Zeros by default. Never changed.
+        lengths : array_like of int, optional
+            (N,) valid steps of each row, 0 to T, in any order. y is zero past a row's length; h_n is the row's
+            state after its own last step; the backward direction starts at its own last step; a row of length 0
+            returns its h_0.
+        out : ndarray, optional
+            Where to put y: its shape and the model's dtype, C-contiguous, not overlapping x or h_0.
+
+        Returns
+        -------
+        y : ndarray
+            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given.
+        h_n : ndarray
+            (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final states.
+
+        Raises
+        ------
+        TypeError
+            Complex, object or string input; h_0 or out of another dtype; lengths that are not integers.
+        ValueError
+            A wrong shape; lengths out of range; an out that is read-only, not contiguous or overlaps an input.
+
+        Notes
+        -----
+        T = 0 and N = 0 are legal. Scratch memory does not grow with T (a chunk of steps at a time), apart from
+        the output of one layer in between where there are several.
+        """
+        return self._forward(x, h_0, lengths, out)
+
+    @classmethod
+    def from_state_dict(
+        cls, mapping, *, prefix="", batch_first=False, reset_after=True, dtype=None, engine="auto"
+    ):
+        """A GRU from PyTorch's parameter names.
+
+        Parameters
+        ----------
+        mapping : mapping of str to array_like
+            ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_ih_l0``, ``bias_hh_l0`` (3H,), further
+            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n. Arrays, or anything that
+            `numpy.asarray` takes, such as PyTorch's CPU tensors. Sizes, layers, directions and bias are inferred.
+            Values are copied.
+        prefix : str, default ""
+            Take the names that start with it (such as "encoder.gru."), and ignore others.
+        batch_first, reset_after : bool
+            As in `GRU`; a state dict does not hold them.
+        dtype : dtype, optional
+            float32 or float64; by default float64 where all parameters are float64, else float32.
+        engine : str, default "auto"
+            As in `GRU`.
+
+        Raises
+        ------
+        TypeError
+            Not a mapping, or a parameter that is not real numbers.
+        ValueError
+            Missing, surplus or mis-shaped parameters, which are named.
+
+        Warns
+        -----
+        RuntimeWarning
+            Parameters hold NaN or infinity (they are accepted).
+        """
+        return cls._from_state_dict(
+            mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first, reset_after=reset_after
+        )
+
+    @classmethod
+    def from_equations(
+        cls, W_r, W_z, W_h, b_r=None, b_z=None, b_h=None, *, batch_first=False, dtype=None, engine="auto"
+    ):
+        """A GRU that computes the equations of 2014 with their own matrices::
+
+            r_t = s(W_r [h_{t-1}, x_t] + b_r)
+            z_t = s(W_z [h_{t-1}, x_t] + b_z)
+            n_t = tanh(W_h [r_t * h_{t-1}, x_t] + b_h)
+            h_t = (1 - z_t) * h_{t-1} + z_t * n_t
+
+        Here z takes the new value; the model holds the negated z rows, which is the same thing, since
+        1 - s(a) = s(-a), and has ``reset_after=False``.
+
+        Parameters
+        ----------
+        W_r, W_z, W_h : array_like
+            (H, H + I), columns [h, x].
+        b_r, b_z, b_h : array_like, optional
+            (H,). Zero where not given.
+        batch_first, dtype, engine
+            As in `from_state_dict`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Matrices or biases that do not fit each other.
+
+        References
+        ----------
+        Chung et al., "Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling", 2014.
+        """
+        engines.check_engine(engine)
+        weights = weights_from_equations(
+            W_r, W_z, W_h, b_r, b_z, b_h, batch_first=batch_first, dtype=dtype
+        )
+        return cls._from_weights(weights, engine)

@@ -1,0 +1,172 @@
+"""What every recurrent model here shares: layers, directions, lengths, layouts, parameters, files.
+
+A model is immutable: configuration and weights are fixed at construction, and the compiled layers hold what they
+derived from them. State lives with the caller.
+"""
+
+import numpy as np
+
+from cgru import engines, files
+from cgru._arguments import input_array, lengths_array, output_array, state_array
+from cgru.weights import Config, Weights, check_dtype, weights_from_state_dict
+
+
+class Recurrent:
+    """Base of the recurrent models; use a subclass."""
+
+    __slots__ = ("_cells", "_engine", "_weights")
+    _cell = None
+
+    # ---- construction
+
+    def _draw(self, config, dtype, engine, rng):
+        """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
+        dtype = check_dtype(dtype)
+        rng = np.random.default_rng(rng)
+        bound = 1.0 / np.sqrt(config.hidden_size)
+        tensors = {
+            name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
+            for name, shape in config.shapes().items()
+        }
+        self._build(Weights(config, tensors), engine)
+
+    def _build(self, weights, engine):
+        engine = engines.choose(engine, weights.dtype)
+        module = engines.load(engine)
+        cells = tuple(
+            module.Layer(*weights.cell(suffix), **self._cell_options(weights.config))
+            for _, _, suffix in weights.config.cells()
+        )
+        for name, value in (("_weights", weights), ("_engine", engine), ("_cells", cells)):
+            object.__setattr__(self, name, value)
+
+    @staticmethod
+    def _cell_options(config):
+        return {}
+
+    @classmethod
+    def _from_weights(cls, weights, engine="auto"):
+        model = cls.__new__(cls)
+        model._build(weights, engine)
+        return model
+
+    @classmethod
+    def _from_state_dict(cls, mapping, *, prefix, dtype, engine, **options):
+        engines.check_engine(engine)
+        weights = weights_from_state_dict(mapping, prefix=prefix, dtype=dtype, cell=cls._cell, **options)
+        return cls._from_weights(weights, engine)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a {type(self).__name__} is immutable; build another one instead of setting {name}")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"a {type(self).__name__} is immutable; {name} stays")
+
+    def __reduce__(self):
+        engine = self._engine
+        return _rebuild, (type(self), self._weights.config, self._weights.tensors, engine)
+
+    # ---- what the model is
+
+    input_size = property(lambda self: self._weights.config.input_size, doc="Features of x.")
+    hidden_size = property(lambda self: self._weights.config.hidden_size, doc="Hidden units H per direction.")
+    num_layers = property(lambda self: self._weights.config.num_layers, doc="Stacked layers.")
+    bias = property(lambda self: self._weights.config.bias, doc="Whether there are bias parameters.")
+    batch_first = property(lambda self: self._weights.config.batch_first, doc="Whether x is (N, T, I).")
+    bidirectional = property(lambda self: self._weights.config.bidirectional, doc="Whether there are two directions.")
+    dtype = property(lambda self: self._weights.dtype, doc="numpy.dtype, float32 or float64.")
+    engine = property(lambda self: self._engine, doc="Name of the engine that computes.")
+
+    def __repr__(self):
+        config = self._weights.config
+        words = [f"{config.input_size}, {config.hidden_size}"]
+        words += [
+            f"{name}={getattr(config, name)!r}"
+            for name, field in Config.__dataclass_fields__.items()
+            if name not in ("input_size", "hidden_size", "cell") and getattr(config, name) != field.default
+        ]
+        words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def state_dict(self):
+        """The parameters under PyTorch's names, as new arrays.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``weight_ih_l{k}[_reverse]`` (3H, I or D*H), ``weight_hh_l{k}`` (3H, H), ``bias_ih_l{k}``,
+            ``bias_hh_l{k}`` (3H,); gate order r, z, n.
+        """
+        return {name: array.copy() for name, array in self._weights.tensors.items()}
+
+    def save(self, path):
+        """Write the model to a safetensors file, configuration in its metadata; read it with `cgru.load`.
+
+        The file appears under its name only when it is complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        files.save(path, self._weights)
+
+    # ---- computing
+
+    def _forward(self, x, h_0, lengths, out):
+        """Checks, layouts and outputs around the layers: y in the caller's layout and h_n (L*D, N, H)."""
+        config, dtype = self._weights.config, self.dtype
+        given = x
+        x = input_array("x", x, dtype, config.input_size, "input_size")
+        if x.ndim not in (2, 3):
+            layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
+            raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {layout} or unbatched (T, I)")
+        batched = x.ndim == 3
+        y_shape = (*x.shape[:-1], config.directions * config.hidden_size)
+        if batched and config.batch_first:
+            x = x.swapaxes(0, 1)
+        elif not batched:
+            x = x[:, None]
+        T, N = x.shape[:2]
+        cells = len(self._cells)
+        state_shape = (cells, N, config.hidden_size)
+        initial = None
+        if h_0 is not None:
+            initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
+        if lengths is not None:
+            if not batched:
+                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {y_shape[:-1]} x features")
+            lengths = lengths_array(lengths, T, N)
+        if out is None:
+            y = np.empty(y_shape, dtype)
+        else:
+            y = output_array(out, dtype, y_shape, (("x", given), ("x", x), ("h_0", h_0)))
+        h_n = np.zeros(state_shape, dtype) if initial is None else initial.reshape(state_shape).copy()
+        if T and N:
+            view = y if batched else y[:, None]
+            self._run(x, view.swapaxes(0, 1) if batched and config.batch_first else view, h_n, lengths)
+        return y, h_n if batched else h_n[:, 0]
+
+    def _run(self, x, y, state, lengths):
+        """Run all layers on x (T, N, I) into y (T, N, D*H); `state` (L*D, N, H) goes from h_0 to h_n in place."""
+        H, directions = self.hidden_size, self._weights.config.directions
+        order = None if lengths is None else np.argsort(-lengths, kind="stable")
+        last = len(self._cells) - directions
+        for first in range(0, len(self._cells), directions):
+            target = y if first == last else np.empty((*x.shape[:2], directions * H), x.dtype)
+            for d in range(directions):
+                half = target[:, :, d * H : (d + 1) * H]
+                h = state[first + d]
+                self._cells[first + d].run(x, h, half, h, lengths, order, d == 1)
+            x = target
+
+
+def _rebuild(cls, config, tensors, engine):
+    """Unpickle; an engine that this machine lacks is replaced by the automatic choice."""
+    if engine not in engines.ENGINES:
+        engine = "auto"
+    return cls._from_weights(Weights(config, tensors), engine)

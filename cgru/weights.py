@@ -1,0 +1,250 @@
+"""Canonical weights: PyTorch's names and layout in plain NumPy arrays, with the configuration they belong to.
+
+Gate order r, z, n; z keeps the old h; input and recurrent bias apart. Converters produce `Weights`, models are
+built from them, files store them. No framework is imported here.
+"""
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+
+GATES = {"gru": 3}
+BLAS_LIMIT = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that is not a number in an array.
+
+    Attributes
+    ----------
+    input_size, hidden_size, num_layers : int
+    bias, batch_first, bidirectional : bool
+    reset_after : bool
+        Where the reset gate acts: after the recurrent product (PyTorch) or before it (the equations of 2014).
+    cell : str
+        "gru".
+    """
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = False
+    bidirectional: bool = False
+    reset_after: bool = True
+    cell: str = "gru"
+
+    def __post_init__(self):
+        for name in ("input_size", "hidden_size", "num_layers"):
+            object.__setattr__(self, name, check_size(name, getattr(self, name)))
+        for name in ("bias", "batch_first", "bidirectional", "reset_after"):
+            value = getattr(self, name)
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} must be True or False; got {value!r}")
+            object.__setattr__(self, name, bool(value))
+        if self.cell not in GATES:
+            raise ValueError(f"cell must be one of {', '.join(GATES)}; got {self.cell!r}")
+        widest = max(self.input_size, self.directions * self.hidden_size, self.gates * self.hidden_size)
+        if widest > BLAS_LIMIT:
+            raise ValueError(
+                f"input_size={self.input_size}, hidden_size={self.hidden_size} make a matrix {widest} wide, "
+                f"over the limit of BLAS's 32-bit integers ({BLAS_LIMIT}); use smaller sizes"
+            )
+
+    @property
+    def directions(self):
+        """1, or 2 when bidirectional."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def gates(self):
+        """Gates per hidden unit: 3 for a GRU."""
+        return GATES[self.cell]
+
+    def cells(self):
+        """(layer, direction, name suffix) of every cell, in the order of h_n."""
+        for layer in range(self.num_layers):
+            for direction in range(self.directions):
+                yield layer, direction, f"l{layer}{'_reverse' if direction else ''}"
+
+    def shapes(self):
+        """Parameter name -> shape, in PyTorch's order."""
+        rows = self.gates * self.hidden_size
+        shapes = {}
+        for layer, _, suffix in self.cells():
+            columns = self.directions * self.hidden_size if layer else self.input_size
+            shapes[f"weight_ih_{suffix}"] = (rows, columns)
+            shapes[f"weight_hh_{suffix}"] = (rows, self.hidden_size)
+            if self.bias:
+                shapes[f"bias_ih_{suffix}"] = (rows,)
+                shapes[f"bias_hh_{suffix}"] = (rows,)
+        return shapes
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A configuration and its parameters.
+
+    Attributes
+    ----------
+    config : Config
+    tensors : dict of str to ndarray
+        Exactly the names and shapes of ``config.shapes()``; C-contiguous, read-only, all float32 or all float64.
+        Arrays that are not read-only already are copied.
+
+    Raises
+    ------
+    ValueError
+        A parameter is missing, unknown or of the wrong shape (all of them are named).
+    TypeError
+        A parameter is not numeric, or the dtype is neither float32 nor float64.
+
+    Warns
+    -----
+    RuntimeWarning
+        A parameter holds NaN or infinity.
+    """
+
+    config: Config
+    tensors: dict
+
+    def __post_init__(self):
+        arrays = {name: as_real_array(name, value) for name, value in self.tensors.items()}
+        _check_shapes(self.config, arrays)
+        dtype = check_dtype(next(iter(arrays.values())).dtype)
+        tensors = {name: _frozen(arrays[name], dtype) for name in self.config.shapes()}
+        odd = [name for name, array in tensors.items() if not np.isfinite(array).all()]
+        if odd:
+            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=4)
+        object.__setattr__(self, "tensors", tensors)
+
+    @property
+    def dtype(self):
+        """float32 or float64."""
+        return next(iter(self.tensors.values())).dtype
+
+    def with_dtype(self, dtype):
+        """The same weights in `dtype`."""
+        dtype = check_dtype(dtype)
+        if dtype == self.dtype:
+            return self
+        return Weights(self.config, {name: array.astype(dtype) for name, array in self.tensors.items()})
+
+    def cell(self, suffix):
+        """(w_ih, w_hh, b_ih, b_hh) of one cell; zeros where the configuration has no bias."""
+        w_ih, w_hh = self.tensors[f"weight_ih_{suffix}"], self.tensors[f"weight_hh_{suffix}"]
+        if self.config.bias:
+            return w_ih, w_hh, self.tensors[f"bias_ih_{suffix}"], self.tensors[f"bias_hh_{suffix}"]
+        zeros = np.zeros(w_ih.shape[0], w_ih.dtype)
+        return w_ih, w_hh, zeros, zeros
+
+
+def check_size(name, value):
+    """`value` as an int of at least 1; bool is not an integer here."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer; got {value!r} of type {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {value}")
+    return int(value)
+
+
+def check_dtype(dtype):
+    """`dtype` as numpy.dtype, float32 or float64."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype must be float32 or float64; got {found if found is not None else dtype!r}")
+    return found.newbyteorder("=")
+
+
+def as_real_array(name, value):
+    """`value` as an array of real numbers; complex, object and string input is refused, not converted."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, RuntimeError) as error:      # ragged lists; a torch tensor that requires grad
+        if hasattr(value, "detach"):
+            return as_real_array(name, value.detach())
+        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers; convert it first")
+    return array
+
+
+def _frozen(array, dtype):
+    """A C-contiguous, aligned array of native byte order that nobody can write to."""
+    if array.flags.writeable or array.base is not None or array.dtype != dtype or not array.flags.c_contiguous:
+        array = np.array(array, dtype, order="C")
+    array.flags.writeable = False
+    return array
+
+
+def _check_shapes(config, arrays):
+    shapes = config.shapes()
+    problems = [f"missing {name} {shape}" for name, shape in shapes.items() if name not in arrays]
+    problems += [f"unknown {name}" for name in arrays if name not in shapes]
+    problems += [
+        f"{name} has shape {arrays[name].shape}, expected {shape}"
+        for name, shape in shapes.items()
+        if name in arrays and arrays[name].shape != shape
+    ]
+    if problems:
+        raise ValueError(
+            f"these parameters do not make a {config.cell.upper()} with input_size={config.input_size}, "
+            f"hidden_size={config.hidden_size}, num_layers={config.num_layers}, bias={config.bias}, "
+            f"bidirectional={config.bidirectional}: {'; '.join(problems)}"
+        )
+
+
+_NAME = re.compile(r"(weight|bias)_(ih|hh)_l(\d+)(_reverse)?")
+
+
+def weights_from_state_dict(mapping, *, prefix="", dtype=None, cell="gru", **options):
+    """Weights from a mapping with PyTorch's names; sizes, layers, directions and bias are inferred from it.
+
+    Parameters
+    ----------
+    mapping : mapping of str to array
+        Anything that `numpy.asarray` takes. With a `prefix`, names that do not start with it are ignored.
+    dtype : dtype, optional
+        float32 or float64; by default float64 where every parameter is float64, else float32.
+    **options
+        Further fields of `Config`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `Weights`.
+    """
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"expected a mapping from parameter names to arrays; got {type(mapping).__name__}")
+    found = {str(name)[len(prefix):]: value for name, value in mapping.items() if str(name).startswith(prefix)}
+    names = [match for name in found if (match := _NAME.fullmatch(name))]
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        if name not in found:
+            held = ", ".join(str(name) for name in mapping) or "nothing"
+            raise ValueError(f"no {prefix + name} in the state dict, which holds {held}; is prefix={prefix!r} right?")
+    arrays = {name: as_real_array(prefix + name, value) for name, value in found.items()}
+    if dtype is None:
+        single = any(array.dtype != np.float64 for array in arrays.values())
+        dtype = np.float32 if single else np.float64
+    dtype = check_dtype(dtype)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        if arrays[name].ndim != 2:
+            raise ValueError(f"{prefix + name} has shape {arrays[name].shape}, expected two dimensions")
+    config = Config(
+        input_size=arrays["weight_ih_l0"].shape[1],
+        hidden_size=arrays["weight_hh_l0"].shape[1],
+        num_layers=1 + max(int(match[3]) for match in names),
+        bias=any(match[1] == "bias" for match in names),
+        bidirectional=any(match[4] for match in names),
+        cell=cell,
+        **options,
+    )
+    _check_shapes(config, arrays)
+    return Weights(config, {name: array.astype(dtype, copy=False) for name, array in arrays.items()})
