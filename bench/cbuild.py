@@ -56,20 +56,25 @@ def build(source, flags, directory):
     NoCompiler
         There is no compiler, or every attempt failed.
     """
-    target = Path(directory) / f"{Path(source).stem}-{abs(hash(tuple(flags))):x}.so"
+    name = Path(directory) / f"{Path(source).stem}-{abs(hash(tuple(flags))):x}"
     command = compiler()
     complaint = ""
     for attempt in _spellings(list(flags)):
-        arguments = ["-std=gnu11", *attempt, "-fPIC", "-shared"]
-        done = subprocess.run(
-            [*command, *arguments, str(SOURCES / source), "-o", str(target), "-lm"],
-            capture_output=True, text=True, check=False,
+        arguments = ["-std=gnu11", *attempt, "-fPIC"]
+        steps = (
+            [*arguments, "-c", str(SOURCES / source), "-o", f"{name}.o"],
+            # Without the flags: -ffast-math at the link would make the whole process flush subnormals.
+            ["-shared", f"{name}.o", "-o", f"{name}.so", "-lm"],
         )
-        if done.returncode == 0:
-            library = ctypes.CDLL(str(target))
-            library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source])
-            return library
-        complaint = done.stderr.strip()
+        try:
+            for step in steps:
+                subprocess.run([*command, *step], capture_output=True, text=True, check=True)
+        except subprocess.CalledProcessError as error:
+            complaint = error.stderr.strip()
+            continue
+        library = ctypes.CDLL(f"{name}.so")
+        library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source])
+        return library
     raise NoCompiler(f"{command[0]} could not build {source}: {complaint[-500:]}")
 
 

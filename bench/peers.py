@@ -5,52 +5,27 @@ A contestant has a `name`, and `runners(problem)` gives every sensible way to ca
 beforehand, weights are given to it once, and a stepping peer carries h from call to call.
 """
 
+import contextlib
+import io
 from importlib.metadata import version
 
 import numpy as np
 
+from contestant import Contestant
+from onnx_peers import OnnxRuntime, OpenVino
 from timing import PythonRunner
-
-
-class Contestant:
-    """What the parts of the benchmark see of a contestant.
-
-    Attributes
-    ----------
-    name : str
-        Shown in tables and used by ``--peers``.
-    distribution : str
-        Package whose version is recorded.
-    """
-
-    name = ""
-    distribution = ""
-
-    def __init__(self, threads=1):
-        self.threads = threads
-        self.version = version(self.distribution)
-        self.load()
-
-    def load(self):
-        """Import the peer and set its number of threads; ImportError where it is missing."""
-
-    def runners(self, problem):
-        """Every way to call it for this problem, as a list of runners."""
-        raise NotImplementedError
 
 
 class Cgru(Contestant):
     """cgru itself. A step is a stream's step; a sequence is a call of the model."""
 
-    distribution = "cgru"
     engine = ""
 
     def load(self):
         import cgru
 
         self.cgru = cgru
-        # The version of the package that runs, which may be a source tree.
-        self.version = f"{getattr(cgru, '__version__', self.version)}, engine {self.engine}"
+        self.version = cgru.__version__
         probe = {"weight_ih_l0": np.zeros((3, 1), np.float32), "weight_hh_l0": np.zeros((3, 1), np.float32)}
         found = cgru.GRU.from_state_dict(probe, engine=self.engine).engine
         if found != self.engine:
@@ -58,24 +33,53 @@ class Cgru(Contestant):
 
     def runners(self, problem):
         gru = self.cgru.GRU.from_state_dict(problem.state, engine=self.engine)
-        if problem.point.is_step and problem.point.N == 1:
+        if problem.point.is_step:
             return self._steps(gru, problem)
         more = "" if self.threads == 1 else f", threads={self.threads}"
 
         def prepare():
-            return {"gru": gru, "x": problem.x, "h_0": problem.h_0[None], "y": np.empty_like(
-                problem.expected, dtype=np.float32)}
+            return {
+                "gru": gru,
+                "x": problem.x,
+                "h_0": problem.h_0[None],
+                "y": np.empty_like(problem.expected, dtype=np.float32),
+            }
 
-        return [PythonRunner(f"y, h_n = gru(x, h_0{more})", "y", prepare, 1),
-                PythonRunner(f"y, h_n = gru(x, h_0, out=y{more})", "y", prepare, 1)]
+        return [
+            PythonRunner(f"y, h_n = gru(x, h_0{more})", "y", prepare, 1),
+            PythonRunner(f"y, h_n = gru(x, h_0, out=y{more})", "y", prepare, 1),
+        ]
 
     def _steps(self, gru, problem):
+        calls = problem.check_calls
+
         def prepare():
+            return {"gru": gru, "x": problem.x, "h": problem.h_0[None]}
+
+        def prepare_stream():
             stream = gru.stream()
             stream.state = problem.h_0.reshape(stream.state.shape)
             return {"step": stream.step, "x": problem.x[0, 0], "out": np.empty(gru.hidden_size, np.float32)}
 
-        return [PythonRunner("step(x, out=out)", "out[None, None]", prepare, problem.check_calls)]
+        runners = [PythonRunner("y, h = gru(x, h)", "y", prepare, calls)]
+        if hasattr(gru, "stream"):
+            runners += [
+                PythonRunner("y = step(x)", "y[None, None]", prepare_stream, calls),
+                PythonRunner("step(x, out=out)", "out[None, None]", prepare_stream, calls),
+            ]
+        return runners
+
+
+def cgru_config():
+    """What `cgru.show_config()` prints (version, instruction set, engines, BLAS), or None."""
+    try:
+        import cgru
+
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            cgru.show_config()
+    except (ImportError, AttributeError):
+        return None
+    return said.getvalue()
 
 
 class CgruPacked(Cgru):
@@ -120,126 +124,10 @@ class Torch(Contestant):
 
         if not p.is_step:
             return [PythonRunner("y, h_n = gru(x, h_0)", "y.numpy()", prepare, 1)]
-        return [PythonRunner("y, h = gru(x, h)", "y.numpy()", prepare, problem.check_calls),
-                PythonRunner("h = cell(x, h)", "h[None].numpy()", prepare_cell, problem.check_calls)]
-
-
-def onnx_model(problem):
-    """Serialised one-node ONNX model: X, H0 -> Y, Y_h, with fixed shapes, `linear_before_reset=1`."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    p = problem.point
-    weights = [numpy_helper.from_array(array, name) for name, array in zip("WRB", problem.onnx_weights())]
-    node = helper.make_node("GRU", ["X", "W", "R", "B", "", "H0"], ["Y", "Y_h"], hidden_size=p.H,
-                            linear_before_reset=1)
-
-    def tensor(name, *shape):
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    graph = helper.make_graph([node], "gru", [tensor("X", p.T, p.N, p.I), tensor("H0", 1, p.N, p.H)],
-                              [tensor("Y", p.T, 1, p.N, p.H), tensor("Y_h", 1, p.N, p.H)], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return model.SerializeToString()
-
-
-class OnnxRuntime(Contestant):
-    """ONNX Runtime on the CPU: `run` with a dictionary, or IO binding to ready buffers if that is faster."""
-
-    name, distribution = "ONNX Runtime", "onnxruntime"
-
-    def load(self):
-        import onnx
-        import onnxruntime
-
-        self.onnxruntime = onnxruntime
-        self.version += f", onnx {onnx.__version__}"
-
-    def _session(self, problem):
-        options = self.onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = self.onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = self.onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        return self.onnxruntime.InferenceSession(onnx_model(problem), options,
-                                                 providers=["CPUExecutionProvider"])
-
-    def runners(self, problem):
-        session, x, h_0 = self._session(problem), problem.x, problem.h_0[None]
-
-        def prepare():
-            return {"run": session.run, "feed": {"X": x, "H0": h_0}, "x": x, "h": h_0, "Y": ["Y"], "Y_h": ["Y_h"]}
-
-        def bind(h_in, out):
-            binding = session.io_binding()
-            binding.bind_cpu_input("X", x)
-            binding.bind_cpu_input("H0", h_in)
-            name = "Y_h" if problem.point.is_step else "Y"
-            binding.bind_output(name, "cpu", 0, np.float32, out.shape, out.ctypes.data)
-            return binding, out
-
-        def prepare_step():
-            ping, pong = h_0.copy(), np.empty_like(h_0)
-            return {"run": session.run_with_iobinding, "now": bind(ping, pong), "then": bind(pong, ping)}
-
-        def prepare_sequence():
-            p = problem.point
-            binding, out = bind(h_0, np.empty((p.T, 1, p.N, p.H), np.float32))
-            return {"run": session.run_with_iobinding, "binding": binding, "out": out}
-
-        if problem.point.is_step:
-            calls = problem.check_calls
-            return [PythonRunner("h, = run(Y_h, {'X': x, 'H0': h})", "h", prepare, calls),
-                    PythonRunner("run(now[0]); now, then = then, now", "then[1]", prepare_step, calls)]
-        return [PythonRunner("y, = run(Y, feed)", "y[:, 0]", prepare, 1),
-                PythonRunner("run(binding)", "out[:, 0]", prepare_sequence, 1)]
-
-
-class OpenVino(Contestant):
-    """OpenVINO on the CPU with the latency hint: an infer request on ready tensors, its outputs not copied."""
-
-    name, distribution = "OpenVINO", "openvino"
-
-    def load(self):
-        import onnx  # noqa: F401 - the model is built with it
-        import openvino
-
-        self.openvino = openvino
-
-    def _compiled(self, problem):
-        core = self.openvino.Core()
-        model = core.read_model(onnx_model(problem))
-        return core.compile_model(model, "CPU", {
-            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": "f32"})
-
-    def runners(self, problem):
-        compiled, p = self._compiled(problem), problem.point
-        tensor = self.openvino.Tensor
-        x, h_0 = problem.x, problem.h_0[None]
-
-        def request(h_in, h_out, y):
-            one = compiled.create_infer_request()
-            one.set_tensor("X", tensor(x, shared_memory=True))
-            one.set_tensor("H0", tensor(h_in, shared_memory=True))
-            one.set_tensor("Y", tensor(y, shared_memory=True))
-            one.set_tensor("Y_h", tensor(h_out, shared_memory=True))
-            return one, y
-
-        def prepare():
-            ping, pong = h_0.copy(), np.empty_like(h_0)
-            y = np.empty((p.T, 1, p.N, p.H), np.float32)
-            now, then = request(ping, pong, y), request(pong, ping, y)
-            # OpenVINO's tensors do not keep the arrays whose memory they share: these names do.
-            return {"infer": now[0].infer, "y": y, "now": now, "then": then, "x": x, "h": h_0.copy(),
-                    "model": compiled, "keep": (ping, pong)}
-
-        if p.is_step:
-            calls = problem.check_calls
-            return [PythonRunner("now[0].infer(share_outputs=True); now, then = then, now", "y[:, 0]", prepare, calls),
-                    PythonRunner("h = model({'X': x, 'H0': h}, share_inputs=True)['Y_h']", "h", prepare, calls)]
-        return [PythonRunner("infer(share_outputs=True)", "y[:, 0]", prepare, 1)]
+        return [
+            PythonRunner("y, h = gru(x, h)", "y.numpy()", prepare, problem.check_calls),
+            PythonRunner("h = cell(x, h)", "h[None].numpy()", prepare_cell, problem.check_calls),
+        ]
 
 
 class Jax(Contestant):
@@ -256,8 +144,10 @@ class Jax(Contestant):
 
     def _functions(self, problem):
         jax, jnp = self.jax, self.jax.numpy
-        w_ih, w_hh, b_ih, b_hh = (jnp.asarray(problem.state[name]) for name in (
-            "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"))
+        w_ih, w_hh, b_ih, b_hh = (
+            jnp.asarray(problem.state[name])
+            for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        )
 
         def cell(h, gi):
             gh = h @ w_hh.T + b_hh
@@ -284,7 +174,8 @@ class Jax(Contestant):
             return {"step": step, "scan": scan, "x": x[0] if problem.point.is_step else x, "h": h_0}
 
         if problem.point.is_step:
-            return [PythonRunner("h = step(x, h).block_until_ready()", "h[None]", prepare, problem.check_calls)]
+            statement = "h = step(x, h).block_until_ready()"
+            return [PythonRunner(statement, "h[None]", prepare, problem.check_calls)]
         return [PythonRunner("y = scan(x, h).block_until_ready()", "y", prepare, 1)]
 
 
@@ -316,17 +207,17 @@ def numpy_gru(state):
         projected = x.reshape(steps * rows, inputs) @ w_ih
         projected += b_ih
         y = np.empty((steps, rows, hidden), np.float32)
-        for gi, out in zip(projected.reshape(steps, rows, 3 * hidden), y):
+        for gi, out in zip(projected.reshape(steps, rows, 3 * hidden), y, strict=True):
             gh = h @ w_hh
             gh += b_hh
-            gates = gi[:, :2 * hidden] + gh[:, :2 * hidden]
+            gates = gi[:, : 2 * hidden] + gh[:, : 2 * hidden]
             np.negative(gates, out=gates)
             np.exp(gates, out=gates)
             gates += one
             np.reciprocal(gates, out=gates)
-            n = gh[:, 2 * hidden:]
+            n = gh[:, 2 * hidden :]
             n *= gates[:, :hidden]
-            n += gi[:, 2 * hidden:]
+            n += gi[:, 2 * hidden :]
             np.tanh(n, out=n)
             np.subtract(h, n, out=out)
             out *= gates[:, hidden:]

@@ -11,9 +11,44 @@ import cbuild
 KIB = 1 << 10
 LARGEST = 64 << 20
 HUGE_PAGE = 2 << 20
-FOOTPRINTS = [KIB * n for n in (
-    4, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072,
-    4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152, 65536)]
+FOOTPRINTS = [
+    KIB * n
+    for n in (
+        4,
+        8,
+        16,
+        24,
+        32,
+        40,
+        48,
+        56,
+        64,
+        80,
+        96,
+        128,
+        192,
+        256,
+        384,
+        512,
+        640,
+        768,
+        896,
+        1024,
+        1280,
+        1536,
+        2048,
+        3072,
+        4096,
+        6144,
+        8192,
+        12288,
+        16384,
+        24576,
+        32768,
+        49152,
+        65536,
+    )
+]
 STREAMS = (1, 4, 8)
 
 
@@ -87,18 +122,22 @@ class Probe:
             bytes_ns = read / self.bandwidth_at(read)
         else:
             read = point.T * recurrent + inputs
-            bytes_ns = (point.T * recurrent / self.bandwidth_at(recurrent)
-                        + inputs / self.bandwidth_at(inputs))
+            bytes_ns = point.T * recurrent / self.bandwidth_at(recurrent) + inputs / self.bandwidth_at(inputs)
         flops_ns = flops / self.peak
         return {
-            "ns": max(flops_ns, bytes_ns), "flops_ns": flops_ns, "bytes_ns": bytes_ns,
-            "bound": "flops" if flops_ns >= bytes_ns else "bytes", "flops": flops, "bytes": read,
+            "ns": max(flops_ns, bytes_ns),
+            "flops_ns": flops_ns,
+            "bytes_ns": bytes_ns,
+            "bound": "flops" if flops_ns >= bytes_ns else "bytes",
+            "flops": flops,
+            "bytes": read,
         }
 
     def as_dict(self):
         """What goes into the results file."""
         return {
-            "fma_gflops": self.peak, "vector_bits": self.vector_bits,
+            "fma_gflops": self.peak,
+            "vector_bits": self.vector_bits,
             "read_gb_per_s": {str(size): speed for size, speed in self.bandwidth.items()},
             "compiled": self._library.command,
         }

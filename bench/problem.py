@@ -13,7 +13,7 @@ class Point:
 
     T: int
     N: int
-    I: int  # noqa: E741 - the field's letter
+    I: int  # noqa: E741
     H: int
 
     @property
@@ -63,8 +63,12 @@ class Problem:
         def draw(*shape):
             return rng.uniform(-bound, bound, shape).astype(np.float32)
 
-        self.state = {"weight_ih_l0": draw(3 * p.H, p.I), "weight_hh_l0": draw(3 * p.H, p.H),
-                      "bias_ih_l0": draw(3 * p.H), "bias_hh_l0": draw(3 * p.H)}
+        self.state = {
+            "weight_ih_l0": draw(3 * p.H, p.I),
+            "weight_hh_l0": draw(3 * p.H, p.H),
+            "bias_ih_l0": draw(3 * p.H),
+            "bias_hh_l0": draw(3 * p.H),
+        }
         self.x = rng.standard_normal((p.T, p.N, p.I)).astype(np.float32)
         self.h_0 = rng.uniform(-1, 1, (p.N, p.H)).astype(np.float32)
         h = self.h_0
@@ -79,6 +83,7 @@ class Problem:
 
     def onnx_weights(self):
         """W (1, 3H, I), R (1, 3H, H), B (1, 6H) in ONNX's gate order z, r, h."""
+
         def reorder(a):
             r, z, n = np.split(a, 3)
             return np.concatenate([z, r, n])
@@ -89,9 +94,11 @@ class Problem:
 
 
 def gru_float64(state, x, h_0):
-    """y (T, N, H) of PyTorch's GRU in float64, as the equations have it."""
-    w_ih, w_hh, b_ih, b_hh = (np.asarray(state[name], np.float64) for name in (
-        "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"))
+    """Output y (T, N, H) of PyTorch's GRU in float64, as the equations have it."""
+    w_ih, w_hh, b_ih, b_hh = (
+        np.asarray(state[name], np.float64)
+        for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    )
     h = np.asarray(h_0, np.float64)
     y = np.empty((len(x), *h.shape))
     for t, x_t in enumerate(np.asarray(x, np.float64)):
@@ -114,5 +121,10 @@ def _grid():
 
 
 GRID = _grid()
-QUICK = [Point(1, 1, 32, 32), Point(1, 1, 128, 128), Point(1, 1, 40, 100), Point(100, 1, 64, 64),
-         Point(100, 8, 128, 128)]
+QUICK = [
+    Point(1, 1, 32, 32),
+    Point(1, 1, 128, 128),
+    Point(1, 1, 40, 100),
+    Point(100, 1, 64, 64),
+    Point(100, 8, 128, 128),
+]

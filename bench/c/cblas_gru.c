@@ -1,5 +1,5 @@
 /* A GRU in C on BLAS: one GEMM for the input projection of all steps, one GEMV (a single row) or GEMM per
- * step for the recurrence, libm for the gates. What a C programmer with OpenBLAS writes in an afternoon.
+ * step for the recurrence, expf and tanhf for the gates. What a C programmer with OpenBLAS writes in an afternoon.
  *
  * The BLAS is the one that SciPy carries: Python hands over its sgemv and sgemm, so that this works wherever
  * SciPy does. Fortran's interface: column-major, everything by pointer. A row-major (rows, K) array is a
