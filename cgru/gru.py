@@ -3,6 +3,7 @@
 import numpy as np
 
 from cgru import engines
+from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
 from cgru.recurrent import Recurrent
 from cgru.weights import Config
@@ -100,8 +101,9 @@ class GRU(Recurrent):
         self._draw(config, dtype, engine, rng)
 
     @staticmethod
-    def _cell_options(config):
-        return {"reset_after": config.reset_after}
+    def _cell_options(config, direction):
+        f, g = config.activations[direction]
+        return {"reset_after": config.reset_after, "f": code(f), "g": code(g), "clip": config.clip or 0.0}
 
     @property
     def reset_after(self):

@@ -34,14 +34,14 @@ class Recurrent:
         engine = engines.choose(engine, weights.dtype)
         module = engines.load(engine)
         cells = tuple(
-            module.Layer(*weights.cell(suffix), **self._cell_options(weights.config))
-            for _, _, suffix in weights.config.cells()
+            module.Layer(*weights.cell(suffix), **self._cell_options(weights.config, direction))
+            for _, direction, suffix in weights.config.cells()
         )
         for name, value in (("_weights", weights), ("_engine", engine), ("_cells", cells)):
             object.__setattr__(self, name, value)
 
     @staticmethod
-    def _cell_options(config):
+    def _cell_options(config, direction):
         return {}
 
     @classmethod
@@ -83,7 +83,8 @@ class Recurrent:
         words += [
             f"{name}={getattr(config, name)!r}"
             for name, field in Config.__dataclass_fields__.items()
-            if name not in ("input_size", "hidden_size", "cell") and getattr(config, name) != field.default
+            if name not in ("input_size", "hidden_size", "cell", "activations")
+            and getattr(config, name) != field.default
         ]
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"

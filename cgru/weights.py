@@ -11,7 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cgru.activations import gate_activations
+
 GATES = {"gru": 3}
+MERGE_MODES = ("concat", "sum", "mul", "ave")
 BLAS_LIMIT = 2**31 - 1
 
 
@@ -25,6 +28,16 @@ class Config:
     bias, batch_first, bidirectional : bool
     reset_after : bool
         Where the reset gate acts: after the recurrent product (PyTorch) or before it (the equations of 2014).
+    activations : tuple of (Activation, Activation)
+        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`.
+    clip : float or None
+        Pre-activations are clamped to +-clip (ONNX's `clip`).
+    reverse : bool
+        The only direction runs from the end to the start; its output is put back in order.
+    go_backwards : bool
+        The same, with the output left in reversed order (Keras).
+    merge_mode : {"concat", "sum", "mul", "ave"}
+        How the two directions' outputs become one (Keras's `Bidirectional`).
     cell : str
         "gru".
     """
@@ -36,18 +49,32 @@ class Config:
     batch_first: bool = False
     bidirectional: bool = False
     reset_after: bool = True
+    activations: tuple = None
+    clip: float | None = None
+    reverse: bool = False
+    go_backwards: bool = False
+    merge_mode: str = "concat"
     cell: str = "gru"
 
     def __post_init__(self):
         for name in ("input_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_size(name, getattr(self, name)))
-        for name in ("bias", "batch_first", "bidirectional", "reset_after"):
+        for name in ("bias", "batch_first", "bidirectional", "reset_after", "reverse", "go_backwards"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; got {value!r}")
             object.__setattr__(self, name, bool(value))
         if self.cell not in GATES:
             raise ValueError(f"cell must be one of {', '.join(GATES)}; got {self.cell!r}")
+        object.__setattr__(self, "activations", gate_activations(self.activations, self.directions))
+        if self.clip is not None:
+            if isinstance(self.clip, bool) or not isinstance(self.clip, int | float | np.number) or not self.clip > 0:
+                raise ValueError(f"clip must be a positive number or None; got {self.clip!r}")
+            object.__setattr__(self, "clip", float(self.clip))
+        if self.merge_mode not in MERGE_MODES:
+            raise ValueError(f"merge_mode must be one of {', '.join(MERGE_MODES)}; got {self.merge_mode!r}")
+        if self.bidirectional and (self.reverse or self.go_backwards):
+            raise ValueError("reverse and go_backwards are for one direction; this model is bidirectional")
         widest = max(self.input_size, self.directions * self.hidden_size, self.gates * self.hidden_size)
         if widest > BLAS_LIMIT:
             raise ValueError(

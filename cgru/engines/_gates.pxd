@@ -62,6 +62,10 @@ cdef extern from *:
     double fabs(double x) noexcept nogil
     float copysignf(float x, float y) noexcept nogil
     double copysign(double x, double y) noexcept nogil
+    float expf(float x) noexcept nogil
+    double exp(double x) noexcept nogil
+    float log1pf(float x) noexcept nogil
+    double log1p(double x) noexcept nogil
     const int HAS_FMA "CGRU_HAS_FMA"
     enum: LANES "CGRU_LANES"
 
@@ -145,16 +149,82 @@ cdef inline floating tanh(floating x) noexcept nogil:
         return copysign(e / (e + 2.0), x)
 
 
+# ---- gate activations: sigmoid and tanh, or what a converted model uses
+
+cdef enum:
+    SIGMOID, TANH, HARD_SIGMOID, RELU, LINEAR, SOFTSIGN, LEAKY_RELU, ELU, SOFTPLUS, SCALED_TANH
+
+
+cdef struct Activation:
+    int kind                            # one of the above; cgru/activations.py has the formulas
+    double alpha, beta
+
+
+cdef struct Gates:
+    Activation f, g                     # of r and z, of n
+    double clip                         # pre-activations are clamped to +-clip; 0: not
+
+
+cdef inline floating activate_other(floating x, const Activation* act) noexcept nogil:
+    cdef floating alpha = <floating>act.alpha, beta = <floating>act.beta, zero = 0.0, one = 1.0, p, scale, low
+    if act.kind == HARD_SIGMOID:
+        x = fma(alpha, x, beta)
+        x = zero if x < zero else x
+        return one if x > one else x
+    if act.kind == RELU:
+        return zero if x < zero else x
+    if act.kind == LINEAR:
+        return fma(alpha, x, beta)
+    if act.kind == SOFTSIGN:
+        return x / (one + (fabsf(x) if floating is float else fabs(x)))
+    if act.kind == LEAKY_RELU:
+        return alpha * x if x < zero else x
+    if act.kind == ELU:
+        low = -80.0
+        p = exp_parts(low if x < low else (zero if x > zero else x), &scale)
+        return alpha * fma(scale, p, scale - one) if x < zero else x
+    if act.kind == SOFTPLUS:
+        # log(1 + e^x) = max(x, 0) + log1p(e^-|x|)
+        if floating is float:
+            return (zero if x < zero else x) + log1pf(expf(-fabsf(x)))
+        else:
+            return (zero if x < zero else x) + log1p(exp(-fabs(x)))
+    return alpha * tanh(beta * x)
+
+
+cdef inline void activate(floating* a, const Activation* act, double clip) noexcept nogil:
+    """a = act(clip(a)), one block in place; NaN stays NaN."""
+    cdef Py_ssize_t j
+    cdef floating high = <floating>clip
+    if clip > 0:
+        for j in range(LANES):
+            a[j] = high if a[j] > high else a[j]
+            a[j] = -high if a[j] < -high else a[j]
+    if act.kind == SIGMOID:
+        for j in range(LANES):
+            a[j] = sigmoid(a[j])
+    elif act.kind == TANH:
+        for j in range(LANES):
+            a[j] = tanh(a[j])
+    else:
+        for j in range(LANES):
+            a[j] = activate_other(a[j], act)
+
+
 # ---- gate updates, one block of LANES units each; z keeps the old h (PyTorch's sense)
 #
 # Every result is built in a local array first, so the compiler needs no aliasing checks and h_new may be h.
 # Where a tape is asked for, the block's gates go to tape[0..H), tape[H..2H), tape[2H..3H), tape[3H..4H) as
 # r, z, n and q, with q = U_n h + c_n (reset after) or r h (reset before): what the backward pass needs.
 
-cdef inline void sigmoid_sum(floating* out, const floating* a, const floating* b) noexcept nogil:
+cdef inline void gate_sum(
+    floating* out, const floating* a, const floating* b, const Gates* gates
+) noexcept nogil:
+    """out = f(a + b)."""
     cdef Py_ssize_t j
     for j in range(LANES):
-        out[j] = sigmoid(a[j] + b[j])
+        out[j] = a[j] + b[j]
+    activate(out, &gates.f, gates.clip)
 
 
 cdef inline void blend(floating* h_new, const floating* z, const floating* h, const floating* n) noexcept nogil:
@@ -167,21 +237,23 @@ cdef inline void blend(floating* h_new, const floating* z, const floating* h, co
 
 
 cdef inline void gru_after_block(
+    const Gates* gates,
     const floating* i_r, const floating* i_z, const floating* i_n,   # IN W x + b, one block each
     const floating* h_r, const floating* h_z, const floating* h_n,   # IN U h + c
     const floating* h,                                               # IN the old state
     floating* h_new,                                                 # OUT
     floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT count units of the tape, or NULL
 ) noexcept nogil:
-    """r = s(i_r + h_r), z = s(i_z + h_z), n = tanh(i_n + r h_n), h' = n + z (h - n)."""
+    """r = f(i_r + h_r), z = f(i_z + h_z), n = g(i_n + r h_n), h' = n + z (h - n)."""
     cdef floating r[LANES]
     cdef floating z[LANES]
     cdef floating n[LANES]
     cdef Py_ssize_t j
-    sigmoid_sum(&r[0], i_r, h_r)
-    sigmoid_sum(&z[0], i_z, h_z)
+    gate_sum(&r[0], i_r, h_r, gates)
+    gate_sum(&z[0], i_z, h_z, gates)
     for j in range(LANES):
-        n[j] = tanh(fma(r[j], h_n[j], i_n[j]))
+        n[j] = fma(r[j], h_n[j], i_n[j])
+    activate(&n[0], &gates.g, gates.clip)
     blend(h_new, &z[0], h, &n[0])
     if tape != NULL:
         memcpy(tape, &r[0], count * sizeof(floating))
@@ -191,15 +263,16 @@ cdef inline void gru_after_block(
 
 
 cdef inline void gru_reset_block(
+    const Gates* gates,
     const floating* i_r, const floating* h_r, const floating* h,     # IN
     floating* rh,                                                    # OUT r * h
     floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT r and q, or NULL
 ) noexcept nogil:
-    """reset_after=False, first half: r = s(i_r + h_r), r h."""
+    """reset_after=False, first half: r = f(i_r + h_r), r h."""
     cdef floating r[LANES]
     cdef floating q[LANES]
     cdef Py_ssize_t j
-    sigmoid_sum(&r[0], i_r, h_r)
+    gate_sum(&r[0], i_r, h_r, gates)
     for j in range(LANES):
         q[j] = r[j] * h[j]
     memcpy(rh, &q[0], LANES * sizeof(floating))
@@ -209,19 +282,21 @@ cdef inline void gru_reset_block(
 
 
 cdef inline void gru_before_block(
+    const Gates* gates,
     const floating* i_z, const floating* i_n,                        # IN
     const floating* h_z, const floating* h_n,                        # IN h_n = U_n (r h) + c_n
     const floating* h,                                               # IN
     floating* h_new,                                                 # OUT
     floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT z and n, or NULL
 ) noexcept nogil:
-    """reset_after=False, second half: z = s(i_z + h_z), n = tanh(i_n + h_n), h' = n + z (h - n)."""
+    """reset_after=False, second half: z = f(i_z + h_z), n = g(i_n + h_n), h' = n + z (h - n)."""
     cdef floating z[LANES]
     cdef floating n[LANES]
     cdef Py_ssize_t j
-    sigmoid_sum(&z[0], i_z, h_z)
+    gate_sum(&z[0], i_z, h_z, gates)
     for j in range(LANES):
-        n[j] = tanh(i_n[j] + h_n[j])
+        n[j] = i_n[j] + h_n[j]
+    activate(&n[0], &gates.g, gates.clip)
     blend(h_new, &z[0], h, &n[0])
     if tape != NULL:
         memcpy(tape + H, &z[0], count * sizeof(floating))
@@ -232,3 +307,12 @@ cdef inline void pad_block(floating* block, const floating* source, Py_ssize_t c
     """The last, short block of a row, with zeros behind it."""
     memset(block, 0, LANES * sizeof(floating))
     memcpy(block, source, count * sizeof(floating))
+
+
+cdef inline Gates gates_of(f, g, double clip):
+    """Gates from (kind, alpha, beta) of f and g (cgru/activations.py) and a clip, 0 for none."""
+    cdef Gates gates
+    gates.f.kind, gates.f.alpha, gates.f.beta = f
+    gates.g.kind, gates.g.alpha, gates.g.beta = g
+    gates.clip = clip
+    return gates

@@ -10,7 +10,7 @@ Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 cimport numpy as cnp
 from cgru.engines._blas cimport product
 from cgru.engines._gates cimport (
-    LANES, gru_after_block, gru_before_block, gru_reset_block, pad_block, sigmoid, tanh,
+    LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block, sigmoid, tanh,
 )
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
@@ -28,6 +28,7 @@ cdef Py_ssize_t SCRATCH = 8 << 20       # bytes for the input projections (and g
 cdef struct Cell:
     Py_ssize_t K, H                     # features in, hidden units
     bint reset_after
+    Gates gates
     const void* W                       # (3H, K) rows r, z, n
     const void* U                       # (3H, H)
     const void* b                       # (3H,) beside W
@@ -44,6 +45,10 @@ cdef class Layer:
         kept, not copied.
     reset_after : bool
         n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
+    f, g : (kind, alpha, beta)
+        Activations of r and z, and of n.
+    clip : float
+        Pre-activations are clamped to +-clip; 0 for no clamp.
 
     Notes
     -----
@@ -54,11 +59,15 @@ cdef class Layer:
     cdef bint is_double
     cdef tuple arrays
 
-    def __init__(self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh, *, bint reset_after):
+    def __init__(
+        self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
+        *, bint reset_after, f=(SIGMOID, 0, 0), g=(TANH, 0, 0), double clip=0,
+    ):
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
         self.cell.K, self.cell.H = w_ih.shape[1], w_hh.shape[1]
         self.cell.reset_after = reset_after
+        self.cell.gates = gates_of(f, g, clip)
         self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
 
@@ -171,21 +180,21 @@ cdef void step(
         # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
         for i in range(N):
-            reset_row(H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, row_of(seq, i), s))
+            reset_row(&cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, row_of(seq, i), s))
         product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
         update_row(
-            cell.reset_after, H, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, row_of(seq, i), s)
+            cell, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, row_of(seq, i), s)
         )
 
 
 cdef inline void update_row(
-    bint reset_after, Py_ssize_t H, const floating* gi, const floating* gh, floating* h, floating* tape
+    const Cell* cell, const floating* gi, const floating* gh, floating* h, floating* tape
 ) noexcept nogil:
-    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t j = 0, H = cell.H
     cdef floating pad[7][LANES]
     while j + LANES <= H:
-        update_block(reset_after, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
+        update_block(cell, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
                      h + j, h + j, tape, H, LANES)
         j += LANES
         tape = NULL if tape == NULL else tape + LANES
@@ -197,37 +206,38 @@ cdef inline void update_row(
         pad_block(pad[4], gh + H + j, H - j)
         pad_block(pad[5], gh + 2 * H + j, H - j)
         pad_block(pad[6], h + j, H - j)
-        update_block(reset_after, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
+        update_block(cell, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
         memcpy(h + j, pad[6], (H - j) * sizeof(floating))
 
 
 cdef inline void update_block(
-    bint reset_after,
+    const Cell* cell,
     const floating* i_r, const floating* i_z, const floating* i_n,
     const floating* h_r, const floating* h_z, const floating* h_n,
     const floating* h, floating* h_new,
     floating* tape, Py_ssize_t H, Py_ssize_t count,
 ) noexcept nogil:
-    if reset_after:
-        gru_after_block(i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
+    if cell.reset_after:
+        gru_after_block(&cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
     else:
-        gru_before_block(i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
+        gru_before_block(&cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
 
 
 cdef inline void reset_row(
-    Py_ssize_t H, const floating* gi, const floating* gh, const floating* h, floating* rh, floating* tape
+    const Gates* gates, Py_ssize_t H,
+    const floating* gi, const floating* gh, const floating* h, floating* rh, floating* tape,
 ) noexcept nogil:
     cdef Py_ssize_t j = 0
     cdef floating pad[3][LANES]
     while j + LANES <= H:
-        gru_reset_block(gi + j, gh + j, h + j, rh + j, tape, H, LANES)
+        gru_reset_block(gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
         j += LANES
         tape = NULL if tape == NULL else tape + LANES
     if j < H:
         pad_block(pad[0], gi + j, H - j)
         pad_block(pad[1], gh + j, H - j)
         pad_block(pad[2], h + j, H - j)
-        gru_reset_block(pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
+        gru_reset_block(gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
         memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
 
 
