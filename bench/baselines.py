@@ -127,12 +127,12 @@ class Blas(Baseline):
 
 
 class Panel(Baseline):
-    """Packed panels and gate loops in plain C, one row."""
+    """Packed panels and gate loops in plain C, one row, one step."""
 
     name, source, flags = "C panels", "panel.c", PANEL_FLAGS
 
     def runners(self, problem):
-        return super().runners(problem) if problem.point.N == 1 else []
+        return super().runners(problem) if problem.point.N == problem.point.T == 1 else []
 
 
 def _address(capsule):

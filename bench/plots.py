@@ -7,6 +7,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+LARGEST_RATIO = 60  # above it lie the call overheads of small sizes
 PANELS = ((1, 1), (100, 1), (100, 4), (100, 8), (100, 32))
 
 # Okabe and Ito's colours, told apart by colour-blind readers; C baselines are grey and told apart by dashes.
@@ -22,6 +23,13 @@ _STYLES = {
     "C naive fast": {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 1.5, 1, 1.5))},
     "C BLAS": {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 2))},
     "C panels": {"color": "#333333", "linewidth": 1.2, "linestyle": (0, (3, 1))},
+}
+_LABELS = {
+    "C naive": "C: triple loop, -O3",
+    "C naive fast": "C: triple loop, native, fast-math",
+    "C BLAS": "C: SciPy's BLAS, fast-math",
+    "C panels": "C: panel and gate loops alone",
+    "limit": "limit of this machine",
 }
 _LIMIT = {"color": "black", "linewidth": 1.2}
 
@@ -61,11 +69,16 @@ def _figure(results, value, label, latency):
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_axis_off()
     order = [name for name in [*_STYLES, "limit"] if name in handles]
-    axes.flat[len(panels)].legend([handles[name] for name in order], order, loc="center", frameon=False)
+    axes.flat[len(panels)].legend(
+        [handles[name] for name in order],
+        [_LABELS.get(name, name) for name in order],
+        loc="center",
+        frameon=False,
+    )
     machine = results["machine"]
     threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
     what = "Latency of a GRU call from Python" if latency else "GRU time over the machine's limit"
-    figure.suptitle(f"{what}, float32, {threads} ({machine['cpu']})", fontsize=12)
+    figure.suptitle(f"{what}, float32, {threads}: {machine['cpu']}", fontsize=12)
     return figure
 
 
@@ -85,21 +98,36 @@ def _draw_panel(axis, points, value, latency):
         found = [(width, height) for width, height in found if height]
         if found:
             (handles[name],) = axis.plot(*zip(*found, strict=True), **style)
-    axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
-    axis.xaxis.set_major_locator(FixedLocator([width for width in widths if width & (width - 1) == 0]))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda width, _: f"{width:.0f}"))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{height:,.10g}"))
-    heights = [height for line in axis.lines for height in line.get_ydata()]
-    axis.set_ylim(min(heights) / 1.6, max(heights) * 1.6)
-    axis.set_xlim(widths[0] / 1.1, widths[-1] * 1.1)
-    axis.grid(True, which="major", color="#DDDDDD", linewidth=0.6)
-    axis.set_axisbelow(True)
+    _scale(axis, widths, latency)
     return handles
 
 
+def _scale(axis, widths, latency):
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.xaxis.set_major_locator(FixedLocator(widths))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda width, _: f"{width:.0f}"))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{height:,.10g}"))
+    if latency:
+        heights = [height for line in axis.lines for height in line.get_ydata()]
+        axis.set_ylim(min(heights) / 1.6, max(heights) * 1.6)
+    else:
+        axis.set_ylim(0.8, LARGEST_RATIO)
+        axis.yaxis.set_major_locator(FixedLocator([1, 1.5, 2, 3, 5, 10, 20, 50]))
+        axis.yaxis.set_minor_locator(NullLocator())
+    axis.set_xlim(widths[0] / 1.1, widths[-1] * 1.1)
+    axis.grid(True, which="major", color="#DDDDDD", linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
 def _square_points(results, steps, batch):
-    """Points with I = H of one T and N, by H."""
-    found = [p for p in results["points"] if (p["T"], p["N"]) == (steps, batch) and p["I"] == p["H"]]
+    """Points with I = H, a power of two, of one T and N, by H. The others are in the table."""
+    found = [
+        point
+        for point in results["points"]
+        if (point["T"], point["N"]) == (steps, batch)
+        and point["I"] == point["H"]
+        and point["H"].bit_count() == 1
+    ]
     return sorted(found, key=lambda point: point["H"])

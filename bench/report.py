@@ -43,10 +43,10 @@ def table(header, rows):
 
 
 def digits(value):
-    """Three significant digits, no exponent; a dash for None."""
+    """Three significant digits, no exponent from 0.0001 up; a dash for None."""
     if value is None:
         return "-"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _heading(results):

@@ -126,7 +126,7 @@ static inline void gates(const float *restrict gi, const float *restrict gh, con
     }
 }
 
-/* One row only (N = 1). The running state lives behind the weights, padded, so that no loop has a tail. */
+/* One row only (N = 1), and no input projection ahead of the steps. The running state lives behind the weights, padded, so that no loop has a tail. */
 static void run(const struct gru *g)
 {
     const int64_t H = g->hidden, size = group_floats(g), count = groups(g);
