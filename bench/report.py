@@ -149,9 +149,12 @@ def _goals(goals):
             goal["note"],
         ]
         for goal in goals
+        if goal["measured"] is not None
     ]
     counts = {verdict: sum(goal["passed"] is verdict for goal in goals) for verdict in words}
     summary = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items())
+    if not rows:
+        return f"Goals: {summary}"
     header = ["goal", "target", "measured", "", "verdict", "note"]
     # Notes are left-aligned by being last and unpadded.
     width = max(len(row[-1]) for row in [header, *rows])
