@@ -9,9 +9,11 @@ import importlib
 import importlib.util
 import os
 
+import numpy as np
+
 from cgru.engines._cpu import x86_level
 
-ENGINES = ("blas",)
+ENGINES = ("blas", "packed")
 
 _LEVELS = {"x86-64-v2": 2, "x86-64-v3": 3, "x86-64-v4": 4}
 
@@ -73,9 +75,19 @@ def check_engine(engine):
 
 
 def choose(engine, dtype):
-    """The engine that computes: "auto" is "blas"."""
+    """The engine that computes: "auto" is "packed" for float32 on an FMA-class ISA, else "blas".
+
+    Raises
+    ------
+    ValueError
+        There is no such engine, or it does not compute in `dtype`.
+    """
     check_engine(engine)
-    return "blas" if engine == "auto" else engine
+    if engine == "auto":
+        return "packed" if dtype == np.float32 and load("packed").FUSED else "blas"
+    if engine == "packed" and dtype != np.float32:
+        raise ValueError(f"engine 'packed' computes in float32 only; for {dtype} take 'blas' or 'auto'")
+    return engine
 
 
 def load(engine):

@@ -1,0 +1,294 @@
+"""The packed engine: float32, weights packed once, products and gates as typed loops.
+
+    gi = b + W x        panel product over the steps of a time chunk
+    gh = c + U h        panel product, every step
+    gates               one pass of typed loops, block by block of LANES hidden units
+
+Columns of gi and gh stand block by block:  r(0..L) z(0..L) n(0..L) | r(L..2L) z(L..2L) n(L..2L) | ...
+With reset_after=False, U is two matrices: gh = r z | r z | ..., and, once r h is known, hn = n | n | ...
+
+Every output is one chain of fused multiply-adds in one order (_panels.pxd), and the gates are elementwise, so a
+row's bits depend on that row alone.
+"""
+
+cimport numpy as cnp
+from cgru.engines._gates cimport (
+    HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
+)
+from cgru.engines._panels cimport WIDTH, Panels, product
+from cgru.engines._sequence cimport (
+    Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
+)
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+import numpy as np
+
+cnp.import_array()
+
+cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time chunk: in L2 beside the weights
+
+FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
+
+
+cdef struct Cell:
+    Py_ssize_t K, H, blocks             # features in, hidden units, blocks of LANES units
+    bint reset_after
+    Gates gates
+    Panels W                            # b + W x: r z n per block
+    Panels U                            # c + U h: r z n per block, or r z
+    Panels V                            # c_n + U_n (r h), n per block; no panels with reset_after
+
+
+cdef struct Scratch:
+    float* gi                           # (rows of a chunk, W.count * WIDTH)
+    float* gh                           # (N, U.count * WIDTH)
+    float* hn                           # (N, V.count * WIDTH)
+    float* rh                           # (N, blocks * LANES)
+    const float** x                     # row pointers of a chunk
+    const float** h                     # (N,) each active row's old state
+    const float** q                     # (N,) each active row's r h
+
+
+def pack(matrix, bias, units):
+    """Panels of a (G * H, K) matrix and a (G * H,) bias: G gates side by side in each block of LANES units.
+
+    Returns (count, K, WIDTH) and (count, WIDTH) float32 arrays, zero-padded, the first 64-byte aligned.
+    """
+    gates, columns = matrix.shape[0] // units, matrix.shape[1]
+    blocks = (units + LANES - 1) // LANES
+    padded = np.zeros((gates, blocks * LANES, columns + 1), np.float32)
+    padded[:, :units, :columns] = matrix.reshape(gates, units, columns)
+    padded[:, :units, columns] = bias.reshape(gates, units)
+    lines = padded.reshape(gates, blocks, LANES, columns + 1).swapaxes(0, 1).reshape(-1, columns + 1)
+    count = (len(lines) + WIDTH - 1) // WIDTH
+    full = np.zeros((count * WIDTH, columns + 1), np.float32)
+    full[:len(lines)] = lines
+    panels = full.reshape(count, WIDTH, columns + 1).swapaxes(1, 2)
+    data = aligned(count * columns * WIDTH).reshape(count, columns, WIDTH)
+    data[...] = panels[:, :columns]
+    return data, np.ascontiguousarray(panels[:, columns])
+
+
+def aligned(size):
+    """`size` float32 zeros that begin on a cache line: panels that do not cost up to twice the time."""
+    memory = np.zeros(size + 16, np.float32)
+    offset = (64 - memory.ctypes.data % 64) % 64 // 4
+    return memory[offset:offset + size]
+
+
+cdef class Layer:
+    """One layer in one direction: packed weights and the time loop over them; see `blas.Layer` for parameters.
+
+    float32 only. Immutable: any number of threads may `run` one layer at a time.
+    """
+
+    cdef Cell cell
+    cdef tuple arrays
+
+    def __init__(
+        self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
+        *, bint reset_after, f=(SIGMOID, 0, 0), g=(TANH, 0, 0), double clip=0,
+    ):
+        cdef Py_ssize_t H = w_hh.shape[1]
+        self.cell.K, self.cell.H, self.cell.blocks = w_ih.shape[1], H, (H + LANES - 1) // LANES
+        self.cell.reset_after = reset_after
+        self.cell.gates = gates_of(f, g, clip)
+        recurrent = 3 * H if reset_after else 2 * H       # rows of U; the rest is V
+        W, U = pack(w_ih, b_ih, H), pack(w_hh[:recurrent], b_hh[:recurrent], H)
+        V = pack(w_hh[recurrent:], b_hh[recurrent:], H)
+        self.arrays = (W, U, V)
+        self.cell.W, self.cell.U, self.cell.V = panels_of(W), panels_of(U), panels_of(V)
+
+    def run(
+        self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
+        tape=None,
+    ):
+        """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); see `blas.Layer.run`."""
+        cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse, tape)
+        cdef int failed
+        with nogil:
+            clear_padding(&seq, self.cell.H)
+            failed = run_sequence(&self.cell, &seq)
+        if failed:
+            raise MemoryError("no memory for the scratch space of the time loop")
+
+
+cdef Panels panels_of(tuple packed):
+    cdef Panels panels
+    cdef cnp.ndarray data = packed[0], bias = packed[1]
+    panels.count, panels.K = data.shape[0], data.shape[1]
+    panels.data, panels.bias = <const float*>cnp.PyArray_DATA(data), <const float*>cnp.PyArray_DATA(bias)
+    return panels
+
+
+cdef Py_ssize_t scratch_size(const Cell* cell, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:
+    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first."""
+    cdef Py_ssize_t floats = rows * cell.W.count * WIDTH + N * cell.U.count * WIDTH
+    if not cell.reset_after:
+        floats += N * (cell.V.count * WIDTH + cell.blocks * LANES)
+    return (rows + 2 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
+
+
+cdef Scratch scratch_at(const Cell* cell, Py_ssize_t rows, Py_ssize_t N, void* memory) noexcept nogil:
+    cdef Scratch scratch
+    scratch.x = <const float**>memory
+    scratch.h = scratch.x + rows
+    scratch.q = scratch.h + N
+    # blocks on cache lines, so that a vector store touches one
+    scratch.gi = <float*>((<uintptr_t>(scratch.q + N) + 63) // 64 * 64)
+    scratch.gh = scratch.gi + rows * cell.W.count * WIDTH
+    scratch.hn = scratch.gh + N * cell.U.count * WIDTH
+    scratch.rh = scratch.hn + N * cell.V.count * WIDTH
+    return scratch
+
+
+cdef int run_sequence(const Cell* cell, const Sequence* seq) noexcept nogil:
+    """The time loop: 0, or -1 where scratch memory cannot be had. The state lives in y (and h_0) itself."""
+    cdef Py_ssize_t N = seq.N, H = cell.H, ld = cell.W.count * WIDTH
+    cdef Py_ssize_t steps = max(1, SCRATCH // (N * (ld + cell.K) * <Py_ssize_t>sizeof(float)))
+    cdef Py_ssize_t s, s_0 = 0, s_1, i, rows, active = N
+    cdef Scratch scratch
+    cdef float* gi
+    cdef void* memory
+    steps = min(steps, seq.T)
+    memory = malloc(scratch_size(cell, steps * N, N))
+    if memory == NULL:
+        return -1
+    scratch = scratch_at(cell, steps * N, N, memory)
+    for i in range(N):
+        scratch.h[i] = <const float*>(seq.h_0 + row_of(seq, i) * H * sizeof(float))
+    while s_0 < seq.T and active > 0:
+        s_1 = min(s_0 + steps, seq.T)
+        # gi[rows, :] = b + x[rows, K] W^T for the rows active in steps s_0..s_1
+        rows = 0
+        i = active
+        for s in range(s_0, s_1):
+            i = active_at(seq, s, i)
+            rows = chunk_rows(seq, s, i, scratch.x, rows)
+        product(&cell.W, rows, scratch.x, scratch.gi, ld)
+        gi = scratch.gi
+        for s in range(s_0, s_1):
+            rows = active_at(seq, s, active)
+            finish(seq, H, rows, active, scratch.h)
+            active = rows
+            if active == 0:
+                break
+            advance(cell, seq, s, active, gi, &scratch)
+            gi += active * ld
+        s_0 = s_1
+    finish(seq, H, 0, active, scratch.h)
+    free(memory)
+    return 0
+
+
+cdef inline Py_ssize_t chunk_rows(
+    const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float** x, Py_ssize_t rows
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(active):
+        x[rows + i] = <const float*>x_row(seq, row_of(seq, i), s)
+    return rows + active
+
+
+cdef inline void finish(
+    const Sequence* seq, Py_ssize_t H, Py_ssize_t first, Py_ssize_t last, const float* const* h
+) noexcept nogil:
+    """Rows first..last have run their course: h_n is their state."""
+    cdef Py_ssize_t i
+    cdef char* h_n
+    for i in range(first, last):
+        h_n = seq.h_n + row_of(seq, i) * H * sizeof(float)
+        if h_n != <const char*>h[i]:
+            memcpy(h_n, h[i], H * sizeof(float))
+
+
+cdef void advance(
+    const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float* gi, Scratch* scratch
+) noexcept nogil:
+    """Step s of the active rows; each row's new state goes to its y, and that is its old state from then on."""
+    cdef Py_ssize_t i, row
+    cdef float* y
+    recur(cell, active, gi, scratch, <float*>seq.tape, seq, s)
+    for i in range(active):
+        row = row_of(seq, i)
+        y = <float*>y_row(seq, row, s)
+        update_row(cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
+        scratch.h[i] = y
+
+
+cdef inline void recur(
+    const Cell* cell, Py_ssize_t N, const float* gi, Scratch* scratch,
+    float* tape, const Sequence* seq, Py_ssize_t s,
+) noexcept nogil:
+    """The recurrent products of N rows whose old states are scratch.h."""
+    cdef Py_ssize_t i
+    # gh[N, :] = c + h[N, H] U^T
+    product(&cell.U, N, scratch.h, scratch.gh, cell.U.count * WIDTH)
+    if not cell.reset_after:
+        for i in range(N):
+            scratch.q[i] = scratch.rh + i * cell.blocks * LANES
+            reset_row(cell, scratch, i, gi, scratch.h[i],
+                      NULL if tape == NULL else <float*>tape_row(seq, row_of(seq, i), s))
+        # hn[N, :] = c_n + (r h)[N, H] U_n^T
+        product(&cell.V, N, scratch.q, scratch.hn, cell.V.count * WIDTH)
+
+
+cdef inline void update_row(
+    const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+) noexcept nogil:
+    """The gates of row i, block by block; the last block may be short, and the row's memory ends there."""
+    cdef Py_ssize_t block, left, H = cell.H
+    cdef const float* a = gi + i * cell.W.count * WIDTH
+    cdef const float* b = scratch.gh + i * cell.U.count * WIDTH
+    cdef const float* c = scratch.hn + i * cell.V.count * WIDTH
+    cdef float pad[LANES]
+    for block in range(cell.blocks):
+        left = H - block * LANES
+        if left >= LANES:
+            update_block(cell, a, b, c, h, h_new, tape, LANES)
+        else:
+            pad_block(&pad[0], h, left)
+            update_block(cell, a, b, c, &pad[0], &pad[0], tape, left)
+            memcpy(h_new, &pad[0], left * sizeof(float))
+        a += 3 * LANES
+        b += 3 * LANES if cell.reset_after else 2 * LANES
+        c += LANES
+        h += LANES
+        h_new += LANES
+        tape = NULL if tape == NULL else tape + LANES
+
+
+cdef inline void update_block(
+    const Cell* cell, const float* a, const float* b, const float* c,
+    const float* h, float* h_new, float* tape, Py_ssize_t count,
+) noexcept nogil:
+    if cell.reset_after:
+        gru_after_block(&cell.gates, a, a + LANES, a + 2 * LANES, b, b + LANES, b + 2 * LANES,
+                        h, h_new, tape, cell.H, count)
+    else:
+        gru_before_block(&cell.gates, a + LANES, a + 2 * LANES, b + LANES, c, h, h_new, tape, cell.H, count)
+
+
+cdef inline void reset_row(
+    const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* tape
+) noexcept nogil:
+    """r h of row i."""
+    cdef Py_ssize_t block, left, H = cell.H
+    cdef const float* a = gi + i * cell.W.count * WIDTH
+    cdef const float* b = scratch.gh + i * cell.U.count * WIDTH
+    cdef float* rh = scratch.rh + i * cell.blocks * LANES
+    cdef float pad[LANES]
+    for block in range(cell.blocks):
+        left = H - block * LANES
+        if left >= LANES:
+            gru_reset_block(&cell.gates, a, b, h, rh, tape, H, LANES)
+        else:
+            pad_block(&pad[0], h, left)
+            gru_reset_block(&cell.gates, a, b, &pad[0], rh, tape, H, left)
+        a += 3 * LANES
+        b += 2 * LANES
+        rh += LANES
+        h += LANES
+        tape = NULL if tape == NULL else tape + LANES
