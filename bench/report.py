@@ -60,9 +60,14 @@ def _heading(results):
     if "probe" in results:
         probe = results["probe"]
         speeds = probe["read_gb_per_s"]
+        usual = probe["read_typical_gb_per_s"]
         shown = {"32 KB": 32 << 10, "256 KB": 256 << 10, "4 MB": 4 << 20, "64 MB": 64 << 20}
-        reads = ", ".join(f"{name} {speeds[str(size)]:.0f}" for name, size in shown.items())
-        lines.append(f"one core: {probe['fma_gflops']:.0f} GFLOP/s; reads, GB/s by footprint: {reads}")
+        reads = ", ".join(
+            f"{name} {speeds[str(size)]:.0f} ({usual[str(size)]:.0f})" for name, size in shown.items()
+        )
+        lines.append(
+            f"one core: {probe['fma_gflops']:.0f} GFLOP/s; reads, GB/s by footprint, best (typical): {reads}"
+        )
     lines += [f"{name}: {version}" for name, version in results["contestants"].items()]
     lines += [f"{name}: MISSING, {reason}" for name, reason in results["missing"].items()]
     return "\n".join(lines)
