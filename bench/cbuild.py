@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "c"
@@ -33,7 +34,7 @@ def compiler_version():
     return said.stdout.splitlines()[0]
 
 
-def build(source, flags, directory):
+def build(source, flags):
     """Compile ``c/<source>`` and load it.
 
     Parameters
@@ -41,10 +42,7 @@ def build(source, flags, directory):
     source : str
         File name in ``bench/c``.
     flags : sequence of str
-        Optimisation flags. Flags that this compiler refuses are left out if ``-march=native`` is among the
-        flags and another spelling works.
-    directory : path
-        Where the shared library goes; it must live as long as the library is used.
+        Optimisation flags; other spellings are tried where this compiler refuses them.
 
     Returns
     -------
@@ -56,25 +54,27 @@ def build(source, flags, directory):
     NoCompiler
         There is no compiler, or every attempt failed.
     """
-    name = Path(directory) / f"{Path(source).stem}-{abs(hash(tuple(flags))):x}"
     command = compiler()
     complaint = ""
-    for attempt in _spellings(list(flags)):
-        arguments = ["-std=gnu11", *attempt, "-fPIC"]
-        steps = (
-            [*arguments, "-c", str(SOURCES / source), "-o", f"{name}.o"],
-            # Without the flags: -ffast-math at the link would make the whole process flush subnormals.
-            ["-shared", f"{name}.o", "-o", f"{name}.so", "-lm"],
-        )
-        try:
-            for step in steps:
-                subprocess.run([*command, *step], capture_output=True, text=True, check=True)
-        except subprocess.CalledProcessError as error:
-            complaint = error.stderr.strip()
-            continue
-        library = ctypes.CDLL(f"{name}.so")
-        library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source])
-        return library
+    # A library that is loaded does not need its file any more.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        name = Path(directory) / Path(source).stem
+        for attempt in _spellings(list(flags)):
+            arguments = ["-std=gnu11", *attempt, "-fPIC"]
+            steps = (
+                [*arguments, "-c", str(SOURCES / source), "-o", f"{name}.o"],
+                # Without the flags: -ffast-math at the link would make the whole process flush subnormals.
+                ["-shared", f"{name}.o", "-o", f"{name}.so", "-lm"],
+            )
+            try:
+                for step in steps:
+                    subprocess.run([*command, *step], capture_output=True, text=True, check=True)
+            except subprocess.CalledProcessError as error:
+                complaint = error.stderr.strip()
+                continue
+            library = ctypes.CDLL(f"{name}.so")
+            library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source])
+            return library
     raise NoCompiler(f"{command[0]} could not build {source}: {complaint[-500:]}")
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import mmap
-import tempfile
 from statistics import median
 
 import numpy as np
@@ -72,8 +71,7 @@ class Probe:
     """
 
     def __init__(self):
-        self._directory = tempfile.TemporaryDirectory()
-        self._library = library = cbuild.build("probe.c", ["-O3", "-march=native"], self._directory.name)
+        self._library = library = cbuild.build("probe.c", ["-O3", "-march=native"])
         library.probe_fma.restype = library.probe_read.restype = ctypes.c_double
         library.probe_fma.argtypes = [ctypes.c_int64]
         library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
