@@ -65,9 +65,10 @@ def extensions():
         for isa, flags in isas.items():
             stub = STUBS / f"_{engine}_{isa}.pyx"
             stub.write_text(f'include "cgru/engines/{engine}.pyx"\n')
-            modules.append(
-                Extension(f"cgru.engines._{engine}_{isa}", [str(stub)], extra_compile_args=list(flags))
-            )
+            module = Extension(f"cgru.engines._{engine}_{isa}", [str(stub)], extra_compile_args=list(flags))
+            if os.name == "posix":      # gcc and clang; gcc gives up inlining the gates after a few uses
+                module.define_macros += [("CYTHON_INLINE", "inline __attribute__((always_inline))")]
+            modules.append(module)
     for module in modules:
         module.include_dirs.append(numpy.get_include())
         module.define_macros += [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
@@ -92,7 +93,7 @@ class BuildExt(build_ext):
                 if MODE == "sanitize":
                     module.extra_link_args = ["-fsanitize=address,undefined"]
                 elif MODE == "release" and platform.system() == "Linux":
-                    module.extra_link_args = ["-Wl,--strip-all"]
+                    module.extra_link_args = ["-Wl,--strip-debug"]
             self.extensions = [module for module in self.extensions if self._compiler_accepts(module)]
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()

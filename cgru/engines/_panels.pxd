@@ -82,32 +82,3 @@ cdef inline void tile_of(
         tile(7, 1, x, data, bias, K, out, ld)
     else:
         tile(8, 1, x, data, bias, K, out, ld)
-
-
-cdef inline void product(
-    const Panels* panels, Py_ssize_t rows, const float* const* x,
-    float* out, Py_ssize_t ld,             # OUT (rows, count * WIDTH), rows ld apart
-) noexcept nogil:
-    """out = bias + x W^T for all panels: a panel stays in cache while the rows pass."""
-    cdef Py_ssize_t p = 0, r, K = panels.K, size = panels.K * WIDTH
-    if rows == 1:
-        # one row has three chains of additions per panel, too few to hide their latency: four panels at a time
-        while p + 4 <= panels.count:
-            tile(1, 4, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 4
-        if p + 2 <= panels.count:
-            tile(1, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 2
-    elif rows == 2:
-        while p + 2 <= panels.count:
-            tile(2, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 2
-    while p < panels.count:
-        r = 0
-        while r + ROWS <= rows:
-            tile(ROWS, 1, x + r, panels.data + p * size, panels.bias + p * WIDTH, K, out + r * ld + p * WIDTH, ld)
-            r += ROWS
-        if r < rows:
-            tile_of(rows - r, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
-                    out + r * ld + p * WIDTH, ld)
-        p += 1

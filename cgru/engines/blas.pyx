@@ -218,9 +218,9 @@ cdef inline void update_block(
     floating* tape, Py_ssize_t H, Py_ssize_t count,
 ) noexcept nogil:
     if cell.reset_after:
-        gru_after_block(&cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
+        gru_after_block(cell.gates.plain, &cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
     else:
-        gru_before_block(&cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
+        gru_before_block(cell.gates.plain, &cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
 
 
 cdef inline void reset_row(
@@ -230,14 +230,14 @@ cdef inline void reset_row(
     cdef Py_ssize_t j = 0
     cdef floating pad[3][LANES]
     while j + LANES <= H:
-        gru_reset_block(gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
+        gru_reset_block(gates.plain, gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
         j += LANES
         tape = NULL if tape == NULL else tape + LANES
     if j < H:
         pad_block(pad[0], gi + j, H - j)
         pad_block(pad[1], gh + j, H - j)
         pad_block(pad[2], h + j, H - j)
-        gru_reset_block(gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
+        gru_reset_block(gates.plain, gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
         memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
 
 

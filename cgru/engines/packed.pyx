@@ -15,7 +15,7 @@ cimport numpy as cnp
 from cgru.engines._gates cimport (
     HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
 )
-from cgru.engines._panels cimport WIDTH, Panels, product
+from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
@@ -144,6 +144,35 @@ cdef Scratch scratch_at(const Cell* cell, Py_ssize_t rows, Py_ssize_t N, void* m
     return scratch
 
 
+cdef void product(
+    const Panels* panels, Py_ssize_t rows, const float* const* x,
+    float* out, Py_ssize_t ld,             # OUT (rows, count * WIDTH), rows ld apart
+) noexcept nogil:
+    """out = bias + x W^T for all panels: a panel stays in cache while the rows pass."""
+    cdef Py_ssize_t p = 0, r, K = panels.K, size = panels.K * WIDTH
+    if rows == 1:
+        # one row has three chains of additions per panel, too few to hide their latency: four panels at a time
+        while p + 4 <= panels.count:
+            tile(1, 4, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
+            p += 4
+        if p + 2 <= panels.count:
+            tile(1, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
+            p += 2
+    elif rows == 2:
+        while p + 2 <= panels.count:
+            tile(2, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
+            p += 2
+    while p < panels.count:
+        r = 0
+        while r + ROWS <= rows:
+            tile(ROWS, 1, x + r, panels.data + p * size, panels.bias + p * WIDTH, K, out + r * ld + p * WIDTH, ld)
+            r += ROWS
+        if r < rows:
+            tile_of(rows - r, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
+                    out + r * ld + p * WIDTH, ld)
+        p += 1
+
+
 cdef int run_sequence(const Cell* cell, const Sequence* seq) noexcept nogil:
     """The time loop: 0, or -1 where scratch memory cannot be had. The state lives in y (and h_0) itself."""
     cdef Py_ssize_t N = seq.N, H = cell.H, ld = cell.W.count * WIDTH
@@ -210,33 +239,39 @@ cdef void advance(
     """Step s of the active rows; each row's new state goes to its y, and that is its old state from then on."""
     cdef Py_ssize_t i, row
     cdef float* y
-    recur(cell, active, gi, scratch, <float*>seq.tape, seq, s)
+    recur(cell, seq, s, active, gi, scratch)
     for i in range(active):
         row = row_of(seq, i)
         y = <float*>y_row(seq, row, s)
-        update_row(cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
+        if cell.gates.plain:
+            update_row(True, cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
+        else:
+            update_row(False, cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
         scratch.h[i] = y
 
 
 cdef inline void recur(
-    const Cell* cell, Py_ssize_t N, const float* gi, Scratch* scratch,
-    float* tape, const Sequence* seq, Py_ssize_t s,
+    const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N, const float* gi, Scratch* scratch
 ) noexcept nogil:
     """The recurrent products of N rows whose old states are scratch.h."""
     cdef Py_ssize_t i
+    cdef float* tape
     # gh[N, :] = c + h[N, H] U^T
     product(&cell.U, N, scratch.h, scratch.gh, cell.U.count * WIDTH)
     if not cell.reset_after:
         for i in range(N):
             scratch.q[i] = scratch.rh + i * cell.blocks * LANES
-            reset_row(cell, scratch, i, gi, scratch.h[i],
-                      NULL if tape == NULL else <float*>tape_row(seq, row_of(seq, i), s))
+            tape = <float*>tape_row(seq, row_of(seq, i), s)
+            if cell.gates.plain:
+                reset_row(True, cell, scratch, i, gi, scratch.h[i], tape)
+            else:
+                reset_row(False, cell, scratch, i, gi, scratch.h[i], tape)
         # hn[N, :] = c_n + (r h)[N, H] U_n^T
         product(&cell.V, N, scratch.q, scratch.hn, cell.V.count * WIDTH)
 
 
 cdef inline void update_row(
-    const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
 ) noexcept nogil:
     """The gates of row i, block by block; the last block may be short, and the row's memory ends there."""
     cdef Py_ssize_t block, left, H = cell.H
@@ -247,10 +282,10 @@ cdef inline void update_row(
     for block in range(cell.blocks):
         left = H - block * LANES
         if left >= LANES:
-            update_block(cell, a, b, c, h, h_new, tape, LANES)
+            update_block(plain, cell, a, b, c, h, h_new, tape, LANES)
         else:
             pad_block(&pad[0], h, left)
-            update_block(cell, a, b, c, &pad[0], &pad[0], tape, left)
+            update_block(plain, cell, a, b, c, &pad[0], &pad[0], tape, left)
             memcpy(h_new, &pad[0], left * sizeof(float))
         a += 3 * LANES
         b += 3 * LANES if cell.reset_after else 2 * LANES
@@ -261,18 +296,18 @@ cdef inline void update_row(
 
 
 cdef inline void update_block(
-    const Cell* cell, const float* a, const float* b, const float* c,
+    bint plain, const Cell* cell, const float* a, const float* b, const float* c,
     const float* h, float* h_new, float* tape, Py_ssize_t count,
 ) noexcept nogil:
     if cell.reset_after:
-        gru_after_block(&cell.gates, a, a + LANES, a + 2 * LANES, b, b + LANES, b + 2 * LANES,
+        gru_after_block(plain, &cell.gates, a, a + LANES, a + 2 * LANES, b, b + LANES, b + 2 * LANES,
                         h, h_new, tape, cell.H, count)
     else:
-        gru_before_block(&cell.gates, a + LANES, a + 2 * LANES, b + LANES, c, h, h_new, tape, cell.H, count)
+        gru_before_block(plain, &cell.gates, a + LANES, a + 2 * LANES, b + LANES, c, h, h_new, tape, cell.H, count)
 
 
 cdef inline void reset_row(
-    const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* tape
+    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* tape
 ) noexcept nogil:
     """r h of row i."""
     cdef Py_ssize_t block, left, H = cell.H
@@ -283,10 +318,10 @@ cdef inline void reset_row(
     for block in range(cell.blocks):
         left = H - block * LANES
         if left >= LANES:
-            gru_reset_block(&cell.gates, a, b, h, rh, tape, H, LANES)
+            gru_reset_block(plain, &cell.gates, a, b, h, rh, tape, H, LANES)
         else:
             pad_block(&pad[0], h, left)
-            gru_reset_block(&cell.gates, a, b, &pad[0], rh, tape, H, left)
+            gru_reset_block(plain, &cell.gates, a, b, &pad[0], rh, tape, H, left)
         a += 3 * LANES
         b += 2 * LANES
         rh += LANES
