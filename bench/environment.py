@@ -46,7 +46,7 @@ def describe(threads):
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "caches": _caches(),
-        "system": platform.platform(terse=True),
+        "system": " ".join((platform.system(), platform.machine(), *platform.libc_ver())).strip(),
         "python": platform.python_version(),
         "threads": threads,
         "settings": settings(threads),

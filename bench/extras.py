@@ -86,9 +86,10 @@ def import_cost(runs=21, progress=lambda: None):
     taken = {"numpy": [], "cgru": []}
     for run in range(runs + 1):
         for module, times in taken.items():
-            done = subprocess.run(
-                [sys.executable, "-c", _IMPORT.format(module)], capture_output=True, text=True, check=True
-            )
+            command = [sys.executable, "-c", _IMPORT.format(module)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"import {module} failed: {done.stderr.strip().splitlines()[-1]}")
             if run:  # the first fills the file cache
                 times.append(int(done.stdout) / 1e6)
         progress()

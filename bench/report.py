@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 CGRU = "cgru packed"
+QUIET = 0.1  # rounds whose medians differ by more than this were disturbed
 
 
 def text(results):
@@ -68,6 +69,11 @@ def _heading(results):
         lines.append(
             f"one core: {probe['fma_gflops']:.0f} GFLOP/s; reads, GB/s by footprint, best (typical): {reads}"
         )
+    spreads = sorted(one["spread"] for point in results["points"] for one in point["contestants"].values())
+    if spreads:
+        middle, high = spreads[len(spreads) // 2], spreads[9 * len(spreads) // 10]
+        verdict = "" if middle < QUIET else "  NOT A QUIET MACHINE: take no figure from this run"
+        lines.append(f"spread of the rounds: median {middle:.2f}, 90th percentile {high:.2f}{verdict}")
     lines += [f"{name}: {version}" for name, version in results["contestants"].items()]
     lines += [f"{name}: MISSING, {reason}" for name, reason in results["missing"].items()]
     return "\n".join(lines)
