@@ -2,10 +2,7 @@
 
 import sys
 
-import environment
+import run
 
 if __name__ == "__main__":
-    environment.ensure_clean(1)
-    import run
-
     sys.exit(run.main(["--jitter", *sys.argv[1:]]))
