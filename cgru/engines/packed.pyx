@@ -27,6 +27,7 @@ import numpy as np
 
 cnp.import_array()
 
+cdef Py_ssize_t L1 = 48 << 10            # bytes; weights beyond it are fetched ahead for a single row
 cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time chunk: in L2 beside the weights
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
@@ -144,6 +145,19 @@ cdef Scratch scratch_at(const Cell* cell, Py_ssize_t rows, Py_ssize_t N, void* m
     return scratch
 
 
+cdef inline void row_product(bint ahead, const Panels* panels, const float* const* x, float* out) noexcept nogil:
+    """One row has three chains of additions per panel, too few to hide their latency: four panels at a time."""
+    cdef Py_ssize_t p = 0, K = panels.K, size = panels.K * WIDTH
+    while p + 4 <= panels.count:
+        tile(1, 4, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        p += 4
+    if p + 2 <= panels.count:
+        tile(1, 2, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        p += 2
+    if p < panels.count:
+        tile(1, 1, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+
+
 cdef void product(
     const Panels* panels, Py_ssize_t rows, const float* const* x,
     float* out, Py_ssize_t ld,             # OUT (rows, count * WIDTH), rows ld apart
@@ -151,21 +165,20 @@ cdef void product(
     """out = bias + x W^T for all panels: a panel stays in cache while the rows pass."""
     cdef Py_ssize_t p = 0, r, K = panels.K, size = panels.K * WIDTH
     if rows == 1:
-        # one row has three chains of additions per panel, too few to hide their latency: four panels at a time
-        while p + 4 <= panels.count:
-            tile(1, 4, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 4
-        if p + 2 <= panels.count:
-            tile(1, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 2
-    elif rows == 2:
+        if panels.count * size * <Py_ssize_t>sizeof(float) > L1:
+            row_product(True, panels, x, out)
+        else:
+            row_product(False, panels, x, out)
+        return
+    if rows == 2:
         while p + 2 <= panels.count:
-            tile(2, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
+            tile(2, 2, False, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
             p += 2
     while p < panels.count:
         r = 0
         while r + ROWS <= rows:
-            tile(ROWS, 1, x + r, panels.data + p * size, panels.bias + p * WIDTH, K, out + r * ld + p * WIDTH, ld)
+            tile(ROWS, 1, False, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
+                 out + r * ld + p * WIDTH, ld)
             r += ROWS
         if r < rows:
             tile_of(rows - r, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
