@@ -2,6 +2,7 @@
 
 from cgru.gru import GRU
 from cgru.models import load
+from cgru.stream import Stream
 
 __version__ = "0.1.0"
-__all__ = ["GRU", "__version__", "load"]
+__all__ = ["GRU", "Stream", "__version__", "load"]

@@ -8,7 +8,8 @@ import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
-from cgru.weights import Config, Weights, check_dtype, weights_from_state_dict
+from cgru._threads import in_threads, row_groups
+from cgru.weights import Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 
 class Recurrent:
@@ -118,10 +119,11 @@ class Recurrent:
 
     # ---- computing
 
-    def _forward(self, x, h_0, lengths, out):
+    def _forward(self, x, h_0, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout and h_n (L*D, N, H)."""
         config, dtype = self._weights.config, self.dtype
         given = x
+        threads = check_size("threads", threads)
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
@@ -149,7 +151,10 @@ class Recurrent:
         h_n = np.zeros(state_shape, dtype) if initial is None else initial.reshape(state_shape).copy()
         if T and N:
             view = y if batched else y[:, None]
-            self._run(x, view.swapaxes(0, 1) if batched and config.batch_first else view, h_n, lengths)
+            view = view.swapaxes(0, 1) if batched and config.batch_first else view
+            rows = row_groups(N, lengths, threads)
+            jobs = [(x[:, r], view[:, r], h_n[:, r], None if lengths is None else lengths[r]) for r in rows]
+            in_threads(self._run, jobs)
         return y, h_n if batched else h_n[:, 0]
 
     def _run(self, x, y, state, lengths):
