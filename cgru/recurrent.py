@@ -9,7 +9,7 @@ import numpy as np
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
 from cgru._threads import in_threads, row_groups
-from cgru.weights import Config, Weights, check_dtype, check_size, weights_from_state_dict
+from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 
 class Recurrent:
@@ -23,7 +23,10 @@ class Recurrent:
     def _draw(self, config, dtype, engine, rng):
         """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
         dtype = check_dtype(dtype)
-        rng = np.random.default_rng(rng)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
         bound = 1.0 / np.sqrt(config.hidden_size)
         tensors = {
             name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
@@ -135,6 +138,8 @@ class Recurrent:
         elif not batched:
             x = x[:, None]
         T, N = x.shape[:2]
+        if N > BLAS_LIMIT:
+            raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
         cells = len(self._cells)
         state_shape = (cells, N, config.hidden_size)
         initial = None
@@ -142,7 +147,7 @@ class Recurrent:
             initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
         if lengths is not None:
             if not batched:
-                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {y_shape[:-1]} x features")
+                raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
             lengths = lengths_array(lengths, T, N)
         if out is None:
             y = np.empty(y_shape, dtype)

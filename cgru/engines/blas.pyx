@@ -24,7 +24,7 @@ from libc.string cimport memcpy
 
 cnp.import_array()
 
-cdef Py_ssize_t SCRATCH = 8 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
 
 
 cdef struct Cell:
