@@ -225,3 +225,17 @@ class GRU(Recurrent):
             W_r, W_z, W_h, b_r, b_z, b_h, batch_first=batch_first, dtype=dtype
         )
         return cls._from_weights(weights, engine)
+
+    def to_torch(self):
+        """The same model as a `torch.nn.GRU`, with copies of the weights.
+
+        Raises
+        ------
+        ValueError
+            PyTorch's GRU cannot do what this one does: ``reset_after=False``, other activations, ...
+        ImportError
+            PyTorch is not installed.
+        """
+        from cgru.convert.torch import to_torch
+
+        return to_torch(self._weights)
