@@ -58,3 +58,70 @@ def from_torch(source, *, prefix=None, batch_first=None, dtype=None, engine="aut
     engines.check_engine(engine)
     weights = weights_from_torch(source, prefix=prefix, batch_first=batch_first, dtype=dtype)
     return _model(weights, engine)
+
+
+def from_keras(
+    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None, engine="auto"
+):
+    """A GRU from Keras: a layer, a model, a file or a list of arrays.
+
+    Parameters
+    ----------
+    source : keras layer, keras model, path or sequence of arrays
+        A built `GRU`, `Bidirectional(GRU)` or `RNN(GRUCell)` layer; a model that holds one; the path of a ``.keras``
+        or legacy ``.h5`` file of a whole model, which needs h5py (``pip install "cgru[keras]"``) and not Keras; or
+        what ``get_weights()`` gives: kernel (I, 3H), recurrent_kernel (H, 3H) and maybe bias, or the nine arrays of
+        Keras 1.
+    layer : str, optional
+        The layer's name, where a model holds several. Of a layer in an inner model: "inner/name", or "name".
+    reset_after : bool, optional
+        For a list of arrays only: default False for a bias (3H,), True for (2, 3H) and without bias.
+    activations : (f, g), optional
+        For a list of arrays only, see `cgru.activations`: recurrent_activation and activation; by default sigmoid
+        and tanh, for Keras 1 hard_sigmoid and tanh.
+    go_backwards : bool, default False
+        For a list of arrays only.
+    dtype, engine
+        As in `from_torch`.
+
+    Returns
+    -------
+    GRU
+        With ``batch_first=True``: x (N, T, I), y (N, T, H), or (N, T, 2H) for merge_mode "concat", and
+        h_n (D, N, H). y is what `return_sequences=True` gives, h_n the states of `return_state=True`, and
+        ``h_n[0]`` (or its two directions merged) what `return_sequences=False` gives. With `go_backwards`, y is in
+        reversed order, as in Keras.
+
+    Raises
+    ------
+    TypeError
+        Something else was given.
+    ValueError
+        No such layer or several (they are listed), an activation or form that is not supported, a damaged file.
+    OSError
+        The file cannot be read.
+    ImportError
+        A file without h5py.
+
+    Notes
+    -----
+    A mask of Keras whose padding is at the end is ``lengths=mask.sum(axis=1)``; other masks have no equivalent. Past
+    a row's length y is zero, as with ``zero_output_for_mask=True``; Keras by default repeats the last output there.
+    Keras's hard_sigmoid is clip(x/6 + 0.5, 0, 1) in version 3 and clip(0.2 x + 0.5, 0, 1) before: which one is meant
+    follows from the version that made the layer or file.
+
+    Examples
+    --------
+    >>> import numpy as np, cgru
+    >>> rng = np.random.default_rng(0)
+    >>> gru = cgru.from_keras([rng.normal(size=shape) for shape in ((3, 15), (5, 15), (2, 15))])
+    >>> gru.input_size, gru.hidden_size, gru.reset_after, gru.batch_first
+    (3, 5, True, True)
+    """
+    from cgru.convert.keras import weights_from_keras
+
+    engines.check_engine(engine)
+    weights = weights_from_keras(
+        source, layer, reset_after=reset_after, activations=activations, go_backwards=go_backwards, dtype=dtype
+    )
+    return _model(weights, engine)
