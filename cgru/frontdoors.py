@@ -125,3 +125,60 @@ def from_keras(
         source, layer, reset_after=reset_after, activations=activations, go_backwards=go_backwards, dtype=dtype
     )
     return _model(weights, engine)
+
+
+def from_onnx(source, node=None, *, linear_before_reset=None, dtype=None, engine="auto"):
+    """A GRU from the GRU nodes of an ONNX model, opset 7 or later.
+
+    Parameters
+    ----------
+    source : path or onnx.ModelProto
+        Weights may be initializers, Constant nodes, external data in the model's own folder, or Slice, Concat,
+        Transpose and the like of these.
+    node : str or sequence of str, optional
+        The GRU node's name, or the names of several that feed each other, as layers. By default the only one, or
+        all where each feeds the next.
+    linear_before_reset : bool, optional
+        Overrides the nodes' attribute, which some versions of PyTorch's exporter leave out: see Warns.
+    dtype, engine
+        As in `from_torch`.
+
+    Returns
+    -------
+    GRU
+        In the node's layout: ``batch_first=True`` for ``layout=1``, else False. y holds the directions side by side,
+        (T, N, D * H), where ONNX has (T, D, N, H); h_n is (num_layers * D, N, H) in either layout. A constant
+        initial_h is stored with the model; an initial_h that the graph computes or is given is `h_0` here, and
+        sequence_lens is `lengths`.
+
+    Raises
+    ------
+    TypeError
+        Neither a path nor a ModelProto.
+    ValueError
+        No such node or several that are no chain (they are listed), weights that are no constants, an activation
+        that is not supported, or a damaged file.
+    OSError
+        The file cannot be read.
+    ImportError
+        The package onnx is not installed: ``pip install "cgru[onnx]"``.
+
+    Warns
+    -----
+    UserWarning
+        PyTorch wrote the model and it says ``linear_before_reset=0``, which is no GRU of PyTorch: the outputs would
+        be off by about 0.1. Pass True where the model comes from `torch.nn.GRU`.
+
+    Notes
+    -----
+    For a row of length 0, h_n is the initial state here and 0 in ONNX Runtime.
+
+    References
+    ----------
+    https://onnx.ai/onnx/operators/onnx__GRU.html
+    """
+    from cgru.convert.onnx import weights_from_onnx
+
+    engines.check_engine(engine)
+    weights = weights_from_onnx(source, node, linear_before_reset=linear_before_reset, dtype=dtype)
+    return _model(weights, engine)

@@ -239,3 +239,33 @@ class GRU(Recurrent):
         from cgru.convert.torch import to_torch
 
         return to_torch(self._weights)
+
+    def to_onnx(self, path, *, h_0=True, lengths=False):
+        """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file appears under its name only when it is complete.
+        h_0 : bool, default True
+            Whether the ONNX model has an input ``h_0`` (num_layers * D, N, H), for running on from an earlier
+            state. Without it, it starts from zeros, or from the state stored with this model.
+        lengths : bool, default False
+            Whether it has an input ``lengths`` (N,), int32.
+
+        Notes
+        -----
+        The inputs are ``x`` and what was asked for, the outputs ``y`` and ``h_n``, in this model's layout. T and N are
+        free. ONNX Runtime gives an h_n of zeros, where cgru gives h_0, for a row of length 0; it computes float32
+        only.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed: ``pip install "cgru[onnx]"``.
+        OSError
+            The file cannot be written.
+        """
+        from cgru.convert.onnx_write import write_onnx
+
+        write_onnx(self._weights, path, h_0=h_0, lengths=lengths)
