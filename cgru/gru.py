@@ -268,3 +268,47 @@ class GRU(Recurrent):
             W_r, W_z, W_h, b_r, b_z, b_h, batch_first=batch_first, dtype=dtype
         )
         return cls._from_weights(weights, engine)
+
+    def to_torch(self):
+        """The same model as a `torch.nn.GRU`, with copies of the weights.
+
+        Raises
+        ------
+        ValueError
+            PyTorch's GRU cannot do what this one does: ``reset_after=False``, other activations, ...
+        ImportError
+            PyTorch is not installed.
+        """
+        from cgru.convert.torch import to_torch
+
+        return to_torch(self._weights)
+
+    def to_onnx(self, path, *, h_0=True, lengths=False):
+        """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file appears under its name only when it is complete.
+        h_0 : bool, default True
+            Whether the ONNX model has an input ``h_0`` (num_layers * D, N, H), for running on from an earlier
+            state. Without it, it starts from zeros, or from the state stored with this model.
+        lengths : bool, default False
+            Whether it has an input ``lengths`` (N,), int32.
+
+        Notes
+        -----
+        The inputs are ``x`` and what was asked for, the outputs ``y`` and ``h_n``, in this model's layout. T and N are
+        free. ONNX Runtime gives an h_n of zeros, where cgru gives h_0, for a row of length 0; it computes float32
+        only.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed: ``pip install "cgru[onnx]"``.
+        OSError
+            The file cannot be written.
+        """
+        from cgru.convert.onnx_write import write_onnx
+
+        write_onnx(self._weights, path, h_0=h_0, lengths=lengths)

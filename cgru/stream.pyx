@@ -45,7 +45,8 @@ cdef class Stream:
     batch_size : int, optional
         Rows N that run side by side; None for one row without a batch dimension.
     h_0 : array_like, optional
-        Initial state, (num_layers, N, H) or (num_layers, H), of the model's dtype. Zeros by default.
+        Initial state, (num_layers, N, H) or (num_layers, H), of the model's dtype. By default the one stored with
+        the model, or zeros.
 
     Raises
     ------
@@ -120,7 +121,7 @@ cdef class Stream:
         return (self.N, features)
 
     def _initial(self):
-        return np.zeros(self._state_shape(), self.dtype)
+        return self.model._start((self.layers, self.N, self.H)).reshape(self._state_shape())
 
     cdef _set_state(self, str name, value):
         cdef cnp.ndarray array = state_array(name, value, self.dtype, self._state_shape())
@@ -286,7 +287,7 @@ cdef class Stream:
         self._set_state("state", value)
 
     def reset(self, h_0=None):
-        """Start again, from `h_0` (as in the constructor) or zeros."""
+        """Start again, from `h_0` (as in the constructor)."""
         self._set_state("h_0", self._initial() if h_0 is None else h_0)
 
     def __reduce__(self):
