@@ -18,6 +18,11 @@ def save(path, weights):
     """Write `weights`; the file appears under its name only when it is complete."""
     configuration = {"format": FORMAT_VERSION, "config": dataclasses.asdict(weights.config)}
     data = safetensors.numpy.save(weights.tensors, metadata={_KEY: json.dumps(configuration)})
+    write_whole(path, data)
+
+
+def write_whole(path, data):
+    """Write bytes to a file that appears under its name only when it is complete."""
     path = os.fsdecode(path)
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path) + ".")
     try:

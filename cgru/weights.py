@@ -40,7 +40,9 @@ class Config:
     go_backwards : bool
         The same, with the output left in reversed order (Keras).
     merge_mode : {"concat", "sum", "mul", "ave"}
-        How the two directions' outputs become one (Keras's `Bidirectional`).
+        How the two directions' outputs become one (Keras's `Bidirectional`); one layer only, unless "concat".
+    initial_state : bool
+        Whether the parameters hold an ``h_0`` (num_layers * D, H), the state of every row where none is given.
     cell : str
         "gru".
     """
@@ -57,12 +59,13 @@ class Config:
     reverse: bool = False
     go_backwards: bool = False
     merge_mode: str = "concat"
+    initial_state: bool = False
     cell: str = "gru"
 
     def __post_init__(self):
         for name in ("input_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_size(name, getattr(self, name)))
-        for name in ("bias", "batch_first", "bidirectional", "reset_after", "reverse", "go_backwards"):
+        for name in ("bias", "batch_first", "bidirectional", "reset_after", "reverse", "go_backwards", "initial_state"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; got {value!r}")
@@ -76,8 +79,13 @@ class Config:
             object.__setattr__(self, "clip", float(self.clip))
         if self.merge_mode not in MERGE_MODES:
             raise ValueError(f"merge_mode must be one of {', '.join(MERGE_MODES)}; got {self.merge_mode!r}")
-        if self.bidirectional and (self.reverse or self.go_backwards):
-            raise ValueError("reverse and go_backwards are for one direction; this model is bidirectional")
+        if self.merge_mode != "concat" and not (self.bidirectional and self.num_layers == 1):
+            raise ValueError(
+                f"merge_mode={self.merge_mode!r} is for one bidirectional layer; this model has "
+                f"bidirectional={self.bidirectional}, num_layers={self.num_layers}"
+            )
+        if self.reverse + self.go_backwards + self.bidirectional > 1:
+            raise ValueError("reverse, go_backwards and bidirectional exclude each other; set one of them")
         widest = max(self.input_size, self.directions * self.hidden_size, self.gates * self.hidden_size)
         if widest > BLAS_LIMIT:
             raise ValueError(
@@ -89,6 +97,11 @@ class Config:
     def directions(self):
         """1, or 2 when bidirectional."""
         return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self):
+        """Features of y: the hidden units, times the directions that are side by side."""
+        return self.hidden_size * (self.directions if self.merge_mode == "concat" else 1)
 
     @property
     def gates(self):
@@ -110,6 +123,8 @@ class Config:
             if self.bias:
                 yield f"bias_ih_{suffix}", (rows,)
                 yield f"bias_hh_{suffix}", (rows,)
+        if self.initial_state:
+            yield "h_0", (self.num_layers * self.directions, self.hidden_size)
 
     def shapes(self):
         """Parameter name -> shape, in PyTorch's order."""
@@ -308,6 +323,7 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, cell="gru", **opt
         num_layers=1 + max(int(match[3]) for match in names),
         bias=any(match[1] == "bias" for match in names),
         bidirectional=any(match[4] for match in names),
+        initial_state="h_0" in found,
         cell=cell,
         **options,
     )

@@ -15,10 +15,12 @@ cimport numpy as cnp
 from cgru.engines._gates cimport (
     HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
 )
+from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -86,6 +88,7 @@ cdef class Layer:
     """
 
     cdef Cell cell
+    cdef Kernel kernel
     cdef tuple arrays
 
     def __init__(
@@ -101,6 +104,13 @@ cdef class Layer:
         V = pack(w_hh[recurrent:], b_hh[recurrent:], H)
         self.arrays = (W, U, V)
         self.cell.W, self.cell.U, self.cell.V = panels_of(W), panels_of(U), panels_of(V)
+        self.kernel.cell = &self.cell
+        self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, H, sizeof(float)
+        self.kernel.scratch, self.kernel.step = step_scratch, step
+
+    def step_kernel(self):
+        """Capsule of this layer's Kernel (_kernel.pxd)."""
+        return PyCapsule_New(&self.kernel, KERNEL_NAME, NULL)
 
     def run(
         self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
@@ -250,20 +260,36 @@ cdef void advance(
     const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float* gi, Scratch* scratch
 ) noexcept nogil:
     """Step s of the active rows; each row's new state goes to its y, and that is its old state from then on."""
-    cdef Py_ssize_t i, row
+    cdef Py_ssize_t i
     cdef float* y
     recur(cell, seq, s, active, gi, scratch)
     for i in range(active):
-        row = row_of(seq, i)
-        y = <float*>y_row(seq, row, s)
-        if cell.gates.plain:
-            update_row(True, cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
-        else:
-            update_row(False, cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
+        y = <float*>y_row(seq, row_of(seq, i), s)
+        update(cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, i, s))
         scratch.h[i] = y
 
 
-cdef inline void recur(
+cdef Py_ssize_t step_scratch(const void* cell, Py_ssize_t N) noexcept nogil:
+    return scratch_size(<const Cell*>cell, N, N)
+
+
+cdef void step(
+    const void* cell_, Py_ssize_t N, const void* x, const void* h, void* h_new, void* memory
+) noexcept nogil:
+    """One step of a stream: the same products and gates as in a sequence, hence the same bits."""
+    cdef const Cell* cell = <const Cell*>cell_
+    cdef Scratch scratch = scratch_at(cell, N, N, memory)
+    cdef Py_ssize_t i
+    for i in range(N):
+        scratch.x[i] = <const float*>x + i * cell.K
+        scratch.h[i] = <const float*>h + i * cell.H
+    product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
+    recur(cell, NULL, 0, N, scratch.gi, &scratch)
+    for i in range(N):
+        update(cell, &scratch, i, scratch.gi, scratch.h[i], <float*>h_new + i * cell.H, NULL)
+
+
+cdef void recur(
     const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N, const float* gi, Scratch* scratch
 ) noexcept nogil:
     """The recurrent products of N rows whose old states are scratch.h."""
@@ -274,13 +300,22 @@ cdef inline void recur(
     if not cell.reset_after:
         for i in range(N):
             scratch.q[i] = scratch.rh + i * cell.blocks * LANES
-            tape = <float*>tape_row(seq, row_of(seq, i), s)
+            tape = <float*>tape_row(seq, i, s)
             if cell.gates.plain:
                 reset_row(True, cell, scratch, i, gi, scratch.h[i], tape)
             else:
                 reset_row(False, cell, scratch, i, gi, scratch.h[i], tape)
         # hn[N, :] = c_n + (r h)[N, H] U_n^T
         product(&cell.V, N, scratch.q, scratch.hn, cell.V.count * WIDTH)
+
+
+cdef void update(
+    const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+) noexcept nogil:
+    if cell.gates.plain:
+        update_row(True, cell, scratch, i, gi, h, h_new, tape)
+    else:
+        update_row(False, cell, scratch, i, gi, h, h_new, tape)
 
 
 cdef inline void update_row(
