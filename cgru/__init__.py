@@ -6,4 +6,5 @@ from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.gru import GRU
 from cgru.models import load
 from cgru.stream import Stream
+
 __all__ = ["GRU", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load", "show_config"]

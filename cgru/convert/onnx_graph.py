@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Graph:
 
     def grus(self):
         """Name -> GRU node; a node without a name gets one by its place."""
-        found = {}
+        found: dict = {}
         for node in self._nodes:
             if node.op_type == "GRU" and node.domain in ("", "ai.onnx"):
                 name = node.name if node.name and node.name not in found else f"GRU_{len(found)}"
@@ -114,7 +115,8 @@ class Graph:
 
     def _feeder(self, node):
         """The GRU node whose Y is this one's X, directions side by side, or None."""
-        path, name = [], node.input[0] if node.input else ""
+        path: list = []
+        name = node.input[0] if node.input else ""
         while name in self._makers and len(path) < _DEPTH:
             maker = self._makers[name]
             if maker.op_type == "GRU":
@@ -346,7 +348,7 @@ def onnx_array(tensor):
 
 #: The input that is a size.
 _SIZES = {"Expand": 1, "ConstantOfShape": 0}
-_OPERATORS = {
+_OPERATORS: dict[str, Callable] = {
     "Identity": lambda node, data: data,
     "Cast": lambda node, data: data,
     "Transpose": lambda node, data: np.transpose(data, attribute(node, "perm", list(range(data.ndim))[::-1])),
