@@ -1,0 +1,1 @@
+from cgru.engines._blas import Layer as Layer, evaluate as evaluate
