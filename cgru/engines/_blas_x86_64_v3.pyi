@@ -1,1 +1,2 @@
-from cgru.engines._blas import Layer as Layer, evaluate as evaluate
+from cgru.engines._blas import Layer as Layer
+from cgru.engines._blas import evaluate as evaluate

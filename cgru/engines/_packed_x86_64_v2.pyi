@@ -1,1 +1,4 @@
-from cgru.engines._packed import FUSED as FUSED, Layer as Layer, aligned as aligned, pack as pack
+from cgru.engines._packed import FUSED as FUSED
+from cgru.engines._packed import Layer as Layer
+from cgru.engines._packed import aligned as aligned
+from cgru.engines._packed import pack as pack

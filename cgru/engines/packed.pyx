@@ -324,7 +324,8 @@ cdef void update(
 
 
 cdef inline void update_row(
-    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi,
+    const float* h, float* h_new, float* tape,
 ) noexcept nogil:
     """The gates of row i, block by block; the last block may be short, and the row's memory ends there."""
     cdef Py_ssize_t block, left, H = cell.H
