@@ -32,7 +32,7 @@ class Classifier:
         return h @ self._weight.T + self._bias
 
     def batched(self, utterances):
-        """All utterances in one call: the states y (T, N, H), and the state after each one's last frame, (N, H)."""
+        """All utterances in one call: the states y (T, N, H), and each one's last state, (N, H)."""
         y, h_n = self.gru(utterances.frames, lengths=utterances.lengths)
         return y, h_n[0]
 
