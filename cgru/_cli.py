@@ -78,8 +78,8 @@ class Progress:
 def guarded(function, program="cgru"):
     """Call ``function()`` and return the exit status of a command line.
 
-    A wrong argument, an unusable file or a missing extra (ValueError, TypeError, OSError, MissingExtra) is one
-    line on stderr and status 2. Silent are Ctrl-C, 130, and a reader that closed the pipe (``| head``), 141.
+    A wrong argument, an unusable file or a missing extra (ValueError, TypeError, OSError, MissingExtra) is
+    one line on stderr and 2. Silent are Ctrl-C, 130, and a reader that closed the pipe (``| head``), 141.
     """
     try:
         function()
