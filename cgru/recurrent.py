@@ -8,7 +8,8 @@ import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
-from cgru.weights import Config, Weights, check_dtype, weights_from_state_dict
+from cgru._threads import in_threads, row_groups
+from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 
 class Recurrent:
@@ -22,7 +23,10 @@ class Recurrent:
     def _draw(self, config, dtype, engine, rng):
         """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
         dtype = check_dtype(dtype)
-        rng = np.random.default_rng(rng)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
         bound = 1.0 / np.sqrt(config.hidden_size)
         tensors = {
             name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
@@ -118,21 +122,24 @@ class Recurrent:
 
     # ---- computing
 
-    def _forward(self, x, h_0, lengths, out):
+    def _forward(self, x, h_0, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout and h_n (L*D, N, H)."""
         config, dtype = self._weights.config, self.dtype
         given = x
+        threads = check_size("threads", threads)
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
             raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {layout} or unbatched (T, I)")
         batched = x.ndim == 3
-        y_shape = (*x.shape[:-1], config.directions * config.hidden_size)
+        y_shape = (*x.shape[:-1], config.output_size)
         if batched and config.batch_first:
             x = x.swapaxes(0, 1)
         elif not batched:
             x = x[:, None]
         T, N = x.shape[:2]
+        if N > BLAS_LIMIT:
+            raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
         cells = len(self._cells)
         state_shape = (cells, N, config.hidden_size)
         initial = None
@@ -140,30 +147,57 @@ class Recurrent:
             initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
         if lengths is not None:
             if not batched:
-                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {y_shape[:-1]} x features")
+                raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
             lengths = lengths_array(lengths, T, N)
         if out is None:
             y = np.empty(y_shape, dtype)
         else:
             y = output_array(out, dtype, y_shape, (("x", given), ("x", x), ("h_0", h_0)))
-        h_n = np.zeros(state_shape, dtype) if initial is None else initial.reshape(state_shape).copy()
+        h_n = self._start(state_shape) if initial is None else initial.reshape(state_shape).copy()
         if T and N:
             view = y if batched else y[:, None]
-            self._run(x, view.swapaxes(0, 1) if batched and config.batch_first else view, h_n, lengths)
+            view = view.swapaxes(0, 1) if batched and config.batch_first else view
+            rows = row_groups(N, lengths, threads)
+            jobs = [(x[:, r], view[:, r], h_n[:, r], None if lengths is None else lengths[r]) for r in rows]
+            in_threads(self._run, jobs)
         return y, h_n if batched else h_n[:, 0]
 
+    def _start(self, shape):
+        """A new h_0 (L*D, N, H): the one stored with the model for every row, or zeros."""
+        h = np.zeros(shape, self.dtype)
+        if self._weights.config.initial_state:
+            h[:] = self._weights.tensors["h_0"][:, None]
+        return h
+
     def _run(self, x, y, state, lengths):
-        """Run all layers on x (T, N, I) into y (T, N, D*H); `state` (L*D, N, H) goes from h_0 to h_n in place."""
-        H, directions = self.hidden_size, self._weights.config.directions
+        """Run all layers on x (T, N, I) into y (T, N, output_size); `state` (L*D, N, H) goes from h_0 to h_n."""
+        config = self._weights.config
+        H, directions = config.hidden_size, config.directions
         order = None if lengths is None else np.argsort(-lengths, kind="stable")
         last = len(self._cells) - directions
         for first in range(0, len(self._cells), directions):
-            target = y if first == last else np.empty((*x.shape[:2], directions * H), x.dtype)
+            whole = first == last and config.merge_mode == "concat"
+            target = y if whole else np.empty((*x.shape[:2], directions * H), x.dtype)
+            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view
+            steps = target[::-1] if config.go_backwards else target
             for d in range(directions):
-                half = target[:, :, d * H : (d + 1) * H]
+                half = steps[:, :, d * H : (d + 1) * H]
                 h = state[first + d]
-                self._cells[first + d].run(x, h, half, h, lengths, order, d == 1)
+                backward = d == 1 or config.reverse or config.go_backwards
+                self._cells[first + d].run(x, h, half, h, lengths, order, backward)
             x = target
+        if config.merge_mode != "concat":
+            _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
+
+
+def _merge(forward, backward, mode, out):
+    """Put the two directions' outputs together as one of `cgru.weights.MERGE_MODES`, other than concat."""
+    if mode == "mul":
+        np.multiply(forward, backward, out=out)
+        return
+    np.add(forward, backward, out=out)
+    if mode == "ave":
+        out *= 0.5
 
 
 def _rebuild(cls, config, tensors, engine):
