@@ -1,8 +1,29 @@
 """cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU."""
 
 from cgru.frontdoors import from_keras, from_onnx, from_torch
+from cgru.frontdoors_arrays import (
+    from_flax,
+    from_haiku,
+    from_mlx,
+    from_paddle,
+    from_rtneural,
+    from_tensorflow1,
+)
 from cgru.gru import GRU
 from cgru.models import load
 
 __version__ = "0.1.0"
-__all__ = ["GRU", "__version__", "from_keras", "from_onnx", "from_torch", "load"]
+__all__ = [
+    "GRU",
+    "__version__",
+    "from_flax",
+    "from_haiku",
+    "from_keras",
+    "from_mlx",
+    "from_onnx",
+    "from_paddle",
+    "from_rtneural",
+    "from_tensorflow1",
+    "from_torch",
+    "load",
+]

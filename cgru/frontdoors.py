@@ -3,11 +3,26 @@
 The converters are imported when they are called, so that ``import cgru`` stays fast.
 """
 
+import os
+
 from cgru import engines
 from cgru.gru import GRU
+from cgru.weights import check_dtype
 
 
-def _model(weights, engine):
+def model_from(convert, source, *arguments, dtype, engine, **options):
+    """The `GRU` with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
+
+    Whatever a file's content runs into is a ValueError: the caller's own types were right.
+    """
+    engines.check_engine(engine)
+    dtype = None if dtype is None else check_dtype(dtype)
+    try:
+        weights = convert(source, *arguments, dtype=dtype, **options)
+    except (TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        if not isinstance(source, str | os.PathLike):
+            raise
+        raise ValueError(f"{os.fspath(source)}: {error}") from error
     return GRU._from_weights(weights, engine)
 
 
@@ -55,9 +70,7 @@ def from_torch(source, *, prefix=None, batch_first=None, dtype=None, engine="aut
     """
     from cgru.convert.torch import weights_from_torch
 
-    engines.check_engine(engine)
-    weights = weights_from_torch(source, prefix=prefix, batch_first=batch_first, dtype=dtype)
-    return _model(weights, engine)
+    return model_from(weights_from_torch, source, prefix=prefix, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
 def from_keras(
@@ -120,11 +133,10 @@ def from_keras(
     """
     from cgru.convert.keras import weights_from_keras
 
-    engines.check_engine(engine)
-    weights = weights_from_keras(
-        source, layer, reset_after=reset_after, activations=activations, go_backwards=go_backwards, dtype=dtype
-    )
-    return _model(weights, engine)
+    return model_from(
+        weights_from_keras, source, layer, reset_after=reset_after, activations=activations,
+        go_backwards=go_backwards, dtype=dtype, engine=engine,
+    )  # fmt: skip
 
 
 def from_onnx(source, node=None, *, linear_before_reset=None, dtype=None, engine="auto"):
@@ -179,6 +191,6 @@ def from_onnx(source, node=None, *, linear_before_reset=None, dtype=None, engine
     """
     from cgru.convert.onnx import weights_from_onnx
 
-    engines.check_engine(engine)
-    weights = weights_from_onnx(source, node, linear_before_reset=linear_before_reset, dtype=dtype)
-    return _model(weights, engine)
+    return model_from(
+        weights_from_onnx, source, node, linear_before_reset=linear_before_reset, dtype=dtype, engine=engine
+    )  # fmt: skip
