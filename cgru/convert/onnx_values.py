@@ -106,7 +106,7 @@ class Values:
                 inputs.append(None)      # a batch size that is known at run time only
         try:
             result = _OPERATORS[node.op_type](node, *inputs)
-            self._budget -= result.nbytes
+            self._budget -= result.nbytes if result.base is None or node.op_type == "Expand" else 0
         except Exception as error:      # shapes, axes or counts that make no sense
             if isinstance(error, NotConstant):
                 raise
