@@ -60,14 +60,16 @@ def extensions():
     STUBS.mkdir(parents=True, exist_ok=True)
     modules = [
         Extension("cgru.engines._cpu", ["cgru/engines/_cpu.pyx"]),
+        Extension("cgru.stream", ["cgru/stream.pyx"]),
     ]
     for engine in ISA_ENGINES:
         for isa, flags in isas.items():
             stub = STUBS / f"_{engine}_{isa}.pyx"
             stub.write_text(f'include "cgru/engines/{engine}.pyx"\n')
-            modules.append(
-                Extension(f"cgru.engines._{engine}_{isa}", [str(stub)], extra_compile_args=list(flags))
-            )
+            module = Extension(f"cgru.engines._{engine}_{isa}", [str(stub)], extra_compile_args=list(flags))
+            if os.name == "posix":      # gcc and clang; gcc gives up inlining the gates after a few uses
+                module.define_macros += [("CYTHON_INLINE", "inline __attribute__((always_inline))")]
+            modules.append(module)
     for module in modules:
         module.include_dirs.append(numpy.get_include())
         module.define_macros += [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]

@@ -11,10 +11,12 @@ from cgru.frontdoors_arrays import (
 )
 from cgru.gru import GRU
 from cgru.models import load
+from cgru.stream import Stream
 
 __version__ = "0.1.0"
 __all__ = [
     "GRU",
+    "Stream",
     "__version__",
     "from_flax",
     "from_haiku",

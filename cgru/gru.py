@@ -6,6 +6,7 @@ from cgru import engines
 from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
 from cgru.recurrent import Recurrent
+from cgru.stream import Stream
 from cgru.weights import Config
 
 
@@ -42,8 +43,9 @@ class GRU(Recurrent):
         Weights made for one are wrong for the other.
     dtype : dtype, default numpy.float32
         float32 or float64, of parameters, computation and results.
-    engine : {"auto", "blas"}, default "auto"
-        What computes. See `engine` for the choice that was made.
+    engine : {"auto", "packed", "blas"}, default "auto"
+        What computes: "packed" (float32) or "blas". "auto" takes "packed" for float32 where the machine has fused
+        multiply-adds; the property `engine` says which it was.
     rng : None, int, sequence of int or numpy.random.Generator, optional
         Seed or source of the random parameters.
 
@@ -110,7 +112,7 @@ class GRU(Recurrent):
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None):
+    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
         """Run over a sequence, a batch of sequences, or one step (T = 1).
 
         Parameters
@@ -128,6 +130,9 @@ class GRU(Recurrent):
             returns its h_0.
         out : ndarray, optional
             Where to put y: its shape and the model's dtype, C-contiguous, not overlapping x or h_0.
+        threads : int, default 1
+            Split the batch rows over up to this many threads. With ``engine="packed"`` the result is the same to
+            the last bit for every value.
 
         Returns
         -------
@@ -139,7 +144,7 @@ class GRU(Recurrent):
         Raises
         ------
         TypeError
-            Complex, object or string input; h_0 or out of another dtype; lengths that are not integers.
+            Complex, object or string input; h_0 or out of another dtype; lengths or threads that are not integers.
         ValueError
             A wrong shape; lengths out of range; an out that is read-only, not contiguous or overlaps an input.
 
@@ -148,7 +153,45 @@ class GRU(Recurrent):
         T = 0 and N = 0 are legal. Scratch memory does not grow with T (a chunk of steps at a time), apart from
         the output of one layer in between where there are several.
         """
-        return self._forward(x, h_0, lengths, out)
+        return self._forward(x, h_0, lengths, out, threads)
+
+    def stream(self, batch_size=None, h_0=None):
+        """A `Stream` over this model: one step at a time, with the state kept in between.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Rows N that run side by side; None for one row without a batch dimension.
+        h_0 : array_like, optional
+            Initial state (num_layers, N, H) or (num_layers, H), of the model's dtype. Zeros by default.
+
+        Raises
+        ------
+        ValueError
+            The model is bidirectional; h_0 has the wrong shape.
+        TypeError
+            h_0 has the wrong dtype, or batch_size is no integer.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> stream = cgru.GRU(3, 5, rng=0).stream()
+        >>> out = np.empty(5, np.float32)
+        >>> for x_t in np.ones((10, 3), np.float32):
+        ...     h = stream.step(x_t, out=out)
+        """
+        return Stream(self, batch_size, h_0)
+
+    def _stream_cells(self):
+        """The layers that a stream may step, or the reason why it may not."""
+        config = self._weights.config
+        if config.bidirectional or config.reverse or config.go_backwards:
+            kind = "bidirectional" if config.bidirectional else "reversed"
+            raise ValueError(
+                f"a {kind} GRU cannot be streamed: its result at one step needs the steps that are still to come; "
+                "call the model on whole sequences"
+            )
+        return self._cells
 
     @classmethod
     def from_state_dict(

@@ -8,7 +8,8 @@ import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
-from cgru.weights import Config, Weights, check_dtype, weights_from_state_dict
+from cgru._threads import in_threads, row_groups
+from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 
 class Recurrent:
@@ -22,7 +23,10 @@ class Recurrent:
     def _draw(self, config, dtype, engine, rng):
         """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
         dtype = check_dtype(dtype)
-        rng = np.random.default_rng(rng)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
         bound = 1.0 / np.sqrt(config.hidden_size)
         tensors = {
             name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
@@ -118,10 +122,11 @@ class Recurrent:
 
     # ---- computing
 
-    def _forward(self, x, h_0, lengths, out):
+    def _forward(self, x, h_0, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout and h_n (L*D, N, H)."""
         config, dtype = self._weights.config, self.dtype
         given = x
+        threads = check_size("threads", threads)
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
@@ -133,6 +138,8 @@ class Recurrent:
         elif not batched:
             x = x[:, None]
         T, N = x.shape[:2]
+        if N > BLAS_LIMIT:
+            raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
         cells = len(self._cells)
         state_shape = (cells, N, config.hidden_size)
         initial = None
@@ -140,7 +147,7 @@ class Recurrent:
             initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
         if lengths is not None:
             if not batched:
-                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {y_shape[:-1]} x features")
+                raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
             lengths = lengths_array(lengths, T, N)
         if out is None:
             y = np.empty(y_shape, dtype)
@@ -149,7 +156,10 @@ class Recurrent:
         h_n = self._start(state_shape) if initial is None else initial.reshape(state_shape).copy()
         if T and N:
             view = y if batched else y[:, None]
-            self._run(x, view.swapaxes(0, 1) if batched and config.batch_first else view, h_n, lengths)
+            view = view.swapaxes(0, 1) if batched and config.batch_first else view
+            rows = row_groups(N, lengths, threads)
+            jobs = [(x[:, r], view[:, r], h_n[:, r], None if lengths is None else lengths[r]) for r in rows]
+            in_threads(self._run, jobs)
         return y, h_n if batched else h_n[:, 0]
 
     def _start(self, shape):

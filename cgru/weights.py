@@ -5,9 +5,12 @@ built from them, files store them. No framework is imported here.
 """
 
 import dataclasses
+import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 
@@ -111,20 +114,21 @@ class Config:
             for direction in range(self.directions):
                 yield layer, direction, f"l{layer}{'_reverse' if direction else ''}"
 
+    def parameters(self):
+        """(name, shape) of every parameter, in PyTorch's order."""
+        rows = self.gates * self.hidden_size
+        for layer, _, suffix in self.cells():
+            yield f"weight_ih_{suffix}", (rows, self.directions * self.hidden_size if layer else self.input_size)
+            yield f"weight_hh_{suffix}", (rows, self.hidden_size)
+            if self.bias:
+                yield f"bias_ih_{suffix}", (rows,)
+                yield f"bias_hh_{suffix}", (rows,)
+        if self.initial_state:
+            yield "h_0", (self.num_layers * self.directions, self.hidden_size)
+
     def shapes(self):
         """Parameter name -> shape, in PyTorch's order."""
-        rows = self.gates * self.hidden_size
-        shapes = {}
-        for layer, _, suffix in self.cells():
-            columns = self.directions * self.hidden_size if layer else self.input_size
-            shapes[f"weight_ih_{suffix}"] = (rows, columns)
-            shapes[f"weight_hh_{suffix}"] = (rows, self.hidden_size)
-            if self.bias:
-                shapes[f"bias_ih_{suffix}"] = (rows,)
-                shapes[f"bias_hh_{suffix}"] = (rows,)
-        if self.initial_state:
-            shapes["h_0"] = (self.num_layers * self.directions, self.hidden_size)
-        return shapes
+        return dict(self.parameters())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +147,7 @@ class Weights:
     ValueError
         A parameter is missing, unknown or of the wrong shape (all of them are named).
     TypeError
-        A parameter is not numeric, or the dtype is neither float32 nor float64.
+        A parameter is not numeric, or the dtype is neither float32 nor float64, or not the same everywhere.
 
     Warns
     -----
@@ -157,11 +161,14 @@ class Weights:
     def __post_init__(self):
         arrays = {name: as_real_array(name, value) for name, value in self.tensors.items()}
         _check_shapes(self.config, arrays)
-        dtype = check_dtype(next(iter(arrays.values())).dtype)
+        dtype = check_dtype(arrays["weight_ih_l0"].dtype)
+        for name, array in arrays.items():
+            if array.dtype != dtype:
+                raise TypeError(f"{name} has dtype {array.dtype}, others {dtype}; all must have the same")
         tensors = {name: _frozen(arrays[name], dtype) for name in self.config.shapes()}
         odd = [name for name, array in tensors.items() if not np.isfinite(array).all()]
         if odd:
-            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=_caller_level())
         object.__setattr__(self, "tensors", tensors)
 
     @property
@@ -185,6 +192,16 @@ class Weights:
         return w_ih, w_hh, zeros, zeros
 
 
+def _caller_level():
+    """The `stacklevel` with which a warning of the calling function shows the user's line, not one in here."""
+    package = os.path.dirname(__file__) + os.sep
+    frame, level = sys._getframe(1), 1
+    # a dataclass's own __init__ says that it comes from "<string>"
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((package, "<string>")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def check_size(name, value):
     """`value` as an int of at least 1; bool is not an integer here."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
@@ -197,24 +214,38 @@ def check_size(name, value):
 def check_dtype(dtype):
     """`dtype` as numpy.dtype, float32 or float64."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)      # numpy.dtype(None) is float64
     except TypeError:
         found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"dtype must be float32 or float64; got {found if found is not None else dtype!r}")
-    return found.newbyteorder("=")
+    if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype must be float32 or float64; got {dtype if found is None else str(found)!r}")
+    return found
 
 
 def as_real_array(name, value):
     """`value` as an array of real numbers; complex, object and string input is refused, not converted."""
     try:
-        array = np.asarray(value)
-    except (ValueError, RuntimeError) as error:      # ragged lists; a torch tensor that requires grad
-        if hasattr(value, "detach"):
-            return as_real_array(name, value.detach())
-        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+        array = _as_array(value)
+    except (TypeError, ValueError, RuntimeError) as error:      # a tensor on a GPU; a ragged list
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers; convert it first")
+    return array
+
+
+def _as_array(value):
+    """`numpy.asarray` that also takes tensors which require grad, and bfloat16 in both its forms, as float32."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+    try:
+        array = np.asarray(value)
+    except TypeError:
+        if not hasattr(value, "float"):
+            raise
+        array = np.asarray(value.float())
+    if array.dtype.kind == "V" and np.can_cast(array.dtype, np.float32):     # ml_dtypes: JAX, safetensors
+        array = array.astype(np.float32)
     return array
 
 
@@ -226,15 +257,22 @@ def _frozen(array, dtype):
     return array
 
 
+_MOST_PROBLEMS = 12     # named in one error message
+
+
 def _check_shapes(config, arrays):
-    shapes = config.shapes()
-    problems = [f"missing {name} {shape}" for name, shape in shapes.items() if name not in arrays]
-    problems += [f"unknown {name}" for name in arrays if name not in shapes]
-    problems += [
-        f"{name} has shape {arrays[name].shape}, expected {shape}"
-        for name, shape in shapes.items()
-        if name in arrays and arrays[name].shape != shape
-    ]
+    missing = (f"missing {name} {shape}" for name, shape in config.parameters() if name not in arrays)
+    problems = list(islice(missing, _MOST_PROBLEMS))
+    if len(problems) < _MOST_PROBLEMS:      # else a stray layer number may ask for millions of parameters
+        shapes = config.shapes()
+        problems += [f"unknown {name}" for name in arrays if name not in shapes]
+        problems += [
+            f"{name} has shape {arrays[name].shape}, expected {shape}"
+            for name, shape in shapes.items()
+            if name in arrays and arrays[name].shape != shape
+        ]
+    if len(problems) >= _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = ["and more"]
     if problems:
         raise ValueError(
             f"these parameters do not make a {config.cell.upper()} with input_size={config.input_size}, "
@@ -290,4 +328,4 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, cell="gru", **opt
         **options,
     )
     _check_shapes(config, arrays)
-    return Weights(config, {name: array.astype(dtype, copy=False) for name, array in arrays.items()})
+    return Weights(config, {name: array.astype(dtype) for name, array in arrays.items()})

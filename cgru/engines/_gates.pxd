@@ -163,9 +163,10 @@ cdef struct Activation:
 cdef struct Gates:
     Activation f, g                     # of r and z, of n
     double clip                         # pre-activations are clamped to +-clip; 0: not
+    bint plain                          # sigmoid and tanh without clip
 
 
-cdef inline floating activate_other(floating x, const Activation* act) noexcept nogil:
+cdef inline floating activate(floating x, const Activation* act) noexcept nogil:
     cdef floating alpha = <floating>act.alpha, beta = <floating>act.beta, zero = 0.0, one = 1.0, p, scale, low
     if act.kind == HARD_SIGMOID:
         x = fma(alpha, x, beta)
@@ -189,81 +190,67 @@ cdef inline floating activate_other(floating x, const Activation* act) noexcept 
             return (zero if x < zero else x) + log1pf(expf(-fabsf(x)))
         else:
             return (zero if x < zero else x) + log1p(exp(-fabs(x)))
-    return alpha * tanh(beta * x)
+    if act.kind == SCALED_TANH:
+        return alpha * tanh(beta * x)
+    return tanh(x) if act.kind == TANH else sigmoid(x)
 
 
-cdef inline void activate(floating* a, const Activation* act, double clip) noexcept nogil:
-    """a = act(clip(a)), one block in place; NaN stays NaN."""
-    cdef Py_ssize_t j
+cdef inline floating clamp(floating x, double clip) noexcept nogil:
     cdef floating high = <floating>clip
     if clip > 0:
-        for j in range(LANES):
-            a[j] = high if a[j] > high else a[j]
-            a[j] = -high if a[j] < -high else a[j]
-    if act.kind == SIGMOID:
-        for j in range(LANES):
-            a[j] = sigmoid(a[j])
-    elif act.kind == TANH:
-        for j in range(LANES):
-            a[j] = tanh(a[j])
-    else:
-        for j in range(LANES):
-            a[j] = activate_other(a[j], act)
+        x = high if x > high else x
+        x = -high if x < -high else x
+    return x
+
+
+# `plain` is a compile-time constant at every call: sigmoid and tanh without a clip make straight vector code.
+
+cdef inline floating gate(bint plain, const Gates* gates, floating x) noexcept nogil:
+    """f(x)."""
+    return sigmoid(x) if plain else activate(clamp(x, gates.clip), &gates.f)
+
+
+cdef inline floating candidate(bint plain, const Gates* gates, floating x) noexcept nogil:
+    """g(x)."""
+    return tanh(x) if plain else activate(clamp(x, gates.clip), &gates.g)
 
 
 # ---- gate updates, one block of LANES units each; z keeps the old h (PyTorch's sense)
 #
-# Every result is built in a local array first, so the compiler needs no aliasing checks and h_new may be h.
+# Results are built in local arrays first, so the compiler needs no aliasing checks and h_new may be h. Each update
+# is one loop: gcc unrolls shorter ones to scalars before it vectorises.
 # Where a tape is asked for, the block's gates go to tape[0..H), tape[H..2H), tape[2H..3H), tape[3H..4H) as
 # r, z, n and q, with q = U_n h + c_n (reset after) or r h (reset before): what the backward pass needs.
 
-cdef inline void gate_sum(
-    floating* out, const floating* a, const floating* b, const Gates* gates
-) noexcept nogil:
-    """out = f(a + b)."""
-    cdef Py_ssize_t j
-    for j in range(LANES):
-        out[j] = a[j] + b[j]
-    activate(out, &gates.f, gates.clip)
-
-
-cdef inline void blend(floating* h_new, const floating* z, const floating* h, const floating* n) noexcept nogil:
-    """h' = (1 - z) n + z h = n + z (h - n)."""
-    cdef floating out[LANES]
-    cdef Py_ssize_t j
-    for j in range(LANES):
-        out[j] = fma(z[j], h[j] - n[j], n[j])
-    memcpy(h_new, out, LANES * sizeof(floating))
-
-
 cdef inline void gru_after_block(
-    const Gates* gates,
+    bint plain, const Gates* gates,
     const floating* i_r, const floating* i_z, const floating* i_n,   # IN W x + b, one block each
     const floating* h_r, const floating* h_z, const floating* h_n,   # IN U h + c
     const floating* h,                                               # IN the old state
     floating* h_new,                                                 # OUT
     floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT count units of the tape, or NULL
 ) noexcept nogil:
-    """r = f(i_r + h_r), z = f(i_z + h_z), n = g(i_n + r h_n), h' = n + z (h - n)."""
+    """r = f(i_r + h_r), z = f(i_z + h_z), n = g(i_n + r h_n), h' = (1 - z) n + z h = n + z (h - n)."""
     cdef floating r[LANES]
     cdef floating z[LANES]
     cdef floating n[LANES]
+    cdef floating out[LANES]
     cdef Py_ssize_t j
-    gate_sum(&r[0], i_r, h_r, gates)
-    gate_sum(&z[0], i_z, h_z, gates)
     for j in range(LANES):
-        n[j] = fma(r[j], h_n[j], i_n[j])
-    activate(&n[0], &gates.g, gates.clip)
-    blend(h_new, &z[0], h, &n[0])
+        r[j] = gate(plain, gates, i_r[j] + h_r[j])
+        z[j] = gate(plain, gates, i_z[j] + h_z[j])
+        n[j] = candidate(plain, gates, fma(r[j], h_n[j], i_n[j]))
+        out[j] = fma(z[j], h[j] - n[j], n[j])
     if tape != NULL:
         memcpy(tape, &r[0], count * sizeof(floating))
         memcpy(tape + H, &z[0], count * sizeof(floating))
         memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
         memcpy(tape + 3 * H, h_n, count * sizeof(floating))
+    memcpy(h_new, &out[0], LANES * sizeof(floating))
 
 
 cdef inline void gru_reset_block(
-    const Gates* gates,
+    bint plain, const Gates* gates,
     const floating* i_r, const floating* h_r, const floating* h,     # IN
     floating* rh,                                                    # OUT r * h
     floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT r and q, or NULL
@@ -272,17 +259,17 @@ cdef inline void gru_reset_block(
     cdef floating r[LANES]
     cdef floating q[LANES]
     cdef Py_ssize_t j
-    gate_sum(&r[0], i_r, h_r, gates)
     for j in range(LANES):
+        r[j] = gate(plain, gates, i_r[j] + h_r[j])
         q[j] = r[j] * h[j]
-    memcpy(rh, &q[0], LANES * sizeof(floating))
     if tape != NULL:
         memcpy(tape, &r[0], count * sizeof(floating))
         memcpy(tape + 3 * H, &q[0], count * sizeof(floating))
+    memcpy(rh, &q[0], LANES * sizeof(floating))
 
 
 cdef inline void gru_before_block(
-    const Gates* gates,
+    bint plain, const Gates* gates,
     const floating* i_z, const floating* i_n,                        # IN
     const floating* h_z, const floating* h_n,                        # IN h_n = U_n (r h) + c_n
     const floating* h,                                               # IN
@@ -292,15 +279,16 @@ cdef inline void gru_before_block(
     """reset_after=False, second half: z = f(i_z + h_z), n = g(i_n + h_n), h' = n + z (h - n)."""
     cdef floating z[LANES]
     cdef floating n[LANES]
+    cdef floating out[LANES]
     cdef Py_ssize_t j
-    gate_sum(&z[0], i_z, h_z, gates)
     for j in range(LANES):
-        n[j] = i_n[j] + h_n[j]
-    activate(&n[0], &gates.g, gates.clip)
-    blend(h_new, &z[0], h, &n[0])
+        z[j] = gate(plain, gates, i_z[j] + h_z[j])
+        n[j] = candidate(plain, gates, i_n[j] + h_n[j])
+        out[j] = fma(z[j], h[j] - n[j], n[j])
     if tape != NULL:
         memcpy(tape + H, &z[0], count * sizeof(floating))
         memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
+    memcpy(h_new, &out[0], LANES * sizeof(floating))
 
 
 cdef inline void pad_block(floating* block, const floating* source, Py_ssize_t count) noexcept nogil:
@@ -315,4 +303,5 @@ cdef inline Gates gates_of(f, g, double clip):
     gates.f.kind, gates.f.alpha, gates.f.beta = f
     gates.g.kind, gates.g.alpha, gates.g.beta = g
     gates.clip = clip
+    gates.plain = gates.f.kind == SIGMOID and gates.g.kind == TANH and clip == 0
     return gates

@@ -12,9 +12,11 @@ from cgru.engines._blas cimport product
 from cgru.engines._gates cimport (
     LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block, sigmoid, tanh,
 )
+from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
+from cpython.pycapsule cimport PyCapsule_New
 from cython cimport floating
 from libc.limits cimport INT_MAX
 from libc.stdlib cimport free, malloc
@@ -22,7 +24,7 @@ from libc.string cimport memcpy
 
 cnp.import_array()
 
-cdef Py_ssize_t SCRATCH = 8 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
 
 
 cdef struct Cell:
@@ -56,6 +58,7 @@ cdef class Layer:
     """
 
     cdef Cell cell
+    cdef Kernel kernel
     cdef bint is_double
     cdef tuple arrays
 
@@ -70,6 +73,16 @@ cdef class Layer:
         self.cell.gates = gates_of(f, g, clip)
         self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
+        self.kernel.cell = &self.cell
+        self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, self.cell.H, w_ih.itemsize
+        if self.is_double:
+            self.kernel.scratch, self.kernel.step = step_scratch_double, step_double
+        else:
+            self.kernel.scratch, self.kernel.step = step_scratch_float, step_float
+
+    def step_kernel(self):
+        """Capsule of this layer's Kernel (_kernel.pxd)."""
+        return PyCapsule_New(&self.kernel, KERNEL_NAME, NULL)
 
     def run(
         self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
@@ -180,12 +193,49 @@ cdef void step(
         # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
         for i in range(N):
-            reset_row(&cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, row_of(seq, i), s))
+            reset_row(
+                &cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, i, s)
+            )
         product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
         update_row(
-            cell, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, row_of(seq, i), s)
+            cell, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, i, s)
         )
+
+
+cdef Py_ssize_t step_scratch_float(const void* cell, Py_ssize_t N) noexcept nogil:
+    return N * 7 * (<const Cell*>cell).H * <Py_ssize_t>sizeof(float)
+
+
+cdef Py_ssize_t step_scratch_double(const void* cell, Py_ssize_t N) noexcept nogil:
+    return N * 7 * (<const Cell*>cell).H * <Py_ssize_t>sizeof(double)
+
+
+cdef void step_float(
+    const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+) noexcept nogil:
+    stream_step(<const Cell*>cell, N, <const float*>x, <const float*>h, <float*>h_new, <float*>scratch)
+
+
+cdef void step_double(
+    const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+) noexcept nogil:
+    stream_step(<const Cell*>cell, N, <const double*>x, <const double*>h, <double*>h_new, <double*>scratch)
+
+
+cdef void stream_step(
+    const Cell* cell, Py_ssize_t N,
+    const floating* x, const floating* h,      # IN (N, K), (N, H)
+    floating* h_new, floating* gi,             # OUT (N, H); scratch (N, 7H)
+) noexcept nogil:
+    """One step of a stream."""
+    cdef Py_ssize_t H = cell.H, K = cell.K, G = 3 * cell.H, i
+    for i in range(N):
+        memcpy(gi + i * G, cell.b, G * sizeof(floating))
+    # gi[N,3H] = x[N,K] W^T + b
+    product(<int>N, <int>G, <int>K, x, <int>K, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
+    memcpy(h_new, h, N * H * sizeof(floating))
+    step(cell, NULL, 0, N, gi, h_new, gi + N * G, gi + 2 * N * G)
 
 
 cdef inline void update_row(
@@ -218,9 +268,9 @@ cdef inline void update_block(
     floating* tape, Py_ssize_t H, Py_ssize_t count,
 ) noexcept nogil:
     if cell.reset_after:
-        gru_after_block(&cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
+        gru_after_block(cell.gates.plain, &cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
     else:
-        gru_before_block(&cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
+        gru_before_block(cell.gates.plain, &cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
 
 
 cdef inline void reset_row(
@@ -230,14 +280,14 @@ cdef inline void reset_row(
     cdef Py_ssize_t j = 0
     cdef floating pad[3][LANES]
     while j + LANES <= H:
-        gru_reset_block(gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
+        gru_reset_block(gates.plain, gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
         j += LANES
         tape = NULL if tape == NULL else tape + LANES
     if j < H:
         pad_block(pad[0], gi + j, H - j)
         pad_block(pad[1], gh + j, H - j)
         pad_block(pad[2], h + j, H - j)
-        gru_reset_block(gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
+        gru_reset_block(gates.plain, gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
         memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
 
 
