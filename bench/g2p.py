@@ -4,28 +4,17 @@ Goal: a real model at batch 1, with a decoder that cannot be batched over time: 
 Both spell the same words in the same process, interleaved in blocks; medians and percentiles over the blocks. Writes
 bench/results/g2p.json:
 
-    env -u OPENBLAS_CORETYPE python bench/g2p.py [--words 200] [--rounds 15] [--output FILE]
+    python bench/g2p.py [--words 200] [--rounds 15] [--output FILE]
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 from pathlib import Path
 
-for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    if variable in os.environ:
-        raise SystemExit(f"unset {variable}: it slows NumPy down")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-import cgru  # noqa: E402
-import numpy as np  # noqa: E402
-
-import g2p  # noqa: E402
+import environment
 
 
 def seconds(model, words):
@@ -50,6 +39,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "g2p.json")
     arguments = parser.parse_args()
+    environment.ensure_clean(threads=1)
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    import numpy as np
+
+    import cgru
+    import g2p
 
     weights, words = g2p.checkpoint(), g2p.words(arguments.words)
     models = {"cgru": g2p.CgruModel(weights), "numpy": g2p.NumPyModel(weights)}
@@ -65,8 +61,8 @@ def main():
         "rounds": arguments.rounds,
         **{name: summary(values, len(words)) for name, values in times.items()},
         "engine": models["cgru"].encoder.engine,
-        "versions": {"cgru": cgru.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "machine": platform.machine(),
+        "versions": {"cgru": cgru.__version__, "numpy": np.__version__},
+        "machine": environment.describe(threads=1),
     }
     result["speed_ratio"] = result["numpy"]["median_us"] / result["cgru"]["median_us"]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,9 @@ form (gates r, z, n; reset after). The package itself is not imported: it downlo
 import importlib.metadata
 from pathlib import Path
 
-import cgru
 import numpy as np
+
+import cgru
 
 GRAPHEMES = ["<pad>", "<unk>", "</s>", *"abcdefghijklmnopqrstuvwxyz"]
 START, END, MOST = 2, 3, 20
@@ -77,7 +78,7 @@ class NumPyModel:
 
 
 class CgruModel:
-    """The same with cgru: the word in one call to the encoder, then the decoder step by step."""
+    """The same with cgru: the word in one call to the encoder, then a stream of the decoder."""
 
     def __init__(self, weights):
         self.enc_emb, self.dec_emb, self.fc_w, self.fc_b = (
@@ -97,11 +98,11 @@ class CgruModel:
         return h
 
     def __call__(self, word):
-        h = self.encode(word)
+        stream = self.decoder.stream(h_0=self.encode(word))
         spelt, symbol = [], START
         for _ in range(MOST):
-            _, h = self.decoder(self.dec_emb[[symbol]], h)
-            symbol = int((self.fc_w @ h[0] + self.fc_b).argmax())
+            h = stream.step(self.dec_emb[symbol])
+            symbol = int((self.fc_w @ h + self.fc_b).argmax())
             if symbol == END:
                 break
             spelt.append(PHONEMES[symbol])
