@@ -133,5 +133,5 @@ def test_a_stored_initial_state_is_used_where_none_is_given(rng, best: Variant, 
     ids=str,
 )
 def test_what_does_not_go_together_is_refused(options):
-    with pytest.raises(ValueError, match="merge_mode|exclude"):
+    with pytest.raises(ValueError, match=r"merge_mode|exclude"):
         Config(input_size=3, hidden_size=5, **options)
