@@ -4,11 +4,24 @@ A model is immutable: configuration and weights are fixed at construction, and t
 derived from them. State lives with the caller.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
+from cgru.gradients import record
 from cgru.weights import Config, Weights, check_dtype, weights_from_state_dict
+
+
+class Inputs(NamedTuple):
+    """What a forward pass works on, once checked."""
+
+    x: np.ndarray               # (T, N, I), a view of the caller's array where possible
+    states: tuple               # h_0 (and c_0), (L*D, N, H); the caller's own array where possible
+    lengths: np.ndarray | None  # (N,) intp
+    batched: bool
+    x_shape: tuple              # as the caller gave it
 
 
 class Recurrent:
@@ -118,16 +131,18 @@ class Recurrent:
 
     # ---- computing
 
-    def _forward(self, x, h_0, lengths, out):
-        """Checks, layouts and outputs around the layers: y in the caller's layout and h_n (L*D, N, H)."""
+    def _prepare(self, x, states, lengths):
+        """Checks and layouts of what a forward pass is given; nothing is computed or written yet.
+
+        `states` maps "h_0" (and "c_0") to what the caller gave, or None.
+        """
         config, dtype = self._weights.config, self.dtype
-        given = x
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
             raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {layout} or unbatched (T, I)")
         batched = x.ndim == 3
-        y_shape = (*x.shape[:-1], config.directions * config.hidden_size)
+        x_shape = x.shape
         if batched and config.batch_first:
             x = x.swapaxes(0, 1)
         elif not batched:
@@ -135,25 +150,50 @@ class Recurrent:
         T, N = x.shape[:2]
         cells = len(self._cells)
         state_shape = (cells, N, config.hidden_size)
-        initial = None
-        if h_0 is not None:
-            initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
+        initial = []
+        for name, state in states.items():
+            if state is not None:
+                state = state_array(name, state, dtype, state_shape if batched else (cells, config.hidden_size))
+            initial.append(np.zeros(state_shape, dtype) if state is None else state.reshape(state_shape))
         if lengths is not None:
             if not batched:
-                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {y_shape[:-1]} x features")
+                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {x_shape}")
             lengths = lengths_array(lengths, T, N)
+        return Inputs(x, tuple(initial), lengths, batched, x_shape)
+
+    def _forward(self, x, states, lengths, out):
+        """Checks, layouts and outputs around the layers: y in the caller's layout, and the final states."""
+        config, dtype = self._weights.config, self.dtype
+        inputs = self._prepare(x, states, lengths)
+        y_shape = (*inputs.x_shape[:-1], config.directions * config.hidden_size)
         if out is None:
             y = np.empty(y_shape, dtype)
         else:
-            y = output_array(out, dtype, y_shape, (("x", given), ("x", x), ("h_0", h_0)))
-        h_n = np.zeros(state_shape, dtype) if initial is None else initial.reshape(state_shape).copy()
-        if T and N:
-            view = y if batched else y[:, None]
-            self._run(x, view.swapaxes(0, 1) if batched and config.batch_first else view, h_n, lengths)
-        return y, h_n if batched else h_n[:, 0]
+            y = output_array(out, dtype, y_shape, (("x", x), ("x", inputs.x), *states.items()))
+        final = tuple(state.copy() for state in inputs.states)
+        if inputs.x.shape[0] and inputs.x.shape[1]:
+            view = y if inputs.batched else y[:, None]
+            if inputs.batched and config.batch_first:
+                view = view.swapaxes(0, 1)
+            self._run(inputs.x, view, final, inputs.lengths)
+        return y, final if inputs.batched else tuple(state[:, 0] for state in final)
 
-    def _run(self, x, y, state, lengths):
-        """Run all layers on x (T, N, I) into y (T, N, D*H); `state` (L*D, N, H) goes from h_0 to h_n in place."""
+    def _forward_with_tape(self, x, states, lengths, tape):
+        """y, final states (the array, or the tuple where there are two) and, where asked for, the tape."""
+        if not tape:
+            y, final = self._forward(x, states, lengths, None)
+            return y, final[0] if len(final) == 1 else final
+        inputs = self._prepare(x, states, lengths)
+        y, final, tape = record(self, inputs)
+        if not inputs.batched:
+            y, final = y[:, 0], tuple(state[:, 0] for state in final)
+        elif self.batch_first:
+            y = y.swapaxes(0, 1)
+        y = np.array(y, order="C")
+        return y, final[0] if len(final) == 1 else final, tape
+
+    def _run(self, x, y, states, lengths):
+        """Run all layers on x (T, N, I) into y (T, N, D*H); `states` (L*D, N, H) go from h_0 to h_n in place."""
         H, directions = self.hidden_size, self._weights.config.directions
         order = None if lengths is None else np.argsort(-lengths, kind="stable")
         last = len(self._cells) - directions
@@ -161,8 +201,8 @@ class Recurrent:
             target = y if first == last else np.empty((*x.shape[:2], directions * H), x.dtype)
             for d in range(directions):
                 half = target[:, :, d * H : (d + 1) * H]
-                h = state[first + d]
-                self._cells[first + d].run(x, h, half, h, lengths, order, d == 1)
+                h, *c = (state[first + d] for state in states)
+                self._cells[first + d].run(x, h, half, h, lengths, order, d == 1, None, *c)
             x = target
 
 

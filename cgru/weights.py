@@ -14,6 +14,7 @@ import numpy as np
 from cgru.activations import gate_activations
 
 GATES = {"gru": 3}
+TAPE_WIDTHS = {"gru": 4}       # arrays of (T, N, H) that a backward pass needs beside x and y
 MERGE_MODES = ("concat", "sum", "mul", "ave")
 BLAS_LIMIT = 2**31 - 1
 
@@ -91,6 +92,11 @@ class Config:
     def gates(self):
         """Gates per hidden unit: 3 for a GRU."""
         return GATES[self.cell]
+
+    @property
+    def tape_width(self):
+        """Numbers per hidden unit and step that a tape keeps beside x and y."""
+        return TAPE_WIDTHS[self.cell]
 
     def cells(self):
         """(layer, direction, name suffix) of every cell, in the order of h_n."""
