@@ -1,0 +1,151 @@
+/* "The panel and gate loops alone": a GRU in plain C with packed weights, no checks, no Python, one row.
+ * It is the yardstick for what a step costs around its arithmetic.
+ *
+ * Layout: hidden units in blocks of LANES; a block's r, z, n columns side by side; GROUP blocks side by side
+ * in one panel of K x WIDTH columns, zero-padded, 64-byte aligned. GROUP is as many as give the FMA pipes
+ * enough independent sums and still fit the registers. Each sum starts from its bias and adds k in ascending
+ * order.
+ */
+#include "harness.h"
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define GROUP 2
+#elif defined(__AVX__)
+#define LANES 8
+#define GROUP 4
+#else
+#define LANES 4
+#define GROUP 4
+#endif
+#define UNITS (GROUP * LANES)
+#define WIDTH (3 * UNITS)
+
+static int64_t groups(const struct gru *g)
+{
+    return (g->hidden + UNITS - 1) / UNITS;
+}
+
+/* Floats per group: bias and panel of the input, then bias and panel of the recurrence. */
+static int64_t group_floats(const struct gru *g)
+{
+    return (g->inputs + g->hidden + 2) * WIDTH;
+}
+
+/* The packed weights, and behind them one state, padded to whole groups. */
+EXPORT int64_t gru_scratch(const struct gru *g)
+{
+    return groups(g) * (group_floats(g) + UNITS);
+}
+
+/* out[1 + depth, GROUP, 3, LANES]: the bias, then the columns of w[3H, depth] that belong to the group */
+static void pack_matrix(const struct gru *g, int64_t group, int64_t depth, const float *w, const float *bias,
+                        float *out)
+{
+    const int64_t H = g->hidden;
+    for (int64_t column = 0; column < WIDTH; column++) {
+        int64_t block = column / (3 * LANES), gate = column / LANES % 3;
+        int64_t unit = group * UNITS + block * LANES + column % LANES, row = gate * H + unit;
+        out[column] = unit < H ? bias[row] : 0.0f;
+        for (int64_t k = 0; k < depth; k++)
+            out[(k + 1) * WIDTH + column] = unit < H ? w[row * depth + k] : 0.0f;
+    }
+}
+
+EXPORT void gru_prepare(const struct gru *g)
+{
+    for (int64_t i = 0; i < groups(g); i++) {
+        float *out = g->scratch + i * group_floats(g);
+        pack_matrix(g, i, g->inputs, g->w_ih, g->b_ih, out);
+        pack_matrix(g, i, g->hidden, g->w_hh, g->b_hh, out + (g->inputs + 1) * WIDTH);
+    }
+}
+
+/* exp(v) for v <= 0, to 2e-7 relative: 2^whole by the exponent's bits, 2^fraction by a Taylor polynomial in
+ * v - whole * log(2), |that| <= 0.35; the two halves of log(2) are Cody and Waite's. Below -87 it is 1.6e-38.
+ */
+static inline float exp_negative(float v)
+{
+    union { float f; int32_t i; } shifted, scale;
+    float whole, t, p;
+
+    v = v < -87.0f ? -87.0f : v;
+    shifted.f = v * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to the nearest integer */
+    whole = shifted.f - 12582912.0f;
+    t = v - whole * 0.693359375f;
+    t = t + whole * 2.12194440e-4f;
+    p = 1.98412698e-4f;
+    p = p * t + 1.38888889e-3f;
+    p = p * t + 8.33333333e-3f;
+    p = p * t + 4.16666667e-2f;
+    p = p * t + 1.66666667e-1f;
+    p = p * t + 0.5f;
+    p = p * t + 1.0f;
+    p = p * t + 1.0f;
+    scale.i = (shifted.i - 0x4B400000 + 127) << 23;
+    return p * scale.f;
+}
+
+static inline float sigmoid(float v)
+{
+    float e = exp_negative(v < 0.0f ? v : -v), s = 1.0f / (1.0f + e);
+    return v < 0.0f ? e * s : s;
+}
+
+static inline float tanh_(float v)
+{
+    float e = exp_negative(v < 0.0f ? v + v : -(v + v)), s = (1.0f - e) / (1.0f + e);
+    return v < 0.0f ? -s : s;
+}
+
+/* sums[WIDTH] = bias + a[depth] panel[depth, WIDTH], k ascending */
+static inline void panel_row(const float *restrict panel, const float *restrict a, int64_t depth,
+                             float *restrict sums)
+{
+    float acc[WIDTH];
+    for (int j = 0; j < WIDTH; j++)
+        acc[j] = panel[j];
+    for (int64_t k = 0; k < depth; k++) {
+        panel += WIDTH;
+        for (int j = 0; j < WIDTH; j++)
+            acc[j] += a[k] * panel[j];
+    }
+    for (int j = 0; j < WIDTH; j++)
+        sums[j] = acc[j];
+}
+
+/* h'[LANES] from the two sums[3,LANES] of a block and its old h[LANES] */
+static inline void gates(const float *restrict gi, const float *restrict gh, const float *restrict h,
+                         float *restrict out)
+{
+    for (int j = 0; j < LANES; j++) {
+        float r = sigmoid(gi[j] + gh[j]);
+        float z = sigmoid(gi[LANES + j] + gh[LANES + j]);
+        float c = tanh_(gi[2 * LANES + j] + r * gh[2 * LANES + j]);
+        out[j] = c + z * (h[j] - c);
+    }
+}
+
+/* One row only (N = 1), and no input projection ahead of the steps. The running state lives behind the weights, padded, so that no loop has a tail. */
+static void run(const struct gru *g)
+{
+    const int64_t H = g->hidden, size = group_floats(g), count = groups(g);
+    float gi[WIDTH] __attribute__((aligned(64))), gh[WIDTH] __attribute__((aligned(64)));
+    float *state = g->scratch + count * size;
+    float fresh[count * UNITS] __attribute__((aligned(64)));
+
+    memcpy(state, g->h, sizeof(float) * (size_t)H);
+    for (int64_t t = 0; t < g->steps; t++) {
+        for (int64_t i = 0; i < count; i++) {
+            const float *panel = g->scratch + i * size;
+            panel_row(panel, g->x + t * g->inputs, g->inputs, gi);
+            panel_row(panel + (g->inputs + 1) * WIDTH, state, H, gh);
+            for (int b = 0; b < GROUP; b++)
+                gates(gi + 3 * LANES * b, gh + 3 * LANES * b, state + i * UNITS + LANES * b,
+                      fresh + i * UNITS + LANES * b);
+        }
+        memcpy(state, fresh, sizeof(float) * (size_t)(count * UNITS));
+        memcpy(g->y + t * H, fresh, sizeof(float) * (size_t)H);
+    }
+    memcpy(g->h, state, sizeof(float) * (size_t)H);
+}
