@@ -44,7 +44,7 @@ class Recurrent:
         self._build(Weights(config, tensors), engine)
 
     def _build(self, weights, engine):
-        engine = engines.choose(engine, weights.dtype)
+        engine = engines.choose(engine, weights.dtype, weights.config.cell)
         module = engines.load(engine)
         cells = tuple(
             module.Layer(*weights.cell(suffix), **self._cell_options(weights.config, direction))
@@ -99,6 +99,8 @@ class Recurrent:
             if name not in ("input_size", "hidden_size", "cell", "activations")
             and getattr(config, name) != field.default
         ]
+        if config.cell == "rnn":
+            words.append(f"nonlinearity={self.nonlinearity!r}")
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"
 
@@ -108,8 +110,8 @@ class Recurrent:
         Returns
         -------
         dict of str to ndarray
-            ``weight_ih_l{k}[_reverse]`` (3H, I or D*H), ``weight_hh_l{k}`` (3H, H), ``bias_ih_l{k}``,
-            ``bias_hh_l{k}`` (3H,); gate order r, z, n.
+            ``weight_ih_l{k}[_reverse]`` (G, I or D*H), ``weight_hh_l{k}`` (G, H), ``bias_ih_l{k}``,
+            ``bias_hh_l{k}`` (G,); for a GRU G = 3H, gate order r, z, n; RNN H; LSTM 4H, i, f, g, o.
         """
         return {name: array.copy() for name, array in self._weights.tensors.items()}
 

@@ -1,6 +1,6 @@
 """Canonical weights: PyTorch's names and layout in plain NumPy arrays, with the configuration they belong to.
 
-Gate order r, z, n; z keeps the old h; input and recurrent bias apart. Converters produce `Weights`, models are
+Gate order r, z, n for a GRU, where z keeps the old h, and i, f, g, o for an LSTM; input and recurrent bias apart. Converters produce `Weights`, models are
 built from them, files store them. No framework is imported here.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from cgru.activations import gate_activations
 
-GATES = {"gru": 3}
-TAPE_WIDTHS = {"gru": 4}       # arrays of (T, N, H) that a backward pass needs beside x and y
+GATES = {"gru": 3, "rnn": 1, "lstm": 4}
+TAPE_WIDTHS = {"gru": 4, "rnn": 0, "lstm": 5}       # arrays of (T, N, H) that a backward pass needs beside x and y
 MERGE_MODES = ("concat", "sum", "mul", "ave")
 BLAS_LIMIT = 2**31 - 1
 
@@ -30,7 +30,8 @@ class Config:
     reset_after : bool
         Where the reset gate acts: after the recurrent product (PyTorch) or before it (the equations of 2014).
     activations : tuple of (Activation, Activation)
-        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`.
+        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`. An RNN's
+        nonlinearity is g.
     clip : float or None
         Pre-activations are clamped to +-clip (ONNX's `clip`).
     reverse : bool
@@ -39,8 +40,7 @@ class Config:
         The same, with the output left in reversed order (Keras).
     merge_mode : {"concat", "sum", "mul", "ave"}
         How the two directions' outputs become one (Keras's `Bidirectional`).
-    cell : str
-        "gru".
+    cell : {"gru", "rnn", "lstm"}
     """
 
     input_size: int
@@ -90,7 +90,7 @@ class Config:
 
     @property
     def gates(self):
-        """Gates per hidden unit: 3 for a GRU."""
+        """Gates per hidden unit: 3 for a GRU, 1 for an RNN, 4 for an LSTM."""
         return GATES[self.cell]
 
     @property

@@ -38,6 +38,9 @@ class Kind:
 KINDS = [
     Kind("gru_after", "gru"),
     Kind("gru_before", "gru", {"reset_after": False}),
+    Kind("rnn_tanh", "rnn"),
+    Kind("rnn_relu", "rnn", {"nonlinearity": "relu"}),
+    Kind("lstm", "lstm"),
 ]
 
 

@@ -74,15 +74,19 @@ def check_engine(engine):
         raise ValueError(f"engine must be one of {names}; got {engine!r}")
 
 
-def choose(engine, dtype):
-    """The engine that computes: "auto" is "packed" for float32 on an FMA-class ISA, else "blas".
+def choose(engine, dtype, cell="gru"):
+    """The engine that computes: "auto" is "packed" for a GRU in float32 on an FMA-class ISA, else "blas".
 
     Raises
     ------
     ValueError
-        There is no such engine, or it does not compute in `dtype`.
+        There is no such engine, or it does not compute in `dtype`, or not this cell.
     """
     check_engine(engine)
+    if cell != "gru":
+        if engine == "packed":
+            raise ValueError(f"engine 'packed' computes GRUs only; for an {cell.upper()} take 'blas' or 'auto'")
+        return "blas"
     if engine == "auto":
         return "packed" if dtype == np.float32 and load("packed").FUSED else "blas"
     if engine == "packed" and dtype != np.float32:
