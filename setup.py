@@ -60,6 +60,7 @@ def extensions():
     STUBS.mkdir(parents=True, exist_ok=True)
     modules = [
         Extension("cgru.engines._cpu", ["cgru/engines/_cpu.pyx"]),
+        Extension("cgru.stream", ["cgru/stream.pyx"]),
     ]
     for engine in ISA_ENGINES:
         for isa, flags in isas.items():
@@ -93,7 +94,7 @@ class BuildExt(build_ext):
                 if MODE == "sanitize":
                     module.extra_link_args = ["-fsanitize=address,undefined"]
                 elif MODE == "release" and platform.system() == "Linux":
-                    module.extra_link_args = ["-Wl,--strip-debug"]
+                    module.extra_link_args = ["-Wl,--strip-all"]
             self.extensions = [module for module in self.extensions if self._compiler_accepts(module)]
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()

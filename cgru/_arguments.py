@@ -68,11 +68,14 @@ def overlaps(a, b):
 
 def lengths_array(lengths, steps, rows):
     """`lengths` as an intp array of `rows` numbers from 0 to `steps`."""
-    array = np.asarray(lengths)
+    try:
+        array = np.asarray(lengths)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"lengths cannot be read as an array of integers: {error}") from error
     if array.size == 0 and array.dtype == np.float64 and not hasattr(lengths, "dtype"):
         array = array.astype(np.intp)      # an empty list says nothing about its type
     if array.dtype.kind not in "iu":
-        raise TypeError(f"lengths must be integers; got dtype {array.dtype}")
+        raise TypeError(f"lengths must be integers from 0 to {steps}; got dtype {array.dtype}")
     if array.shape != (rows,):
         raise ValueError(f"lengths has shape {array.shape}, expected ({rows},), one length per batch row")
     if array.size and (array.min() < 0 or array.max() > steps):

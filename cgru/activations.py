@@ -75,7 +75,7 @@ def gate_activations(value, directions):
     if len(pairs) == 2 and all(_is_activation(part) for part in pairs):
         pairs = (pairs,) * directions
     if len(pairs) != directions or any(len(tuple(pair)) != 2 for pair in pairs):
-        raise ValueError(f"activations must be one (f, g) pair, or one for each of {directions} directions; got {value!r}")
+        raise ValueError(f"activations must be (f, g), or one for each of {directions} directions; got {value!r}")
     return tuple((activation(f), activation(g)) for f, g in pairs)
 
 

@@ -18,7 +18,12 @@ def save(path, weights):
     """Write `weights`; the file appears under its name only when it is complete."""
     configuration = {"format": FORMAT_VERSION, "config": dataclasses.asdict(weights.config)}
     data = safetensors.numpy.save(weights.tensors, metadata={_KEY: json.dumps(configuration)})
-    path = os.fspath(path)
+    write_whole(path, data)
+
+
+def write_whole(path, data):
+    """Write bytes to a file that appears under its name only when it is complete."""
+    path = os.fsdecode(path)
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path) + ".")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -41,7 +46,7 @@ def load(path):
         It is truncated, no safetensors file, of an unknown format version, or its tensors do not fit its
         configuration.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     with open(path, "rb"):      # an OSError that says what is wrong, before safetensors maps the file
         pass
     try:
@@ -61,7 +66,10 @@ def load(path):
 
 
 def _read_config(text):
-    configuration = json.loads(text)
+    try:
+        configuration = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its cgru metadata is not JSON: {error}") from error
     version = configuration.get("format") if isinstance(configuration, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(
@@ -73,6 +81,9 @@ def _read_config(text):
     unknown = set(fields) - set(Config.__dataclass_fields__)
     if unknown:
         raise ValueError(f"unknown configuration entries: {', '.join(sorted(unknown))}; update cgru")
+    missing = {"input_size", "hidden_size"} - set(fields)
+    if missing:
+        raise ValueError(f"the configuration lacks {', '.join(sorted(missing))}")
     return Config(**fields)
 
 

@@ -86,7 +86,8 @@ def check_differentiable(config):
                 f"there is no backward pass for the activations {f.name} and {g.name}, only for sigmoid and tanh; "
                 "call the model without tape=True"
             )
-    for name, value in (("clip", None), ("reverse", False), ("go_backwards", False), ("merge_mode", "concat")):
+    plain = {"clip": None, "reverse": False, "go_backwards": False, "merge_mode": "concat", "initial_state": False}
+    for name, value in plain.items():
         if getattr(config, name) != value:
             raise ValueError(
                 f"there is no backward pass for a model with {name}={getattr(config, name)!r}; "
@@ -103,7 +104,7 @@ def record(model, inputs, *, keep=False):
     inputs : Inputs
         From ``model._prepare``.
     keep : bool
-        Leave out the copy of x and h_0 where their layout allows it: the caller does not change them.
+        Leave out the copy of x where its layout allows it: the caller does not change it.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def record(model, inputs, *, keep=False):
     steps, rows = x.shape[:2]
     if order is None:
         x = np.ascontiguousarray(x) if keep else np.array(x, order="C")
-        tape._states = inputs.states if keep else tuple(state.copy() for state in inputs.states)
+        tape._states = inputs.states
     else:
         tape._lengths = np.ascontiguousarray(lengths[order])
         x = np.take(x[: tape._lengths[0] if rows else 0], order, axis=1)

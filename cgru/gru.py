@@ -7,6 +7,7 @@ from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
 from cgru.gradients import backpropagate
 from cgru.recurrent import Recurrent
+from cgru.stream import Stream
 from cgru.weights import Config
 
 
@@ -43,8 +44,9 @@ class GRU(Recurrent):
         Weights made for one are wrong for the other.
     dtype : dtype, default numpy.float32
         float32 or float64, of parameters, computation and results.
-    engine : {"auto", "blas"}, default "auto"
-        What computes. See `engine` for the choice that was made.
+    engine : {"auto", "packed", "blas"}, default "auto"
+        What computes: "packed" (float32) or "blas". "auto" takes "packed" for float32 where the machine has fused
+        multiply-adds; the property `engine` says which it was.
     rng : None, int, sequence of int or numpy.random.Generator, optional
         Seed or source of the random parameters.
 
@@ -115,7 +117,7 @@ class GRU(Recurrent):
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None):
+    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
         """Run over a sequence, a batch of sequences, or one step (T = 1).
 
         Parameters
@@ -133,6 +135,9 @@ class GRU(Recurrent):
             returns its h_0.
         out : ndarray, optional
             Where to put y: its shape and the model's dtype, C-contiguous, not overlapping x or h_0.
+        threads : int, default 1
+            Split the batch rows over up to this many threads. With ``engine="packed"`` the result is the same to
+            the last bit for every value.
 
         Returns
         -------
@@ -144,7 +149,7 @@ class GRU(Recurrent):
         Raises
         ------
         TypeError
-            Complex, object or string input; h_0 or out of another dtype; lengths that are not integers.
+            Complex, object or string input; h_0 or out of another dtype; lengths or threads that are not integers.
         ValueError
             A wrong shape; lengths out of range; an out that is read-only, not contiguous or overlaps an input.
 
@@ -153,7 +158,7 @@ class GRU(Recurrent):
         T = 0 and N = 0 are legal. Scratch memory does not grow with T (a chunk of steps at a time), apart from
         the output of one layer in between where there are several.
         """
-        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out)
+        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
         return y, h_n
 
     def forward(self, x, h_0=None, *, lengths=None, tape=False):
@@ -222,6 +227,44 @@ class GRU(Recurrent):
         Werbos, "Backpropagation through time: what it does and how to do it", 1990.
         """
         return backpropagate(self, tape, dy, {"dh_n": dh_n})
+
+    def stream(self, batch_size=None, h_0=None):
+        """A `Stream` over this model: one step at a time, with the state kept in between.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Rows N that run side by side; None for one row without a batch dimension.
+        h_0 : array_like, optional
+            Initial state (num_layers, N, H) or (num_layers, H), of the model's dtype. Zeros by default.
+
+        Raises
+        ------
+        ValueError
+            The model is bidirectional; h_0 has the wrong shape.
+        TypeError
+            h_0 has the wrong dtype, or batch_size is no integer.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> stream = cgru.GRU(3, 5, rng=0).stream()
+        >>> out = np.empty(5, np.float32)
+        >>> for x_t in np.ones((10, 3), np.float32):
+        ...     h = stream.step(x_t, out=out)
+        """
+        return Stream(self, batch_size, h_0)
+
+    def _stream_cells(self):
+        """The layers that a stream may step, or the reason why it may not."""
+        config = self._weights.config
+        if config.bidirectional or config.reverse or config.go_backwards:
+            kind = "bidirectional" if config.bidirectional else "reversed"
+            raise ValueError(
+                f"a {kind} GRU cannot be streamed: its result at one step needs the steps that are still to come; "
+                "call the model on whole sequences"
+            )
+        return self._cells
 
     @classmethod
     def from_state_dict(
@@ -298,3 +341,47 @@ class GRU(Recurrent):
             W_r, W_z, W_h, b_r, b_z, b_h, batch_first=batch_first, dtype=dtype
         )
         return cls._from_weights(weights, engine)
+
+    def to_torch(self):
+        """The same model as a `torch.nn.GRU`, with copies of the weights.
+
+        Raises
+        ------
+        ValueError
+            PyTorch's GRU cannot do what this one does: ``reset_after=False``, other activations, ...
+        ImportError
+            PyTorch is not installed.
+        """
+        from cgru.convert.torch import to_torch
+
+        return to_torch(self._weights)
+
+    def to_onnx(self, path, *, h_0=True, lengths=False):
+        """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file appears under its name only when it is complete.
+        h_0 : bool, default True
+            Whether the ONNX model has an input ``h_0`` (num_layers * D, N, H), for running on from an earlier
+            state. Without it, it starts from zeros, or from the state stored with this model.
+        lengths : bool, default False
+            Whether it has an input ``lengths`` (N,), int32.
+
+        Notes
+        -----
+        The inputs are ``x`` and what was asked for, the outputs ``y`` and ``h_n``, in this model's layout. T and N are
+        free. ONNX Runtime gives an h_n of zeros, where cgru gives h_0, for a row of length 0; it computes float32
+        only.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed: ``pip install "cgru[onnx]"``.
+        OSError
+            The file cannot be written.
+        """
+        from cgru.convert.onnx_write import write_onnx
+
+        write_onnx(self._weights, path, h_0=h_0, lengths=lengths)

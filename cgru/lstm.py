@@ -89,12 +89,12 @@ class LSTM(Recurrent):
     def _adjoint_options(config):
         return {"cell": "lstm"}
 
-    def __call__(self, x, hx=None, *, lengths=None, out=None):
+    def __call__(self, x, hx=None, *, lengths=None, out=None, threads=1):
         """Run over sequences.
 
         Parameters
         ----------
-        x, lengths, out
+        x, lengths, out, threads
             As in `GRU.__call__`.
         hx : (h_0, c_0), optional
             Initial states (num_layers * D, N, H) each, of the model's dtype; either may be None for zeros.
@@ -111,7 +111,7 @@ class LSTM(Recurrent):
         TypeError, ValueError
             As in `GRU.__call__`; hx is no pair.
         """
-        return self._forward(x, _pair("hx", hx, ("h_0", "c_0")), lengths, out)
+        return self._forward(x, _pair("hx", hx, ("h_0", "c_0")), lengths, out, threads)
 
     def forward(self, x, hx=None, *, lengths=None, tape=False):
         """Run, and with ``tape=True`` keep what `backward` needs: y, (h_n, c_n)(, tape); as `GRU.forward`.

@@ -10,15 +10,16 @@ import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
+from cgru._threads import in_threads, row_groups
 from cgru.gradients import record
-from cgru.weights import Config, Weights, check_dtype, weights_from_state_dict
+from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 
 class Inputs(NamedTuple):
     """What a forward pass works on, once checked."""
 
     x: np.ndarray               # (T, N, I), a view of the caller's array where possible
-    states: tuple               # h_0 (and c_0), (L*D, N, H); the caller's own array where possible
+    states: tuple               # h_0 (and c_0), (L*D, N, H), new arrays
     lengths: np.ndarray | None  # (N,) intp
     batched: bool
     x_shape: tuple              # as the caller gave it
@@ -35,7 +36,10 @@ class Recurrent:
     def _draw(self, config, dtype, engine, rng):
         """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
         dtype = check_dtype(dtype)
-        rng = np.random.default_rng(rng)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
         bound = 1.0 / np.sqrt(config.hidden_size)
         tensors = {
             name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
@@ -143,47 +147,53 @@ class Recurrent:
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
             raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {layout} or unbatched (T, I)")
-        batched = x.ndim == 3
-        x_shape = x.shape
+        batched, x_shape = x.ndim == 3, x.shape
         if batched and config.batch_first:
             x = x.swapaxes(0, 1)
         elif not batched:
             x = x[:, None]
         T, N = x.shape[:2]
+        if N > BLAS_LIMIT:
+            raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
         cells = len(self._cells)
-        state_shape = (cells, N, config.hidden_size)
+        shape = (cells, N, config.hidden_size)
         initial = []
         for name, state in states.items():
             if state is not None:
-                state = state_array(name, state, dtype, state_shape if batched else (cells, config.hidden_size))
-            initial.append(np.zeros(state_shape, dtype) if state is None else state.reshape(state_shape))
+                state = state_array(name, state, dtype, shape if batched else (cells, config.hidden_size))
+            initial.append(self._start(shape) if state is None else state.reshape(shape).copy())
         if lengths is not None:
             if not batched:
-                raise ValueError(f"lengths needs a batched x; got an unbatched one of shape {x_shape}")
+                raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
             lengths = lengths_array(lengths, T, N)
         return Inputs(x, tuple(initial), lengths, batched, x_shape)
 
-    def _forward(self, x, states, lengths, out):
+    def _forward(self, x, states, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout, and the final states."""
         config, dtype = self._weights.config, self.dtype
+        threads = check_size("threads", threads)
         inputs = self._prepare(x, states, lengths)
-        y_shape = (*inputs.x_shape[:-1], config.directions * config.hidden_size)
+        y_shape = (*inputs.x_shape[:-1], config.output_size)
         if out is None:
             y = np.empty(y_shape, dtype)
         else:
             y = output_array(out, dtype, y_shape, (("x", x), ("x", inputs.x), *states.items()))
-        final = tuple(state.copy() for state in inputs.states)
-        if inputs.x.shape[0] and inputs.x.shape[1]:
-            view = y if inputs.batched else y[:, None]
-            if inputs.batched and config.batch_first:
-                view = view.swapaxes(0, 1)
-            self._run(inputs.x, view, final, inputs.lengths)
-        return y, final if inputs.batched else tuple(state[:, 0] for state in final)
+        _, final, lengths, batched, _ = inputs
+        T, N = inputs.x.shape[:2]
+        if T and N:
+            view = y if batched else y[:, None]
+            view = view.swapaxes(0, 1) if batched and config.batch_first else view
+            jobs = [
+                (inputs.x[:, r], view[:, r], [state[:, r] for state in final], None if lengths is None else lengths[r])
+                for r in row_groups(N, lengths, threads)
+            ]
+            in_threads(self._run, jobs)
+        return y, final if batched else tuple(state[:, 0] for state in final)
 
     def _forward_with_tape(self, x, states, lengths, tape):
         """y, final states (the array, or the tuple where there are two) and, where asked for, the tape."""
         if not tape:
-            y, final = self._forward(x, states, lengths, None)
+            y, final = self._forward(x, states, lengths, None, 1)
             return y, final[0] if len(final) == 1 else final
         inputs = self._prepare(x, states, lengths)
         y, final, tape = record(self, inputs)
@@ -194,18 +204,42 @@ class Recurrent:
         y = np.array(y, order="C")
         return y, final[0] if len(final) == 1 else final, tape
 
+    def _start(self, shape):
+        """A new h_0 (L*D, N, H): the one stored with the model for every row, or zeros."""
+        h = np.zeros(shape, self.dtype)
+        if self._weights.config.initial_state:
+            h[:] = self._weights.tensors["h_0"][:, None]
+        return h
+
     def _run(self, x, y, states, lengths):
-        """Run all layers on x (T, N, I) into y (T, N, D*H); `states` (L*D, N, H) go from h_0 to h_n in place."""
-        H, directions = self.hidden_size, self._weights.config.directions
+        """Run all layers on x (T, N, I) into y (T, N, output_size); `states` (L*D, N, H) go from h_0 to h_n."""
+        config = self._weights.config
+        H, directions = config.hidden_size, config.directions
         order = None if lengths is None else np.argsort(-lengths, kind="stable")
         last = len(self._cells) - directions
         for first in range(0, len(self._cells), directions):
-            target = y if first == last else np.empty((*x.shape[:2], directions * H), x.dtype)
+            whole = first == last and config.merge_mode == "concat"
+            target = y if whole else np.empty((*x.shape[:2], directions * H), x.dtype)
+            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view
+            steps = target[::-1] if config.go_backwards else target
             for d in range(directions):
-                half = target[:, :, d * H : (d + 1) * H]
+                half = steps[:, :, d * H : (d + 1) * H]
                 h, *c = (state[first + d] for state in states)
-                self._cells[first + d].run(x, h, half, h, lengths, order, d == 1, None, *c)
+                backward = d == 1 or config.reverse or config.go_backwards
+                self._cells[first + d].run(x, h, half, h, lengths, order, backward, None, *c)
             x = target
+        if config.merge_mode != "concat":
+            _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
+
+
+def _merge(forward, backward, mode, out):
+    """Put the two directions' outputs together as one of `cgru.weights.MERGE_MODES`, other than concat."""
+    if mode == "mul":
+        np.multiply(forward, backward, out=out)
+        return
+    np.add(forward, backward, out=out)
+    if mode == "ave":
+        out *= 0.5
 
 
 def _rebuild(cls, config, tensors, engine):

@@ -94,9 +94,9 @@ class RNN(Recurrent):
         """"tanh" or "relu"."""
         return self._weights.config.activations[0][1].name
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None):
+    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
         """Run over sequences: y, h_n. Arguments, results and errors are those of `GRU.__call__`."""
-        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out)
+        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
         return y, h_n
 
     def forward(self, x, h_0=None, *, lengths=None, tape=False):

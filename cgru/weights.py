@@ -1,13 +1,16 @@
 """Canonical weights: PyTorch's names and layout in plain NumPy arrays, with the configuration they belong to.
 
-Gate order r, z, n for a GRU, where z keeps the old h, and i, f, g, o for an LSTM; input and recurrent bias apart. Converters produce `Weights`, models are
-built from them, files store them. No framework is imported here.
+Gate order r, z, n for a GRU, where z keeps the old h, and i, f, g, o for an LSTM; input and recurrent bias apart.
+Converters produce `Weights`, models are built from them, files store them. No framework is imported here.
 """
 
 import dataclasses
+import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 
@@ -39,7 +42,9 @@ class Config:
     go_backwards : bool
         The same, with the output left in reversed order (Keras).
     merge_mode : {"concat", "sum", "mul", "ave"}
-        How the two directions' outputs become one (Keras's `Bidirectional`).
+        How the two directions' outputs become one (Keras's `Bidirectional`); one layer only, unless "concat".
+    initial_state : bool
+        Whether the parameters hold an ``h_0`` (num_layers * D, H), the state of every row where none is given.
     cell : {"gru", "rnn", "lstm"}
     """
 
@@ -55,12 +60,13 @@ class Config:
     reverse: bool = False
     go_backwards: bool = False
     merge_mode: str = "concat"
+    initial_state: bool = False
     cell: str = "gru"
 
     def __post_init__(self):
         for name in ("input_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_size(name, getattr(self, name)))
-        for name in ("bias", "batch_first", "bidirectional", "reset_after", "reverse", "go_backwards"):
+        for name in ("bias", "batch_first", "bidirectional", "reset_after", "reverse", "go_backwards", "initial_state"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; got {value!r}")
@@ -74,8 +80,13 @@ class Config:
             object.__setattr__(self, "clip", float(self.clip))
         if self.merge_mode not in MERGE_MODES:
             raise ValueError(f"merge_mode must be one of {', '.join(MERGE_MODES)}; got {self.merge_mode!r}")
-        if self.bidirectional and (self.reverse or self.go_backwards):
-            raise ValueError("reverse and go_backwards are for one direction; this model is bidirectional")
+        if self.merge_mode != "concat" and not (self.bidirectional and self.num_layers == 1):
+            raise ValueError(
+                f"merge_mode={self.merge_mode!r} is for one bidirectional layer; this model has "
+                f"bidirectional={self.bidirectional}, num_layers={self.num_layers}"
+            )
+        if self.reverse + self.go_backwards + self.bidirectional > 1:
+            raise ValueError("reverse, go_backwards and bidirectional exclude each other; set one of them")
         widest = max(self.input_size, self.directions * self.hidden_size, self.gates * self.hidden_size)
         if widest > BLAS_LIMIT:
             raise ValueError(
@@ -87,6 +98,11 @@ class Config:
     def directions(self):
         """1, or 2 when bidirectional."""
         return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self):
+        """Features of y: the hidden units, times the directions that are side by side."""
+        return self.hidden_size * (self.directions if self.merge_mode == "concat" else 1)
 
     @property
     def gates(self):
@@ -104,18 +120,21 @@ class Config:
             for direction in range(self.directions):
                 yield layer, direction, f"l{layer}{'_reverse' if direction else ''}"
 
+    def parameters(self):
+        """(name, shape) of every parameter, in PyTorch's order."""
+        rows = self.gates * self.hidden_size
+        for layer, _, suffix in self.cells():
+            yield f"weight_ih_{suffix}", (rows, self.directions * self.hidden_size if layer else self.input_size)
+            yield f"weight_hh_{suffix}", (rows, self.hidden_size)
+            if self.bias:
+                yield f"bias_ih_{suffix}", (rows,)
+                yield f"bias_hh_{suffix}", (rows,)
+        if self.initial_state:
+            yield "h_0", (self.num_layers * self.directions, self.hidden_size)
+
     def shapes(self):
         """Parameter name -> shape, in PyTorch's order."""
-        rows = self.gates * self.hidden_size
-        shapes = {}
-        for layer, _, suffix in self.cells():
-            columns = self.directions * self.hidden_size if layer else self.input_size
-            shapes[f"weight_ih_{suffix}"] = (rows, columns)
-            shapes[f"weight_hh_{suffix}"] = (rows, self.hidden_size)
-            if self.bias:
-                shapes[f"bias_ih_{suffix}"] = (rows,)
-                shapes[f"bias_hh_{suffix}"] = (rows,)
-        return shapes
+        return dict(self.parameters())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +153,7 @@ class Weights:
     ValueError
         A parameter is missing, unknown or of the wrong shape (all of them are named).
     TypeError
-        A parameter is not numeric, or the dtype is neither float32 nor float64.
+        A parameter is not numeric, or the dtype is neither float32 nor float64, or not the same everywhere.
 
     Warns
     -----
@@ -148,11 +167,14 @@ class Weights:
     def __post_init__(self):
         arrays = {name: as_real_array(name, value) for name, value in self.tensors.items()}
         _check_shapes(self.config, arrays)
-        dtype = check_dtype(next(iter(arrays.values())).dtype)
+        dtype = check_dtype(arrays["weight_ih_l0"].dtype)
+        for name, array in arrays.items():
+            if array.dtype != dtype:
+                raise TypeError(f"{name} has dtype {array.dtype}, others {dtype}; all must have the same")
         tensors = {name: _frozen(arrays[name], dtype) for name in self.config.shapes()}
         odd = [name for name, array in tensors.items() if not np.isfinite(array).all()]
         if odd:
-            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=_caller_level())
         object.__setattr__(self, "tensors", tensors)
 
     @property
@@ -176,6 +198,16 @@ class Weights:
         return w_ih, w_hh, zeros, zeros
 
 
+def _caller_level():
+    """The `stacklevel` with which a warning of the calling function shows the user's line, not one in here."""
+    package = os.path.dirname(__file__) + os.sep
+    frame, level = sys._getframe(1), 1
+    # a dataclass's own __init__ says that it comes from "<string>"
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((package, "<string>")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def check_size(name, value):
     """`value` as an int of at least 1; bool is not an integer here."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
@@ -188,24 +220,38 @@ def check_size(name, value):
 def check_dtype(dtype):
     """`dtype` as numpy.dtype, float32 or float64."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)      # numpy.dtype(None) is float64
     except TypeError:
         found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"dtype must be float32 or float64; got {found if found is not None else dtype!r}")
-    return found.newbyteorder("=")
+    if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype must be float32 or float64; got {dtype if found is None else str(found)!r}")
+    return found
 
 
 def as_real_array(name, value):
     """`value` as an array of real numbers; complex, object and string input is refused, not converted."""
     try:
-        array = np.asarray(value)
-    except (ValueError, RuntimeError) as error:      # ragged lists; a torch tensor that requires grad
-        if hasattr(value, "detach"):
-            return as_real_array(name, value.detach())
-        raise ValueError(f"{name} cannot be read as an array: {error}") from error
+        array = _as_array(value)
+    except (TypeError, ValueError, RuntimeError) as error:      # a tensor on a GPU; a ragged list
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers; convert it first")
+    return array
+
+
+def _as_array(value):
+    """`numpy.asarray` that also takes tensors which require grad, and bfloat16 in both its forms, as float32."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+    try:
+        array = np.asarray(value)
+    except TypeError:
+        if not hasattr(value, "float"):
+            raise
+        array = np.asarray(value.float())
+    if array.dtype.kind == "V" and np.can_cast(array.dtype, np.float32):     # ml_dtypes: JAX, safetensors
+        array = array.astype(np.float32)
     return array
 
 
@@ -217,15 +263,22 @@ def _frozen(array, dtype):
     return array
 
 
+_MOST_PROBLEMS = 12     # named in one error message
+
+
 def _check_shapes(config, arrays):
-    shapes = config.shapes()
-    problems = [f"missing {name} {shape}" for name, shape in shapes.items() if name not in arrays]
-    problems += [f"unknown {name}" for name in arrays if name not in shapes]
-    problems += [
-        f"{name} has shape {arrays[name].shape}, expected {shape}"
-        for name, shape in shapes.items()
-        if name in arrays and arrays[name].shape != shape
-    ]
+    missing = (f"missing {name} {shape}" for name, shape in config.parameters() if name not in arrays)
+    problems = list(islice(missing, _MOST_PROBLEMS))
+    if len(problems) < _MOST_PROBLEMS:      # else a stray layer number may ask for millions of parameters
+        shapes = config.shapes()
+        problems += [f"unknown {name}" for name in arrays if name not in shapes]
+        problems += [
+            f"{name} has shape {arrays[name].shape}, expected {shape}"
+            for name, shape in shapes.items()
+            if name in arrays and arrays[name].shape != shape
+        ]
+    if len(problems) >= _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = ["and more"]
     if problems:
         raise ValueError(
             f"these parameters do not make a {config.cell.upper()} with input_size={config.input_size}, "
@@ -276,8 +329,9 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, cell="gru", **opt
         num_layers=1 + max(int(match[3]) for match in names),
         bias=any(match[1] == "bias" for match in names),
         bidirectional=any(match[4] for match in names),
+        initial_state="h_0" in found,
         cell=cell,
         **options,
     )
     _check_shapes(config, arrays)
-    return Weights(config, {name: array.astype(dtype, copy=False) for name, array in arrays.items()})
+    return Weights(config, {name: array.astype(dtype) for name, array in arrays.items()})

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-import cgru
 import numpy as np
 
+import cgru
 from cases import random_sizes, random_state
 
 

@@ -2,11 +2,11 @@
 
 import threading
 
-import cgru
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import cgru
 from cases import random_lengths, random_state
 from gradient_cases import (
     KINDS,

@@ -1,7 +1,7 @@
 """Engines: the compiled time loops, one build per instruction set, chosen once.
 
 An engine module offers ``Layer(w_ih, w_hh, b_ih, b_hh, reset_after=...)`` with
-``run(x, h_0, y, h_n, lengths, order, reverse)``. It knows pointers and sizes; users, layers and checks are the
+``run(x, h_0, y, h_n, lengths, order, reverse, tape, c)``. It knows pointers and sizes; users, layers and checks are the
 business of `cgru.recurrent`.
 """
 

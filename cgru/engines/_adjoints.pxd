@@ -203,7 +203,9 @@ cdef inline void gate_block(
         gru_before_block(tape, p.H, old, dy, dh, da, count)
 
 
-cdef inline void reset_row(const Pass* p, Py_ssize_t t, Py_ssize_t i, const floating* dq, floating* da_r) noexcept nogil:
+cdef inline void reset_row(
+    const Pass* p, Py_ssize_t t, Py_ssize_t i, const floating* dq, floating* da_r
+) noexcept nogil:
     cdef Py_ssize_t j = 0, H = p.H
     cdef const floating* r = <const floating*>p.tape + (t * p.N + i) * p.tape_width
     cdef const floating* h = before(p, t, i, <const floating*>p.y, p.y_n, p.h_0)

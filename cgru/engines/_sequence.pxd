@@ -82,8 +82,11 @@ cdef inline char* y_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexc
     return seq.y + time_of(seq, row, s) * seq.y_t + row * seq.y_n
 
 
-cdef inline char* tape_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:
-    return NULL if seq.tape == NULL else seq.tape + time_of(seq, row, s) * seq.tape_t + row * seq.tape_n
+cdef inline char* tape_row(const Sequence* seq, Py_ssize_t i, Py_ssize_t s) noexcept nogil:
+    """The tape of the row visited as number i; NULL where there is no tape, or no sequence at all."""
+    if seq == NULL or seq.tape == NULL:
+        return NULL
+    return seq.tape + time_of(seq, row_of(seq, i), s) * seq.tape_t + row_of(seq, i) * seq.tape_n
 
 
 cdef inline void clear_padding(const Sequence* seq, Py_ssize_t hidden_size) noexcept nogil:

@@ -11,9 +11,11 @@ cimport numpy as cnp
 from cgru.engines._blas cimport product
 from cgru.engines._cells cimport GRU, Cell, kind_of, reset_row, update_row
 from cgru.engines._gates cimport SIGMOID, TANH, gates_of, sigmoid, tanh
+from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
+from cpython.pycapsule cimport PyCapsule_New
 from cython cimport floating
 from libc.limits cimport INT_MAX
 from libc.stdlib cimport free, malloc
@@ -21,7 +23,7 @@ from libc.string cimport memcpy
 
 cnp.import_array()
 
-cdef Py_ssize_t SCRATCH = 8 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
 
 
 cdef class Layer:
@@ -46,6 +48,7 @@ cdef class Layer:
     """
 
     cdef Cell cell
+    cdef Kernel kernel
     cdef bint is_double
     cdef tuple arrays
 
@@ -61,6 +64,16 @@ cdef class Layer:
         self.cell.gates = gates_of(f, g, clip)
         self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
+        self.kernel.cell = &self.cell
+        self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, self.cell.H, w_ih.itemsize
+        if self.is_double:
+            self.kernel.scratch, self.kernel.step = step_scratch_double, step_double
+        else:
+            self.kernel.scratch, self.kernel.step = step_scratch_float, step_float
+
+    def step_kernel(self):
+        """Capsule of this layer's Kernel (_kernel.pxd)."""
+        return PyCapsule_New(&self.kernel, KERNEL_NAME, NULL)
 
     def run(
         self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
@@ -192,15 +205,50 @@ cdef void step(
         # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
         for i in range(N):
-            tape = <floating*>tape_row(seq, row_of(seq, i), s)
+            tape = <floating*>tape_row(seq, i, s)
             reset_row(cell.gates.plain, cell, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
         product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
-        tape = <floating*>tape_row(seq, row_of(seq, i), s)
+        tape = <floating*>tape_row(seq, i, s)
         if cell.gates.plain:
             update_row(True, cell, gi + i * G, gh + i * G, h + i * H, c + i * H, tape)
         else:
             update_row(False, cell, gi + i * G, gh + i * G, h + i * H, c + i * H, tape)
+
+
+cdef Py_ssize_t step_scratch_float(const void* cell, Py_ssize_t N) noexcept nogil:
+    return N * 7 * (<const Cell*>cell).H * <Py_ssize_t>sizeof(float)
+
+
+cdef Py_ssize_t step_scratch_double(const void* cell, Py_ssize_t N) noexcept nogil:
+    return N * 7 * (<const Cell*>cell).H * <Py_ssize_t>sizeof(double)
+
+
+cdef void step_float(
+    const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+) noexcept nogil:
+    stream_step(<const Cell*>cell, N, <const float*>x, <const float*>h, <float*>h_new, <float*>scratch)
+
+
+cdef void step_double(
+    const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+) noexcept nogil:
+    stream_step(<const Cell*>cell, N, <const double*>x, <const double*>h, <double*>h_new, <double*>scratch)
+
+
+cdef void stream_step(
+    const Cell* cell, Py_ssize_t N,
+    const floating* x, const floating* h,      # IN (N, K), (N, H)
+    floating* h_new, floating* gi,             # OUT (N, H); scratch (N, 7H)
+) noexcept nogil:
+    """One step of a GRU's stream."""
+    cdef Py_ssize_t H = cell.H, K = cell.K, G = cell.G, i
+    for i in range(N):
+        memcpy(gi + i * G, cell.b, G * sizeof(floating))
+    # gi[N,3H] = x[N,K] W^T + b
+    product(<int>N, <int>G, <int>K, x, <int>K, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
+    memcpy(h_new, h, N * H * sizeof(floating))
+    step(cell, NULL, 0, N, gi, h_new, h_new, gi + N * G, gi + 2 * N * G)
 
 
 def evaluate(bint hyperbolic, cnp.ndarray x, cnp.ndarray out):

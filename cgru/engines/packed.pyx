@@ -15,10 +15,12 @@ cimport numpy as cnp
 from cgru.engines._gates cimport (
     HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
 )
+from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -27,6 +29,7 @@ import numpy as np
 
 cnp.import_array()
 
+cdef Py_ssize_t L1 = 48 << 10            # bytes; weights beyond it are fetched ahead for a single row
 cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time chunk: in L2 beside the weights
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
@@ -85,6 +88,7 @@ cdef class Layer:
     """
 
     cdef Cell cell
+    cdef Kernel kernel
     cdef tuple arrays
 
     def __init__(
@@ -100,6 +104,13 @@ cdef class Layer:
         V = pack(w_hh[recurrent:], b_hh[recurrent:], H)
         self.arrays = (W, U, V)
         self.cell.W, self.cell.U, self.cell.V = panels_of(W), panels_of(U), panels_of(V)
+        self.kernel.cell = &self.cell
+        self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, H, sizeof(float)
+        self.kernel.scratch, self.kernel.step = step_scratch, step
+
+    def step_kernel(self):
+        """Capsule of this layer's Kernel (_kernel.pxd)."""
+        return PyCapsule_New(&self.kernel, KERNEL_NAME, NULL)
 
     def run(
         self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
@@ -144,6 +155,19 @@ cdef Scratch scratch_at(const Cell* cell, Py_ssize_t rows, Py_ssize_t N, void* m
     return scratch
 
 
+cdef inline void row_product(bint ahead, const Panels* panels, const float* const* x, float* out) noexcept nogil:
+    """One row has three chains of additions per panel, too few to hide their latency: four panels at a time."""
+    cdef Py_ssize_t p = 0, K = panels.K, size = panels.K * WIDTH
+    while p + 4 <= panels.count:
+        tile(1, 4, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        p += 4
+    if p + 2 <= panels.count:
+        tile(1, 2, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        p += 2
+    if p < panels.count:
+        tile(1, 1, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+
+
 cdef void product(
     const Panels* panels, Py_ssize_t rows, const float* const* x,
     float* out, Py_ssize_t ld,             # OUT (rows, count * WIDTH), rows ld apart
@@ -151,21 +175,20 @@ cdef void product(
     """out = bias + x W^T for all panels: a panel stays in cache while the rows pass."""
     cdef Py_ssize_t p = 0, r, K = panels.K, size = panels.K * WIDTH
     if rows == 1:
-        # one row has three chains of additions per panel, too few to hide their latency: four panels at a time
-        while p + 4 <= panels.count:
-            tile(1, 4, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 4
-        if p + 2 <= panels.count:
-            tile(1, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
-            p += 2
-    elif rows == 2:
+        if panels.count * size * <Py_ssize_t>sizeof(float) > L1:
+            row_product(True, panels, x, out)
+        else:
+            row_product(False, panels, x, out)
+        return
+    if rows == 2:
         while p + 2 <= panels.count:
-            tile(2, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
+            tile(2, 2, False, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
             p += 2
     while p < panels.count:
         r = 0
         while r + ROWS <= rows:
-            tile(ROWS, 1, x + r, panels.data + p * size, panels.bias + p * WIDTH, K, out + r * ld + p * WIDTH, ld)
+            tile(ROWS, 1, False, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
+                 out + r * ld + p * WIDTH, ld)
             r += ROWS
         if r < rows:
             tile_of(rows - r, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
@@ -237,20 +260,36 @@ cdef void advance(
     const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float* gi, Scratch* scratch
 ) noexcept nogil:
     """Step s of the active rows; each row's new state goes to its y, and that is its old state from then on."""
-    cdef Py_ssize_t i, row
+    cdef Py_ssize_t i
     cdef float* y
     recur(cell, seq, s, active, gi, scratch)
     for i in range(active):
-        row = row_of(seq, i)
-        y = <float*>y_row(seq, row, s)
-        if cell.gates.plain:
-            update_row(True, cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
-        else:
-            update_row(False, cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, row, s))
+        y = <float*>y_row(seq, row_of(seq, i), s)
+        update(cell, scratch, i, gi, scratch.h[i], y, <float*>tape_row(seq, i, s))
         scratch.h[i] = y
 
 
-cdef inline void recur(
+cdef Py_ssize_t step_scratch(const void* cell, Py_ssize_t N) noexcept nogil:
+    return scratch_size(<const Cell*>cell, N, N)
+
+
+cdef void step(
+    const void* cell_, Py_ssize_t N, const void* x, const void* h, void* h_new, void* memory
+) noexcept nogil:
+    """One step of a stream: the same products and gates as in a sequence, hence the same bits."""
+    cdef const Cell* cell = <const Cell*>cell_
+    cdef Scratch scratch = scratch_at(cell, N, N, memory)
+    cdef Py_ssize_t i
+    for i in range(N):
+        scratch.x[i] = <const float*>x + i * cell.K
+        scratch.h[i] = <const float*>h + i * cell.H
+    product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
+    recur(cell, NULL, 0, N, scratch.gi, &scratch)
+    for i in range(N):
+        update(cell, &scratch, i, scratch.gi, scratch.h[i], <float*>h_new + i * cell.H, NULL)
+
+
+cdef void recur(
     const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N, const float* gi, Scratch* scratch
 ) noexcept nogil:
     """The recurrent products of N rows whose old states are scratch.h."""
@@ -261,13 +300,22 @@ cdef inline void recur(
     if not cell.reset_after:
         for i in range(N):
             scratch.q[i] = scratch.rh + i * cell.blocks * LANES
-            tape = <float*>tape_row(seq, row_of(seq, i), s)
+            tape = <float*>tape_row(seq, i, s)
             if cell.gates.plain:
                 reset_row(True, cell, scratch, i, gi, scratch.h[i], tape)
             else:
                 reset_row(False, cell, scratch, i, gi, scratch.h[i], tape)
         # hn[N, :] = c_n + (r h)[N, H] U_n^T
         product(&cell.V, N, scratch.q, scratch.hn, cell.V.count * WIDTH)
+
+
+cdef void update(
+    const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+) noexcept nogil:
+    if cell.gates.plain:
+        update_row(True, cell, scratch, i, gi, h, h_new, tape)
+    else:
+        update_row(False, cell, scratch, i, gi, h, h_new, tape)
 
 
 cdef inline void update_row(

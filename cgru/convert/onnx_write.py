@@ -1,0 +1,142 @@
+"""`GRU.to_onnx`: a model of GRU nodes, one per layer, that ONNX Runtime runs to the same numbers."""
+
+import numpy as np
+
+from cgru.convert._build import missing
+from cgru.convert.onnx import onnx_activations
+from cgru.files import write_whole
+
+OPSET = 17      # the oldest with everything used here and a GRU that is still today's
+
+
+def write_onnx(weights, path, *, h_0=True, lengths=False):
+    """Write `weights` as an ONNX model; see `GRU.to_onnx`."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise missing("onnx", "cgru[onnx]", error) from error
+    model = _Writer(onnx, weights, h_0, lengths).model()
+    onnx.checker.check_model(model)
+    write_whole(path, model.SerializeToString())
+
+
+class _Writer:
+    """Collects nodes and constants; shapes in comments, T and N unknown."""
+
+    def __init__(self, onnx, weights, h_0, lengths):
+        self.onnx, self.weights, self.config = onnx, weights, weights.config
+        self.with_h_0, self.with_lengths = h_0, lengths
+        self.nodes, self.constants = [], []
+
+    def model(self):
+        onnx, config = self.onnx, self.config
+        number = onnx.helper.np_dtype_to_tensor_dtype(self.weights.dtype)
+        steps = ["N", "T"] if config.batch_first else ["T", "N"]
+        states = [config.num_layers * config.directions, "N", config.hidden_size]
+        value = onnx.helper.make_tensor_value_info
+        inputs = [value("x", number, [*steps, config.input_size])]
+        if self.with_h_0:
+            inputs.append(value("h_0", number, states))
+        if self.with_lengths:
+            inputs.append(value("lengths", onnx.TensorProto.INT32, ["N"]))
+        outputs = [value("y", number, [*steps, config.output_size]), value("h_n", number, states)]
+        self._graph()
+        graph = onnx.helper.make_graph(self.nodes, "cgru", inputs, outputs, self.constants)
+        return onnx.helper.make_model(
+            graph, producer_name="cgru", ir_version=8, opset_imports=[onnx.helper.make_opsetid("", OPSET)]
+        )
+
+    def _graph(self):
+        config, D = self.config, self.config.directions
+        x = self._node("Transpose", "x", perm=[1, 0, 2]) if config.batch_first else "x"      # (T, N, I)
+        starts = self._starts()
+        ends = []
+        for layer in range(config.num_layers):
+            last = layer == config.num_layers - 1
+            Y, Y_h = self._gru(x, layer, starts[layer])
+            Y = self._node("Transpose", Y, perm=[0, 2, 1, 3])                               # (T, N, D, H)
+            merge = last and config.merge_mode != "concat"
+            x = self._merge(Y) if merge else self._reshape(Y, [0, 0, D * config.hidden_size])
+            if config.go_backwards:
+                x = self._slice(x, -1, np.iinfo(np.int64).min, 0, -1)
+            ends.append(Y_h)
+        if config.batch_first:
+            x = self._node("Transpose", x, perm=[1, 0, 2])
+        self._node("Identity", x, output="y")
+        self._node("Concat", *ends, output="h_n", axis=0)
+
+    def _starts(self):
+        """initial_h of every layer (D, N, H), or "" for zeros."""
+        config, D = self.config, self.config.directions
+        if self.with_h_0:
+            whole = "h_0"
+        elif config.initial_state:
+            axis = 0 if config.batch_first else 1
+            batch = self._slice(self._node("Shape", "x"), axis, axis + 1, 0)                  # [N]
+            one = self._constant(np.array([1]))
+            shape = self._node("Concat", one, batch, one, axis=0)
+            stored = self._constant(self.weights.tensors["h_0"][:, None])                    # (L*D, 1, H)
+            whole = self._node("Expand", stored, shape)
+        else:
+            return [""] * config.num_layers
+        return [self._slice(whole, k * D, (k + 1) * D, 0) for k in range(config.num_layers)]
+
+    def _gru(self, x, layer, start):
+        config = self.config
+        suffixes = [suffix for level, _, suffix in config.cells() if level == layer]
+        cells = [self.weights.cell(suffix) for suffix in suffixes]
+        W = self._constant(np.stack([_zrn(cell[0]) for cell in cells]))                      # (D, 3H, I)
+        R = self._constant(np.stack([_zrn(cell[1]) for cell in cells]))                      # (D, 3H, H)
+        B = ""
+        if config.bias:
+            B = self._constant(np.stack([np.concatenate([_zrn(b), _zrn(c)]) for _, _, b, c in cells]))   # (D, 6H)
+        backwards = config.reverse or config.go_backwards
+        attributes = {
+            "hidden_size": config.hidden_size,
+            "linear_before_reset": int(config.reset_after),
+            "direction": "bidirectional" if config.bidirectional else "reverse" if backwards else "forward",
+        } | onnx_activations(config.activations)
+        if config.clip is not None:
+            attributes["clip"] = config.clip
+        lengths = "lengths" if self.with_lengths else ""
+        outputs = [f"Y_{layer}", f"Y_h_{layer}"]
+        self.nodes.append(
+            self.onnx.helper.make_node(
+                "GRU", [x, W, R, B, lengths, start], outputs, name=f"gru_{layer}", **attributes
+            )
+        )
+        return outputs
+
+    def _merge(self, Y):
+        """The two directions (T, N, 2, H) as one (T, N, H)."""
+        both = [self._reshape(self._slice(Y, d, d + 1, 2), [0, 0, self.config.hidden_size]) for d in range(2)]
+        if self.config.merge_mode == "mul":
+            return self._node("Mul", *both)
+        total = self._node("Add", *both)
+        if self.config.merge_mode == "sum":
+            return total
+        return self._node("Mul", total, self._constant(np.array(0.5, self.weights.dtype)))
+
+    # ---- one node or constant each; returns the name of its output
+
+    def _node(self, kind, *inputs, output=None, **attributes):
+        output = output or f"{kind.lower()}_{len(self.nodes)}"
+        name = f"node_{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], name=name, **attributes))
+        return output
+
+    def _constant(self, array):
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def _reshape(self, data, shape):
+        return self._node("Reshape", data, self._constant(np.array(shape)))
+
+    def _slice(self, data, start, end, axis, step=1):
+        return self._node("Slice", data, *(self._constant(np.array([number])) for number in (start, end, axis, step)))
+
+
+def _zrn(array):
+    r, z, n = np.split(array, 3)
+    return np.concatenate([z, r, n])
