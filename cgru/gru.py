@@ -1,5 +1,9 @@
 """The GRU: PyTorch's interface over the compiled engines."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cgru import engines
@@ -10,6 +14,15 @@ from cgru.jacobian import gru_jacobian
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
 from cgru.weights import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cgru.gradients import Gradients, Tape
+    from cgru.recurrent import StrPath
 
 
 class GRU(Recurrent):
@@ -80,18 +93,18 @@ class GRU(Recurrent):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        bidirectional=False,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
         *,
-        reset_after=True,
-        dtype=np.float32,
-        engine="auto",
-        rng=None,
-    ):
+        reset_after: bool = True,
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+        rng: int | Sequence[int] | np.random.Generator | None = None,
+    ) -> None:
         engines.check_engine(engine)
         config = Config(
             input_size=input_size,
@@ -114,11 +127,19 @@ class GRU(Recurrent):
         return {"reset_after": config.reset_after}
 
     @property
-    def reset_after(self):
+    def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
+    def __call__(
+        self,
+        x: ArrayLike,
+        h_0: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        out: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run over a sequence, a batch of sequences, or one step (T = 1).
 
         Parameters
@@ -162,7 +183,9 @@ class GRU(Recurrent):
         y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
         return y, h_n
 
-    def forward(self, x, h_0=None, *, lengths=None, tape=False):
+    def forward(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
+    ) -> Any:
         """Run as `__call__` does, and on request keep what `backward` needs.
 
         Parameters
@@ -188,7 +211,7 @@ class GRU(Recurrent):
         """
         return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
 
-    def backward(self, tape, dy=None, dh_n=None):
+    def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None) -> Gradients:
         """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.
 
         With z keeping the old state, one step multiplies the gradient that comes from above by::
@@ -229,7 +252,7 @@ class GRU(Recurrent):
         """
         return backpropagate(self, tape, dy, {"dh_n": dh_n})
 
-    def jacobian(self, x_t, h):
+    def jacobian(self, x_t: ArrayLike, h: ArrayLike) -> np.ndarray:
         """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
 
         With z keeping the old state, U_* the recurrent weights, q = U_n h + c_n::
@@ -259,7 +282,7 @@ class GRU(Recurrent):
         """
         return gru_jacobian(self, x_t, h)
 
-    def stream(self, batch_size=None, h_0=None):
+    def stream(self, batch_size: int | None = None, h_0: ArrayLike | None = None) -> Stream:
         """A `Stream` over this model: one step at a time, with the state kept in between.
 
         Parameters
@@ -299,8 +322,15 @@ class GRU(Recurrent):
 
     @classmethod
     def from_state_dict(
-        cls, mapping, *, prefix="", batch_first=False, reset_after=True, dtype=None, engine="auto"
-    ):
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        batch_first: bool = False,
+        reset_after: bool = True,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU from PyTorch's parameter names.
 
         Parameters
@@ -337,8 +367,18 @@ class GRU(Recurrent):
 
     @classmethod
     def from_equations(
-        cls, W_r, W_z, W_h, b_r=None, b_z=None, b_h=None, *, batch_first=False, dtype=None, engine="auto"
-    ):
+        cls,
+        W_r: ArrayLike,
+        W_z: ArrayLike,
+        W_h: ArrayLike,
+        b_r: ArrayLike | None = None,
+        b_z: ArrayLike | None = None,
+        b_h: ArrayLike | None = None,
+        *,
+        batch_first: bool = False,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU that computes the equations of 2014 with their own matrices::
 
             r_t = s(W_r [h_{t-1}, x_t] + b_r)
@@ -373,7 +413,7 @@ class GRU(Recurrent):
         )
         return cls._from_weights(weights, engine)
 
-    def to_torch(self):
+    def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, with copies of the weights.
 
         Raises
@@ -387,7 +427,7 @@ class GRU(Recurrent):
 
         return to_torch(self._weights)
 
-    def to_onnx(self, path, *, h_0=True, lengths=False):
+    def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
         """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
 
         Parameters
