@@ -16,7 +16,7 @@ from cgru.engines._gates cimport (
     HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
 )
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
-from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of
+from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of, tile_pair
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
@@ -318,8 +318,13 @@ cdef void step_rows(
     for i in range(N):
         scratch.x[i] = x + i * cell.K
         scratch.h[i] = h + i * cell.H
-    product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
-    recur(cell, NULL, 0, N, scratch.gi, &scratch)
+    if N == 1 and cell.reset_after and cell.W.count == 1:
+        tile_pair(1, scratch.x[0], &cell.W, scratch.gi, scratch.h[0], &cell.U, scratch.gh)
+    elif N == 1 and cell.reset_after and cell.W.count == 2:
+        tile_pair(2, scratch.x[0], &cell.W, scratch.gi, scratch.h[0], &cell.U, scratch.gh)
+    else:
+        product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
+        recur(cell, NULL, 0, N, scratch.gi, &scratch)
     for i in range(N):
         update(cell, &scratch, i, scratch.gi, scratch.h[i], h_new + i * cell.H, NULL)
 
