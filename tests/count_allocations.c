@@ -1,4 +1,5 @@
-/* Preloaded into a process (LD_PRELOAD): how often memory was asked for, and the largest request. glibc. */
+/* Preloaded into a process (LD_PRELOAD): how often memory was asked for, and the largest request; requests above a limit
+   can be made to fail. glibc. */
 
 #include <errno.h>
 #include <stddef.h>
@@ -7,7 +8,7 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 extern void *__libc_memalign(size_t, size_t);
 
 static long calls;
-static size_t largest;
+static size_t largest, limit;
 
 static void count(size_t size)
 {
@@ -19,11 +20,12 @@ static void count(size_t size)
 long cgru_allocations(void) { return calls; }
 size_t cgru_largest(void) { return largest; }
 void cgru_forget_largest(void) { largest = 0; }
+void cgru_refuse_above(size_t size) { limit = size; } /* 0: refuse none */
 
 void *malloc(size_t size)
 {
     count(size);
-    return __libc_malloc(size);
+    return limit && size > limit ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t number, size_t size)

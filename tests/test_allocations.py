@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cgru import engines
 from processes import run_python
 
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
@@ -111,6 +112,39 @@ def test_scratch_of_a_pass_stays_under_4_mb(counter):
     found = json.loads(run_python(SCRATCH, environment={"LD_PRELOAD": str(counter)}).stdout)
     for shape, largest in found.items():
         assert 16 << 10 < largest < 4 << 20, f"{largest} bytes for T N I H reset_after = {shape}"
+
+
+REFUSED = COUNTING + """
+rng = np.random.default_rng(0)
+for engine in cgru.engines.ENGINES:
+    model = cgru.GRU(24, 100, engine=engine, rng=1)
+    stream, x, out = model.stream(9), rng.normal(size=(50, 9, 24)).astype("f4"), np.empty((50, 9, 100), "f4")
+    stream.step(x[0])
+    before, expected = stream.state, model(x)[0]
+    for threads in (1, 2, 3):
+        library.cgru_refuse_above(100_000)
+        try:
+            model(x, out=out, threads=threads)
+        except MemoryError as error:
+            print(error)
+        finally:
+            library.cgru_refuse_above(0)
+    library.cgru_refuse_above(190_000)      # above the output, below the scratch space
+    try:
+        stream.run(x)
+    except MemoryError as error:
+        print(error)
+    finally:
+        library.cgru_refuse_above(0)
+    assert np.array_equal(stream.state, before)
+    assert np.array_equal(model(x, out=out)[0], expected)
+"""
+
+
+def test_no_memory_is_an_error(counter):
+    """MemoryError, in whichever thread it happens; model and stream are as before and work again."""
+    result = run_python(REFUSED, environment={"LD_PRELOAD": str(counter)})
+    assert result.stdout.splitlines() == ["no memory for the scratch space of the time loop"] * 4 * len(engines.ENGINES)
 
 
 @pytest.mark.parametrize("rows", [None, 9])
