@@ -3,8 +3,31 @@
 from cgru._config import show_config
 from cgru._version import __version__
 from cgru.frontdoors import from_keras, from_onnx, from_torch
+from cgru.frontdoors_arrays import (
+    from_flax,
+    from_haiku,
+    from_mlx,
+    from_paddle,
+    from_rtneural,
+    from_tensorflow1,
+)
 from cgru.gru import GRU
 from cgru.models import load
 from cgru.stream import Stream
 
-__all__ = ["GRU", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load", "show_config"]
+__all__ = [
+    "GRU",
+    "Stream",
+    "__version__",
+    "from_flax",
+    "from_haiku",
+    "from_keras",
+    "from_mlx",
+    "from_onnx",
+    "from_paddle",
+    "from_rtneural",
+    "from_tensorflow1",
+    "from_torch",
+    "load",
+    "show_config",
+]

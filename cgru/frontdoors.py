@@ -5,10 +5,12 @@ The converters are imported when they are called, so that ``import cgru`` stays 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from cgru import engines
 from cgru.gru import GRU
+from cgru.weights import check_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +18,19 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 
-def _model(weights, engine):
+def model_from(convert, source, *arguments, dtype, engine, **options):
+    """The `GRU` with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
+
+    Whatever a file's content runs into is a ValueError: the caller's own types were right.
+    """
+    engines.check_engine(engine)
+    dtype = None if dtype is None else check_dtype(dtype)
+    try:
+        weights = convert(source, *arguments, dtype=dtype, **options)
+    except (TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        if not isinstance(source, str | os.PathLike):
+            raise
+        raise ValueError(f"{os.fspath(source)}: {error}") from error
     return GRU._from_weights(weights, engine)
 
 
@@ -71,9 +85,7 @@ def from_torch(
     """
     from cgru.convert.torch import weights_from_torch
 
-    engines.check_engine(engine)
-    weights = weights_from_torch(source, prefix=prefix, batch_first=batch_first, dtype=dtype)
-    return _model(weights, engine)
+    return model_from(weights_from_torch, source, prefix=prefix, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
 def from_keras(
@@ -143,11 +155,10 @@ def from_keras(
     """
     from cgru.convert.keras import weights_from_keras
 
-    engines.check_engine(engine)
-    weights = weights_from_keras(
-        source, layer, reset_after=reset_after, activations=activations, go_backwards=go_backwards, dtype=dtype
-    )
-    return _model(weights, engine)
+    return model_from(
+        weights_from_keras, source, layer, reset_after=reset_after, activations=activations,
+        go_backwards=go_backwards, dtype=dtype, engine=engine,
+    )  # fmt: skip
 
 
 def from_onnx(
@@ -209,6 +220,6 @@ def from_onnx(
     """
     from cgru.convert.onnx import weights_from_onnx
 
-    engines.check_engine(engine)
-    weights = weights_from_onnx(source, node, linear_before_reset=linear_before_reset, dtype=dtype)
-    return _model(weights, engine)
+    return model_from(
+        weights_from_onnx, source, node, linear_before_reset=linear_before_reset, dtype=dtype, engine=engine
+    )  # fmt: skip
