@@ -13,14 +13,14 @@ from cgru.weights import check_dtype
 def model_from(convert, source, *arguments, dtype, engine, **options):
     """The `GRU` with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
 
-    Whatever a file's content runs into is a ValueError: the caller's own types were right.
+    Whatever a file's content runs into is a ValueError that names the file: the caller's own types were right.
     """
     engines.check_engine(engine)
     dtype = None if dtype is None else check_dtype(dtype)
     try:
         weights = convert(source, *arguments, dtype=dtype, **options)
-    except (TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        if not isinstance(source, str | os.PathLike):
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        if not isinstance(source, str | os.PathLike) or os.fspath(source) in str(error):
             raise
         raise ValueError(f"{os.fspath(source)}: {error}") from error
     return GRU._from_weights(weights, engine)
