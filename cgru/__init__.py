@@ -1,5 +1,7 @@
 """cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU."""
 
+from cgru._config import show_config
+from cgru._version import __version__
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.frontdoors_arrays import (
     from_flax,
@@ -13,7 +15,6 @@ from cgru.gru import GRU
 from cgru.models import load
 from cgru.stream import Stream
 
-__version__ = "0.1.0"
 __all__ = [
     "GRU",
     "Stream",
@@ -28,4 +29,5 @@ __all__ = [
     "from_tensorflow1",
     "from_torch",
     "load",
+    "show_config",
 ]

@@ -61,15 +61,15 @@ def overlaps(a, b):
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
 
 def lengths_array(lengths, steps, rows):
-    """`lengths` as an intp array of `rows` numbers from 0 to `steps`."""
+    """`lengths` as an intp array of `rows` numbers from 0 to `steps`: a copy, for engines trust it."""
     try:
-        array = np.asarray(lengths)
+        array = np.array(lengths)
     except (TypeError, ValueError) as error:
         raise ValueError(f"lengths cannot be read as an array of integers: {error}") from error
     if array.size == 0 and array.dtype == np.float64 and not hasattr(lengths, "dtype"):

@@ -3,11 +3,19 @@
 The converters are imported when they are called, so that ``import cgru`` stays fast.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 from cgru import engines
 from cgru.gru import GRU
 from cgru.weights import check_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike
 
 
 def model_from(convert, source, *arguments, dtype, engine, **options):
@@ -26,7 +34,14 @@ def model_from(convert, source, *arguments, dtype, engine, **options):
     return GRU._from_weights(weights, engine)
 
 
-def from_torch(source, *, prefix=None, batch_first=None, dtype=None, engine="auto"):
+def from_torch(
+    source: Any,
+    *,
+    prefix: str | None = None,
+    batch_first: bool | None = None,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
     """A GRU from PyTorch: a module, a state dict or a file.
 
     Parameters
@@ -74,8 +89,15 @@ def from_torch(source, *, prefix=None, batch_first=None, dtype=None, engine="aut
 
 
 def from_keras(
-    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None, engine="auto"
-):
+    source: Any,
+    layer: str | None = None,
+    *,
+    reset_after: bool | None = None,
+    activations: Any = None,
+    go_backwards: bool = False,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
     """A GRU from Keras: a layer, a model, a file or a list of arrays.
 
     Parameters
@@ -139,7 +161,14 @@ def from_keras(
     )  # fmt: skip
 
 
-def from_onnx(source, node=None, *, linear_before_reset=None, dtype=None, engine="auto"):
+def from_onnx(
+    source: Any,
+    node: str | Sequence[str] | None = None,
+    *,
+    linear_before_reset: bool | None = None,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
     """A GRU from the GRU nodes of an ONNX model, opset 7 or later.
 
     Parameters

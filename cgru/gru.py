@@ -1,5 +1,9 @@
 """The GRU: PyTorch's interface over the compiled engines."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cgru import engines
@@ -8,6 +12,14 @@ from cgru.convert.equations import weights_from_equations
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
 from cgru.weights import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cgru.recurrent import StrPath
 
 
 class GRU(Recurrent):
@@ -78,18 +90,18 @@ class GRU(Recurrent):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        bidirectional=False,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
         *,
-        reset_after=True,
-        dtype=np.float32,
-        engine="auto",
-        rng=None,
-    ):
+        reset_after: bool = True,
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+        rng: int | Sequence[int] | np.random.Generator | None = None,
+    ) -> None:
         engines.check_engine(engine)
         config = Config(
             input_size=input_size,
@@ -108,11 +120,19 @@ class GRU(Recurrent):
         return {"reset_after": config.reset_after, "f": code(f), "g": code(g), "clip": config.clip or 0.0}
 
     @property
-    def reset_after(self):
+    def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
+    def __call__(
+        self,
+        x: ArrayLike,
+        h_0: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        out: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run over a sequence, a batch of sequences, or one step (T = 1).
 
         Parameters
@@ -155,7 +175,7 @@ class GRU(Recurrent):
         """
         return self._forward(x, h_0, lengths, out, threads)
 
-    def stream(self, batch_size=None, h_0=None):
+    def stream(self, batch_size: int | None = None, h_0: ArrayLike | None = None) -> Stream:
         """A `Stream` over this model: one step at a time, with the state kept in between.
 
         Parameters
@@ -195,8 +215,15 @@ class GRU(Recurrent):
 
     @classmethod
     def from_state_dict(
-        cls, mapping, *, prefix="", batch_first=False, reset_after=True, dtype=None, engine="auto"
-    ):
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        batch_first: bool = False,
+        reset_after: bool = True,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU from PyTorch's parameter names.
 
         Parameters
@@ -233,8 +260,18 @@ class GRU(Recurrent):
 
     @classmethod
     def from_equations(
-        cls, W_r, W_z, W_h, b_r=None, b_z=None, b_h=None, *, batch_first=False, dtype=None, engine="auto"
-    ):
+        cls,
+        W_r: ArrayLike,
+        W_z: ArrayLike,
+        W_h: ArrayLike,
+        b_r: ArrayLike | None = None,
+        b_z: ArrayLike | None = None,
+        b_h: ArrayLike | None = None,
+        *,
+        batch_first: bool = False,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU that computes the equations of 2014 with their own matrices::
 
             r_t = s(W_r [h_{t-1}, x_t] + b_r)
@@ -269,7 +306,7 @@ class GRU(Recurrent):
         )
         return cls._from_weights(weights, engine)
 
-    def to_torch(self):
+    def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, with copies of the weights.
 
         Raises
@@ -283,7 +320,7 @@ class GRU(Recurrent):
 
         return to_torch(self._weights)
 
-    def to_onnx(self, path, *, h_0=True, lengths=False):
+    def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
         """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
 
         Parameters

@@ -2,9 +2,10 @@
 
 from cgru import files
 from cgru.gru import GRU
+from cgru.recurrent import StrPath
 
 
-def load(path, *, engine="auto"):
+def load(path: StrPath, *, engine: str = "auto") -> GRU:
     """Read a model that `GRU.save` wrote.
 
     Parameters

@@ -4,6 +4,11 @@ A model is immutable: configuration and weights are fixed at construction, and t
 derived from them. State lives with the caller.
 """
 
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
 import numpy as np
 
 from cgru import engines, files
@@ -11,12 +16,17 @@ from cgru._arguments import input_array, lengths_array, output_array, state_arra
 from cgru._threads import in_threads, row_groups
 from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
+StrPath = str | os.PathLike[str]
+
 
 class Recurrent:
     """Base of the recurrent models; use a subclass."""
 
     __slots__ = ("_cells", "_engine", "_weights")
-    _cell = None
+    _cell: ClassVar[str]
+    _cells: tuple[Any, ...]     # the engine's layers, in the order of h_n
+    _engine: str
+    _weights: Weights
 
     # ---- construction
 
@@ -60,10 +70,10 @@ class Recurrent:
         weights = weights_from_state_dict(mapping, prefix=prefix, dtype=dtype, cell=cls._cell, **options)
         return cls._from_weights(weights, engine)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable; build another one instead of setting {name}")
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable; {name} stays")
 
     def __reduce__(self):
@@ -72,16 +82,47 @@ class Recurrent:
 
     # ---- what the model is
 
-    input_size = property(lambda self: self._weights.config.input_size, doc="Features of x.")
-    hidden_size = property(lambda self: self._weights.config.hidden_size, doc="Hidden units H per direction.")
-    num_layers = property(lambda self: self._weights.config.num_layers, doc="Stacked layers.")
-    bias = property(lambda self: self._weights.config.bias, doc="Whether there are bias parameters.")
-    batch_first = property(lambda self: self._weights.config.batch_first, doc="Whether x is (N, T, I).")
-    bidirectional = property(lambda self: self._weights.config.bidirectional, doc="Whether there are two directions.")
-    dtype = property(lambda self: self._weights.dtype, doc="numpy.dtype, float32 or float64.")
-    engine = property(lambda self: self._engine, doc="Name of the engine that computes.")
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self._weights.config.input_size
 
-    def __repr__(self):
+    @property
+    def hidden_size(self) -> int:
+        """Hidden units H per direction."""
+        return self._weights.config.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Stacked layers."""
+        return self._weights.config.num_layers
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are bias parameters."""
+        return self._weights.config.bias
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether x is (N, T, I)."""
+        return self._weights.config.batch_first
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether there are two directions."""
+        return self._weights.config.bidirectional
+
+    @property
+    def dtype(self) -> np.dtype:
+        """numpy.dtype, float32 or float64."""
+        return self._weights.dtype
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that computes."""
+        return self._engine
+
+    def __repr__(self) -> str:
         config = self._weights.config
         words = [f"{config.input_size}, {config.hidden_size}"]
         words += [
@@ -93,7 +134,7 @@ class Recurrent:
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """The parameters under PyTorch's names, as new arrays.
 
         Returns
@@ -104,7 +145,7 @@ class Recurrent:
         """
         return {name: array.copy() for name, array in self._weights.tensors.items()}
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the model to a safetensors file, configuration in its metadata; read it with `cgru.load`.
 
         The file appears under its name only when it is complete.
@@ -178,13 +219,16 @@ class Recurrent:
         for first in range(0, len(self._cells), directions):
             whole = first == last and config.merge_mode == "concat"
             target = y if whole else np.empty((*x.shape[:2], directions * H), x.dtype)
-            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view
-            steps = target[::-1] if config.go_backwards else target
+            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view, and the next
+            # layer, which goes backwards over that, forwards over the view, where rows of any length begin at 0
+            backwards, turned = config.go_backwards and not first % 2, config.go_backwards and first % 2
+            source = x[::-1] if turned else x
+            steps = target[::-1] if backwards else target
             for d in range(directions):
                 half = steps[:, :, d * H : (d + 1) * H]
                 h = state[first + d]
-                backward = d == 1 or config.reverse or config.go_backwards
-                self._cells[first + d].run(x, h, half, h, lengths, order, backward)
+                backward = d == 1 or config.reverse or backwards
+                self._cells[first + d].run(source, h, half, h, lengths, order, backward)
             x = target
         if config.merge_mode != "concat":
             _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)

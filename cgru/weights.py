@@ -54,7 +54,7 @@ class Config:
     batch_first: bool = False
     bidirectional: bool = False
     reset_after: bool = True
-    activations: tuple = None
+    activations: tuple | None = None
     clip: float | None = None
     reverse: bool = False
     go_backwards: bool = False

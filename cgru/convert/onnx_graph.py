@@ -28,7 +28,7 @@ class Graph:
 
     def grus(self):
         """Name -> GRU node; a node without a name gets one by its place."""
-        found = {}
+        found: dict = {}
         for node in self._nodes:
             if node.op_type == "GRU" and node.domain in ("", "ai.onnx"):
                 name = node.name if node.name and node.name not in found else f"GRU_{len(found)}"
@@ -72,7 +72,8 @@ class Graph:
 
     def _feeder(self, node):
         """The GRU node whose Y is this one's X, directions side by side, or None."""
-        path, name = [], node.input[0] if node.input else ""
+        path: list = []
+        name = node.input[0] if node.input else ""
         while name in self._makers and len(path) < _LONGEST:
             maker = self._makers[name]
             if maker.op_type == "GRU":

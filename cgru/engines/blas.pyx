@@ -184,6 +184,7 @@ cdef void step(
     cdef Py_ssize_t H = cell.H, G = 3 * cell.H, i
     cdef const floating* U = <const floating*>cell.U
     cdef int M = <int>N, k = <int>H, g = <int>G
+    cdef floating* tape
     for i in range(N):
         memcpy(gh + i * G, cell.c, G * sizeof(floating))
     if cell.reset_after:
@@ -193,14 +194,18 @@ cdef void step(
         # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
         for i in range(N):
-            reset_row(
-                &cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, i, s)
-            )
+            tape = <floating*>tape_row(seq, i, s)
+            if cell.gates.plain:
+                reset_row(True, &cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
+            else:
+                reset_row(False, &cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
         product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
-        update_row(
-            cell, gi + i * G, gh + i * G, h + i * H, <floating*>tape_row(seq, i, s)
-        )
+        tape = <floating*>tape_row(seq, i, s)
+        if cell.gates.plain:
+            update_row(True, cell, gi + i * G, gh + i * G, h + i * H, tape)
+        else:
+            update_row(False, cell, gi + i * G, gh + i * G, h + i * H, tape)
 
 
 cdef Py_ssize_t step_scratch_float(const void* cell, Py_ssize_t N) noexcept nogil:
@@ -238,13 +243,15 @@ cdef void stream_step(
     step(cell, NULL, 0, N, gi, h_new, gi + N * G, gi + 2 * N * G)
 
 
+# `plain` is a compile-time constant at every call, see _gates.pxd
+
 cdef inline void update_row(
-    const Cell* cell, const floating* gi, const floating* gh, floating* h, floating* tape
+    bint plain, const Cell* cell, const floating* gi, const floating* gh, floating* h, floating* tape
 ) noexcept nogil:
     cdef Py_ssize_t j = 0, H = cell.H
     cdef floating pad[7][LANES]
     while j + LANES <= H:
-        update_block(cell, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
+        update_block(plain, cell, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
                      h + j, h + j, tape, H, LANES)
         j += LANES
         tape = NULL if tape == NULL else tape + LANES
@@ -256,38 +263,38 @@ cdef inline void update_row(
         pad_block(pad[4], gh + H + j, H - j)
         pad_block(pad[5], gh + 2 * H + j, H - j)
         pad_block(pad[6], h + j, H - j)
-        update_block(cell, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
+        update_block(plain, cell, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
         memcpy(h + j, pad[6], (H - j) * sizeof(floating))
 
 
 cdef inline void update_block(
-    const Cell* cell,
+    bint plain, const Cell* cell,
     const floating* i_r, const floating* i_z, const floating* i_n,
     const floating* h_r, const floating* h_z, const floating* h_n,
     const floating* h, floating* h_new,
     floating* tape, Py_ssize_t H, Py_ssize_t count,
 ) noexcept nogil:
     if cell.reset_after:
-        gru_after_block(cell.gates.plain, &cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
+        gru_after_block(plain, &cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
     else:
-        gru_before_block(cell.gates.plain, &cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
+        gru_before_block(plain, &cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
 
 
 cdef inline void reset_row(
-    const Gates* gates, Py_ssize_t H,
+    bint plain, const Gates* gates, Py_ssize_t H,
     const floating* gi, const floating* gh, const floating* h, floating* rh, floating* tape,
 ) noexcept nogil:
     cdef Py_ssize_t j = 0
     cdef floating pad[3][LANES]
     while j + LANES <= H:
-        gru_reset_block(gates.plain, gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
+        gru_reset_block(plain, gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
         j += LANES
         tape = NULL if tape == NULL else tape + LANES
     if j < H:
         pad_block(pad[0], gi + j, H - j)
         pad_block(pad[1], gh + j, H - j)
         pad_block(pad[2], h + j, H - j)
-        gru_reset_block(gates.plain, gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
+        gru_reset_block(plain, gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
         memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
 
 
