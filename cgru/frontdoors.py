@@ -28,7 +28,9 @@ def model_from(convert, source, *arguments, dtype, engine, **options):
     try:
         weights = convert(source, *arguments, dtype=dtype, **options)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        if not isinstance(source, str | os.PathLike) or os.fspath(source) in str(error):
+        if not isinstance(source, str | os.PathLike):
+            raise
+        if isinstance(error, ValueError) and os.fspath(source) in str(error):
             raise
         raise ValueError(f"{os.fspath(source)}: {error}") from error
     return GRU._from_weights(weights, engine)
