@@ -1,9 +1,9 @@
 """cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU."""
 
+from cgru._config import show_config
+from cgru._version import __version__
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.gru import GRU
 from cgru.models import load
 from cgru.stream import Stream
-
-__version__ = "0.1.0"
-__all__ = ["GRU", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load"]
+__all__ = ["GRU", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load", "show_config"]

@@ -39,6 +39,11 @@ cdef inline void gemv(
         dgemv("T", &N, &M, &alpha, <double*>A, &lda, <double*>x, &one, &beta, y, &one)
 
 
+cdef enum:
+    THREADING = 524288                  # M * N * K from which OpenBLAS wakes its threads, which then spin
+    WORTHWHILE = 16                     # rows of A below which a GEMM costs more than it saves
+
+
 cdef inline void product(
     int M, int N, int K,
     const floating* A, int lda,
@@ -46,8 +51,17 @@ cdef inline void product(
     floating beta,
     floating* C, int ldc,
 ) noexcept nogil:
-    """C = A B^T + beta C: GEMM, or GEMV for one row (GEMM repacks B at every call, 5 to 10 times the cost)."""
+    """C = A B^T + beta C: GEMM, or GEMV for one row (GEMM repacks B at every call, 5 to 10 times the cost).
+
+    Where it can be had in pieces of WORTHWHILE rows or more, no call is large enough to wake OpenBLAS's threads.
+    """
+    cdef Py_ssize_t rows = (THREADING - 1) // (<Py_ssize_t>N * K)
+    cdef Py_ssize_t i = 0
     if M == 1:
         gemv(N, K, B, ldb, A, beta, C)
-    else:
-        gemm_nt(M, N, K, A, lda, B, ldb, beta, C, ldc)
+        return
+    if rows < WORTHWHILE:
+        rows = M
+    while i < M:
+        gemm_nt(<int>min(rows, M - i), N, K, A + i * lda, lda, B, ldb, beta, C + i * ldc, ldc)
+        i += rows

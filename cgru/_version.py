@@ -1,0 +1,3 @@
+"""The version, for the package and what it prints."""
+
+__version__ = "0.1.0"
