@@ -2,8 +2,10 @@
 
 from cgru._config import show_config
 from cgru._version import __version__
+from cgru.checking import check
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.gru import GRU
 from cgru.models import load
 from cgru.stream import Stream
-__all__ = ["GRU", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load", "show_config"]
+
+__all__ = ["GRU", "Stream", "__version__", "check", "from_keras", "from_onnx", "from_torch", "load", "show_config"]
