@@ -51,10 +51,10 @@ class Report:
 def check(model, x, y_expected, h_0=None, *, lengths=None, tolerance=None):
     """Compare a model with recorded outputs and, where they differ, find out which convention was misread.
 
-    Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the recurrent product; z that keeps
-    the old state or takes the new; the six orders of the gates; W and U transposed; the two biases exchanged; sigmoid
-    and both hard sigmoids; batch-major and time-major; the direction. Each change is made to all layers and
-    directions alike.
+    Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the
+    recurrent product; z that keeps the old state or takes the new; the six orders of the gates; W and U transposed;
+    the two biases exchanged; sigmoid and both hard sigmoids; batch-major and time-major; the direction. Each change
+    is made to all layers and directions alike.
 
     Parameters
     ----------

@@ -41,6 +41,19 @@ class GRU(Recurrent):
     reset_after : bool, default True
         Where the reset gate acts, see above: PyTorch, cuDNN and Keras's default, or the equations of 2014.
         Weights made for one are wrong for the other.
+    activations : (f, g), or one such pair per direction, optional
+        f in place of s and g in place of tanh: each a name or (name, alpha, beta), see `cgru.activations.DEFAULTS`
+        for names, formulas and default parameters. Such as ``("hard_sigmoid", "tanh")``.
+    clip : float, optional
+        What goes into the activations is clamped to [-clip, clip], as by ONNX's `clip`.
+    reverse : bool, default False
+        The only direction runs from the end (with `lengths`, from each row's own) to the start; y is put back in
+        order, and h_n is the state after the first step.
+    go_backwards : bool, default False
+        The same with y left in the reversed order, as in Keras: ``y[-1]`` belongs to ``x[0]``.
+    merge_mode : {"concat", "sum", "mul", "ave"}, default "concat"
+        How y is made of the two directions of one bidirectional layer: side by side, or as their sum, product or
+        mean, (T, N, H).
     dtype : dtype, default numpy.float32
         float32 or float64, of parameters, computation and results.
     engine : {"auto", "packed", "blas"}, default "auto"
@@ -86,6 +99,11 @@ class GRU(Recurrent):
         bidirectional=False,
         *,
         reset_after=True,
+        activations=None,
+        clip=None,
+        reverse=False,
+        go_backwards=False,
+        merge_mode="concat",
         dtype=np.float32,
         engine="auto",
         rng=None,
@@ -99,6 +117,11 @@ class GRU(Recurrent):
             batch_first=batch_first,
             bidirectional=bidirectional,
             reset_after=reset_after,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )
         self._draw(config, dtype, engine, rng)
 
@@ -111,6 +134,31 @@ class GRU(Recurrent):
     def reset_after(self):
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
+
+    @property
+    def activations(self):
+        """(f, g) for each direction, each an `Activation`: f of the gates r and z, g of the candidate n."""
+        return self._weights.config.activations
+
+    @property
+    def clip(self):
+        """What the activations' arguments are clamped to, or None."""
+        return self._weights.config.clip
+
+    @property
+    def reverse(self):
+        """Whether the only direction runs from the end to the start, with y in order."""
+        return self._weights.config.reverse
+
+    @property
+    def go_backwards(self):
+        """Whether it does, with y left in reversed order."""
+        return self._weights.config.go_backwards
+
+    @property
+    def merge_mode(self):
+        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
+        return self._weights.config.merge_mode
 
     def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
         """Run over a sequence, a batch of sequences, or one step (T = 1).
@@ -137,7 +185,8 @@ class GRU(Recurrent):
         Returns
         -------
         y : ndarray
-            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given.
+            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given. With a
+            `merge_mode` other than "concat" H in place of D * H.
         h_n : ndarray
             (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final states.
 
@@ -195,7 +244,19 @@ class GRU(Recurrent):
 
     @classmethod
     def from_state_dict(
-        cls, mapping, *, prefix="", batch_first=False, reset_after=True, dtype=None, engine="auto"
+        cls,
+        mapping,
+        *,
+        prefix="",
+        batch_first=False,
+        reset_after=True,
+        activations=None,
+        clip=None,
+        reverse=False,
+        go_backwards=False,
+        merge_mode="concat",
+        dtype=None,
+        engine="auto",
     ):
         """A GRU from PyTorch's parameter names.
 
@@ -203,12 +264,13 @@ class GRU(Recurrent):
         ----------
         mapping : mapping of str to array_like
             ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_ih_l0``, ``bias_hh_l0`` (3H,), further
-            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n. Arrays, or anything that
+            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n; maybe an ``h_0``
+            (num_layers * D, H), the initial state of every row where none is given. Arrays, or anything that
             `numpy.asarray` takes, such as PyTorch's CPU tensors. Sizes, layers, directions and bias are inferred.
             Values are copied.
         prefix : str, default ""
             Take the names that start with it (such as "encoder.gru."), and ignore others.
-        batch_first, reset_after : bool
+        batch_first, reset_after, activations, clip, reverse, go_backwards, merge_mode
             As in `GRU`; a state dict does not hold them.
         dtype : dtype, optional
             float32 or float64; by default float64 where all parameters are float64, else float32.
@@ -228,7 +290,17 @@ class GRU(Recurrent):
             Parameters hold NaN or infinity (they are accepted).
         """
         return cls._from_state_dict(
-            mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first, reset_after=reset_after
+            mapping,
+            prefix=prefix,
+            dtype=dtype,
+            engine=engine,
+            batch_first=batch_first,
+            reset_after=reset_after,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
 from cgru._threads import in_threads, row_groups
+from cgru.activations import PLAIN, shown
 from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 
@@ -90,6 +91,8 @@ class Recurrent:
             if name not in ("input_size", "hidden_size", "cell", "activations")
             and getattr(config, name) != field.default
         ]
+        if config.cell == "gru" and set(config.activations) != {PLAIN}:
+            words.append(f"activations={shown(config.activations)!r}")
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"
 
