@@ -5,7 +5,12 @@ from cgru._version import __version__
 from cgru.checking import check
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.gru import GRU
+from cgru.lstm import LSTM
 from cgru.models import load
+from cgru.rnn import RNN
 from cgru.stream import Stream
 
-__all__ = ["GRU", "Stream", "__version__", "check", "from_keras", "from_onnx", "from_torch", "load", "show_config"]
+__all__ = [
+    "GRU", "LSTM", "RNN", "Stream", "__version__", "check", "from_keras", "from_onnx", "from_torch", "load",
+    "show_config",
+]  # fmt: skip
