@@ -8,6 +8,7 @@ from cgru.convert.equations import weights_from_equations
 from cgru.gradients import backpropagate
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
+from cgru.tracing import trace
 from cgru.weights import Config
 
 
@@ -276,6 +277,40 @@ class GRU(Recurrent):
         Werbos, "Backpropagation through time: what it does and how to do it", 1990.
         """
         return backpropagate(self, tape, dy, {"dh_n": dh_n})
+
+    def trace(self, x, h_0=None, *, lengths=None, z_is="keep"):
+        """Run as `__call__` does and return the gates of every step, layer and direction too.
+
+        Parameters
+        ----------
+        x, h_0, lengths
+            As in `__call__`.
+        z_is : {"keep", "new"}, default "keep"
+            What z is the share of: of the old state, h' = z h + (1 - z) n, as in PyTorch, or of the new one,
+            h' = (1 - z) h + z n, as in the equations of 2014. It changes nothing but the z that is returned.
+
+        Returns
+        -------
+        y, h_n : ndarray
+            As from `__call__`.
+        gates : Gates
+            ``gates.r``, ``gates.z``, ``gates.n``.
+
+        Raises
+        ------
+        TypeError
+            As `__call__`.
+        ValueError
+            As `__call__`; another `z_is`.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> y, h_n, gates = cgru.GRU(3, 5, num_layers=2, rng=0).trace(np.zeros((7, 4, 3), np.float32))
+        >>> gates.z.shape
+        (2, 7, 4, 5)
+        """
+        return trace(self, x, h_0, lengths, z_is)
 
     def stream(self, batch_size=None, h_0=None):
         """A `Stream` over this model: one step at a time, with the state kept in between.

@@ -181,13 +181,26 @@ class Recurrent:
             y = np.empty(y_shape, dtype)
         else:
             y = output_array(out, dtype, y_shape, (("x", x), ("x", inputs.x), *states.items()))
-        _, final, lengths, batched, _ = inputs
-        T, N = inputs.x.shape[:2]
+        return self._compute(inputs, y, threads)
+
+    def _compute(self, inputs, y, threads=1, tapes=None):
+        """Run on checked inputs into y, in the caller's layout; y and the final states are returned.
+
+        `tapes`, where given, is an array (L*D, T, N, tape_width * H) of zeros for what the engines keep of each step.
+        """
+        x, final, lengths, batched, _ = inputs
+        T, N = x.shape[:2]
         if T and N:
             view = y if batched else y[:, None]
-            view = view.swapaxes(0, 1) if batched and config.batch_first else view
+            view = view.swapaxes(0, 1) if batched and self.batch_first else view
             jobs = [
-                (inputs.x[:, r], view[:, r], [state[:, r] for state in final], None if lengths is None else lengths[r])
+                (
+                    x[:, r],
+                    view[:, r],
+                    [state[:, r] for state in final],
+                    None if lengths is None else lengths[r],
+                    None if tapes is None else tapes[:, :, r],
+                )
                 for r in row_groups(N, lengths, threads)
             ]
             in_threads(self._run, jobs)
@@ -214,7 +227,7 @@ class Recurrent:
             h[:] = self._weights.tensors["h_0"][:, None]
         return h
 
-    def _run(self, x, y, states, lengths):
+    def _run(self, x, y, states, lengths, tapes):
         """Run all layers on x (T, N, I) into y (T, N, output_size); `states` (L*D, N, H) go from h_0 to h_n."""
         config = self._weights.config
         H, directions = config.hidden_size, config.directions
@@ -229,7 +242,8 @@ class Recurrent:
                 half = steps[:, :, d * H : (d + 1) * H]
                 h, *c = (state[first + d] for state in states)
                 backward = d == 1 or config.reverse or config.go_backwards
-                self._cells[first + d].run(x, h, half, h, lengths, order, backward, None, *c)
+                tape = None if tapes is None else tapes[first + d]
+                self._cells[first + d].run(x, h, half, h, lengths, order, backward, tape, *c)
             x = target
         if config.merge_mode != "concat":
             _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)

@@ -258,7 +258,7 @@ cdef class Stream:
         cdef cnp.ndarray h_n
         self._enter()
         try:
-            y, h_n = self.model._forward(x, self._copy_state(), None, None, 1)
+            y, (h_n,) = self.model._forward(x, {"h_0": self._copy_state()}, None, None, 1)
             memcpy(self.h, cnp.PyArray_BYTES(h_n), self.state_bytes)
         finally:
             release(&self.busy)
