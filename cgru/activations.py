@@ -77,7 +77,8 @@ def gate_activations(value, directions):
     """
     if value is None:
         return (PLAIN,) * directions
-    expected = f"activations must be (f, g), or one such pair per direction (there {'are 2' if directions == 2 else 'is 1'})"
+    count = "are 2" if directions == 2 else "is 1"
+    expected = f"activations must be (f, g), or one such pair per direction (there {count})"
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f"{expected}; got {value!r}")
     pairs = tuple(value)
