@@ -6,6 +6,7 @@ from cgru import engines
 from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
 from cgru.gradients import backpropagate
+from cgru.jacobian import gru_jacobian
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
 from cgru.tracing import trace
@@ -311,6 +312,36 @@ class GRU(Recurrent):
         (2, 7, 4, 5)
         """
         return trace(self, x, h_0, lengths, z_is)
+
+    def jacobian(self, x_t, h):
+        """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
+
+        With z keeping the old state, U_* the recurrent weights, q = U_n h + c_n::
+
+            J = diag(z) + diag((h - n) z (1 - z)) U_z + diag((1 - z) (1 - n^2)) M
+            M = diag(r) U_n + diag(q r (1 - r)) U_r                 reset_after=True
+            M = U_n (diag(r) + diag(h r (1 - r)) U_r)               reset_after=False
+
+        diag(z), which is diag(1 - z) in the equations of 2014, is what keeps a gradient alive.
+
+        Parameters
+        ----------
+        x_t : array_like
+            (N, I) or (I,): one step of x, whatever `batch_first` says.
+        h : array_like
+            (N, H) or (H,): the state before it, of the model's dtype.
+
+        Returns
+        -------
+        ndarray
+            (N, H, H) or (H, H); entry [i, j] is d h_t[i] / d h_{t-1}[j].
+
+        Raises
+        ------
+        TypeError, ValueError
+            As from `forward` with a tape; several layers or directions.
+        """
+        return gru_jacobian(self, x_t, h)
 
     def stream(self, batch_size=None, h_0=None):
         """A `Stream` over this model: one step at a time, with the state kept in between.

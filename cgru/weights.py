@@ -177,6 +177,17 @@ class Weights:
             warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=_caller_level())
         object.__setattr__(self, "tensors", tensors)
 
+    @classmethod
+    def over(cls, config, tensors):
+        """Weights over C-contiguous arrays of one dtype as they are: not checked, not copied, and not frozen.
+
+        Whoever calls this keeps them as they are for as long as a model uses them.
+        """
+        weights = cls.__new__(cls)
+        object.__setattr__(weights, "config", config)
+        object.__setattr__(weights, "tensors", tensors)
+        return weights
+
     @property
     def dtype(self):
         """float32 or float64."""
