@@ -6,9 +6,15 @@ import sys
 from cgru import __version__
 from cgru._cli import Parser, guarded
 
-# name -> (module, help). A module has add_arguments(parser) and run(args); what imports slowly waits for run.
+# name -> (module, help). A module has add_arguments(parser) and main(args), which is where it imports what is slow.
 COMMANDS = {
+    "info": ("cgru.commands.info", "say what a model file holds: sizes, cost of a step, conventions"),
+    "convert": ("cgru.commands.convert", "turn a model file of any readable format into safetensors or ONNX"),
+    "run": ("cgru.commands.run", "run a model over a file of any size, in bounded memory"),
+    "trace": ("cgru.commands.trace", "show the gates r, z, n and the state h over time, as a picture or as arrays"),
+    "check": ("cgru.commands.check", "compare a model with recorded outputs, and name the convention that is wrong"),
     "demo": ("cgru.demo.run", "recognise nine speakers in 370 real utterances with the embedded model"),
+    "bench": ("cgru._bench", "measure how fast a GRU of a given shape, or a saved model, is on this machine"),
 }
 
 
@@ -21,7 +27,7 @@ def build_parser():
         command = importlib.import_module(module)
         subparser = commands.add_parser(name, help=help_line, description=command.__doc__)
         command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(main=command.main)
     return parser
 
 
@@ -42,7 +48,7 @@ def main(argv=None):
 
     def command():
         args = build_parser().parse_args(argv)
-        args.run(args)
+        args.main(args)
 
     return guarded(command)
 

@@ -55,8 +55,21 @@ def add_arguments(parser):
     )
 
 
-def run(args):
-    """Run ``cgru demo``."""
+def main(args):
+    """Run ``cgru demo``.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        What the options of `add_arguments` gave.
+
+    Raises
+    ------
+    ValueError, OSError
+        No such utterance, or a picture that cannot be written.
+    cgru._cli.MissingExtra
+        A picture is asked for and matplotlib is missing.
+    """
     utterances = load_utterances("test")
     if not 1 <= args.utterance <= len(utterances):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
