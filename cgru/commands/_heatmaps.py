@@ -35,7 +35,7 @@ def draw(path, arrays, first, title, z_is):
     for axes, (name, array) in zip(panels, arrays.items(), strict=True):
         heading = _TITLES[name][z_is] if name == "z" else _TITLES[name]
         image = axes.imshow(
-            array.T, aspect="auto", interpolation="nearest", extent=edges, **_colours(name, array)
+            array.T, aspect="auto", interpolation="nearest", extent=edges, **_colours(name, arrays)
         )  # fmt: skip
         axes.set_title(heading, loc="left", fontsize=11)
         axes.set_ylabel("unit")
@@ -50,12 +50,15 @@ def draw(path, arrays, first, title, z_is):
         file.write(picture.getvalue())
 
 
-def _colours(name, array):
-    """Gates from 0 to 1, states around 0; wider where activations other than sigmoid and tanh go beyond."""
-    finite = array[np.isfinite(array)]
+def _colours(name, arrays):
+    """Gates from 0 to 1, n and h on one scale around 0; wider where activations go beyond these."""
     if name in "rz":
-        low, high = min(0, finite.min(initial=0)), max(1, finite.max(initial=1))
-        return {"cmap": "viridis", "vmin": low, "vmax": high}
-    size = max(np.abs(finite).max(initial=0), 1e-3)
-    size = 1 if 0.5 < size <= 1 else size
+        values = _finite(arrays[name])
+        return {"cmap": "PuOr_r", "vmin": min(0, values.min()), "vmax": max(1, values.max())}
+    size = max(np.abs(_finite(arrays[which])).max() for which in "nh")
+    size = 1 if 0.5 < size <= 1 else size or 1
     return {"cmap": "RdBu_r", "vmin": -size, "vmax": size}
+
+
+def _finite(array):
+    return np.append(array[np.isfinite(array)], 0)
