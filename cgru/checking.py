@@ -1,13 +1,19 @@
 """Does a model reproduce recorded outputs, and if not, which convention was misread on its way here?"""
 
+from __future__ import annotations
+
 import dataclasses
 from itertools import combinations, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgru._corners import apply, changes
 from cgru.gru import GRU
 from cgru.weights import as_real_array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _ROWS, _STEPS = 4, 8      # of the batch that the search looks at
 _SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
@@ -39,7 +45,7 @@ class Report:
     matches: bool
     max_error: float
     tolerance: float
-    corner: tuple
+    corner: tuple[str, ...]
     corner_error: float
     model: GRU | None
     explanation: str
@@ -48,7 +54,15 @@ class Report:
         return self.explanation
 
 
-def check(model, x, y_expected, h_0=None, *, lengths=None, tolerance=None):
+def check(
+    model: GRU,
+    x: ArrayLike,
+    y_expected: ArrayLike,
+    h_0: ArrayLike | None = None,
+    *,
+    lengths: ArrayLike | None = None,
+    tolerance: float | None = None,
+) -> Report:
     """Compare a model with recorded outputs and, where they differ, find out which convention was misread.
 
     Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the

@@ -1,6 +1,8 @@
 """Backpropagation around the compiled backward pass: the tape, the order of layers, the caller's layouts."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -45,7 +47,7 @@ class Tape:
         return self.with_arrays([], [])
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of its arrays."""
         arrays = [*self._xs, *self._gates, *self._states, self._lengths, self._order]
         return sum(array.nbytes for array in arrays if array is not None)
@@ -54,7 +56,7 @@ class Tape:
         return f"<cgru tape of x {self._x_shape}, {self.nbytes} bytes>"
 
 
-class Gradients(Mapping):
+class Gradients(Mapping[str, np.ndarray]):
     """Gradients of a loss; a mapping from parameter names to arrays of the parameters' shapes.
 
     Attributes
@@ -65,6 +67,10 @@ class Gradients(Mapping):
         Of the initial states' shape (c_0: LSTM only).
     """
 
+    x: np.ndarray
+    h_0: np.ndarray
+    c_0: np.ndarray
+
     def __init__(self, parameters, x, states):
         self._parameters = parameters
         self.x = x
@@ -72,16 +78,16 @@ class Gradients(Mapping):
         if len(states) > 1:
             self.c_0 = states[1]
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._parameters[name]
         except KeyError:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self._parameters)}") from None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._parameters)
 
     def __repr__(self):

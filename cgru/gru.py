@@ -1,5 +1,9 @@
 """The GRU: PyTorch's interface over the compiled engines."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cgru import engines
@@ -11,6 +15,17 @@ from cgru.recurrent import Recurrent
 from cgru.stream import Stream
 from cgru.tracing import trace
 from cgru.weights import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cgru.activations import Activation
+    from cgru.gradients import Gradients, Tape
+    from cgru.recurrent import StrPath
+    from cgru.tracing import Gates
 
 
 class GRU(Recurrent):
@@ -94,23 +109,23 @@ class GRU(Recurrent):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        bidirectional=False,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
         *,
-        reset_after=True,
-        activations=None,
-        clip=None,
-        reverse=False,
-        go_backwards=False,
-        merge_mode="concat",
-        dtype=np.float32,
-        engine="auto",
-        rng=None,
-    ):
+        reset_after: bool = True,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+        rng: int | Sequence[int] | np.random.Generator | None = None,
+    ) -> None:
         engines.check_engine(engine)
         config = Config(
             input_size=input_size,
@@ -138,36 +153,44 @@ class GRU(Recurrent):
         return {"reset_after": config.reset_after}
 
     @property
-    def reset_after(self):
+    def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
 
     @property
-    def activations(self):
+    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
         """(f, g) for each direction, each an `Activation`: f of the gates r and z, g of the candidate n."""
         return self._weights.config.activations
 
     @property
-    def clip(self):
+    def clip(self) -> float | None:
         """What the activations' arguments are clamped to, or None."""
         return self._weights.config.clip
 
     @property
-    def reverse(self):
+    def reverse(self) -> bool:
         """Whether the only direction runs from the end to the start, with y in order."""
         return self._weights.config.reverse
 
     @property
-    def go_backwards(self):
+    def go_backwards(self) -> bool:
         """Whether it does, with y left in reversed order."""
         return self._weights.config.go_backwards
 
     @property
-    def merge_mode(self):
+    def merge_mode(self) -> str:
         """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
         return self._weights.config.merge_mode
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
+    def __call__(
+        self,
+        x: ArrayLike,
+        h_0: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        out: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run over a sequence, a batch of sequences, or one step (T = 1).
 
         Parameters
@@ -212,7 +235,9 @@ class GRU(Recurrent):
         y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
         return y, h_n
 
-    def forward(self, x, h_0=None, *, lengths=None, tape=False):
+    def forward(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
+    ) -> Any:
         """Run as `__call__` does, and on request keep what `backward` needs.
 
         Parameters
@@ -238,7 +263,7 @@ class GRU(Recurrent):
         """
         return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
 
-    def backward(self, tape, dy=None, dh_n=None):
+    def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None) -> Gradients:
         """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.
 
         With z keeping the old state, one step multiplies the gradient that comes from above by::
@@ -279,7 +304,9 @@ class GRU(Recurrent):
         """
         return backpropagate(self, tape, dy, {"dh_n": dh_n})
 
-    def trace(self, x, h_0=None, *, lengths=None, z_is="keep"):
+    def trace(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"
+    ) -> tuple[np.ndarray, np.ndarray, Gates]:
         """Run as `__call__` does and return the gates of every step, layer and direction too.
 
         Parameters
@@ -313,7 +340,7 @@ class GRU(Recurrent):
         """
         return trace(self, x, h_0, lengths, z_is)
 
-    def jacobian(self, x_t, h):
+    def jacobian(self, x_t: ArrayLike, h: ArrayLike) -> np.ndarray:
         """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
 
         With z keeping the old state, U_* the recurrent weights, q = U_n h + c_n::
@@ -343,7 +370,7 @@ class GRU(Recurrent):
         """
         return gru_jacobian(self, x_t, h)
 
-    def stream(self, batch_size=None, h_0=None):
+    def stream(self, batch_size: int | None = None, h_0: ArrayLike | None = None) -> Stream:
         """A `Stream` over this model: one step at a time, with the state kept in between.
 
         Parameters
@@ -384,19 +411,19 @@ class GRU(Recurrent):
     @classmethod
     def from_state_dict(
         cls,
-        mapping,
+        mapping: Mapping[str, Any],
         *,
-        prefix="",
-        batch_first=False,
-        reset_after=True,
-        activations=None,
-        clip=None,
-        reverse=False,
-        go_backwards=False,
-        merge_mode="concat",
-        dtype=None,
-        engine="auto",
-    ):
+        prefix: str = "",
+        batch_first: bool = False,
+        reset_after: bool = True,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU from PyTorch's parameter names.
 
         Parameters
@@ -444,8 +471,18 @@ class GRU(Recurrent):
 
     @classmethod
     def from_equations(
-        cls, W_r, W_z, W_h, b_r=None, b_z=None, b_h=None, *, batch_first=False, dtype=None, engine="auto"
-    ):
+        cls,
+        W_r: ArrayLike,
+        W_z: ArrayLike,
+        W_h: ArrayLike,
+        b_r: ArrayLike | None = None,
+        b_z: ArrayLike | None = None,
+        b_h: ArrayLike | None = None,
+        *,
+        batch_first: bool = False,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU that computes the equations of 2014 with their own matrices::
 
             r_t = s(W_r [h_{t-1}, x_t] + b_r)
@@ -480,7 +517,7 @@ class GRU(Recurrent):
         )
         return cls._from_weights(weights, engine)
 
-    def to_torch(self):
+    def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, with copies of the weights.
 
         Raises
@@ -494,7 +531,7 @@ class GRU(Recurrent):
 
         return to_torch(self._weights)
 
-    def to_onnx(self, path, *, h_0=True, lengths=False):
+    def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
         """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
 
         Parameters

@@ -4,7 +4,10 @@ A model is immutable: configuration and weights are fixed at construction, and t
 derived from them. State lives with the caller.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,6 +17,8 @@ from cgru._threads import in_threads, row_groups
 from cgru.activations import PLAIN, shown
 from cgru.gradients import record
 from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
+
+StrPath = str | os.PathLike[str]
 
 
 class Inputs(NamedTuple):
@@ -30,7 +35,10 @@ class Recurrent:
     """Base of the recurrent models; use a subclass."""
 
     __slots__ = ("_cells", "_engine", "_weights")
-    _cell = None
+    _cell: ClassVar[str]
+    _cells: tuple[Any, ...]     # the engine's layers, in the order of h_n
+    _engine: str
+    _weights: Weights
 
     # ---- construction
 
@@ -74,10 +82,10 @@ class Recurrent:
         weights = weights_from_state_dict(mapping, prefix=prefix, dtype=dtype, cell=cls._cell, **options)
         return cls._from_weights(weights, engine)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable; build another one instead of setting {name}")
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable; {name} stays")
 
     def __reduce__(self):
@@ -86,16 +94,47 @@ class Recurrent:
 
     # ---- what the model is
 
-    input_size = property(lambda self: self._weights.config.input_size, doc="Features of x.")
-    hidden_size = property(lambda self: self._weights.config.hidden_size, doc="Hidden units H per direction.")
-    num_layers = property(lambda self: self._weights.config.num_layers, doc="Stacked layers.")
-    bias = property(lambda self: self._weights.config.bias, doc="Whether there are bias parameters.")
-    batch_first = property(lambda self: self._weights.config.batch_first, doc="Whether x is (N, T, I).")
-    bidirectional = property(lambda self: self._weights.config.bidirectional, doc="Whether there are two directions.")
-    dtype = property(lambda self: self._weights.dtype, doc="numpy.dtype, float32 or float64.")
-    engine = property(lambda self: self._engine, doc="Name of the engine that computes.")
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self._weights.config.input_size
 
-    def __repr__(self):
+    @property
+    def hidden_size(self) -> int:
+        """Hidden units H per direction."""
+        return self._weights.config.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Stacked layers."""
+        return self._weights.config.num_layers
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are bias parameters."""
+        return self._weights.config.bias
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether x is (N, T, I)."""
+        return self._weights.config.batch_first
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether there are two directions."""
+        return self._weights.config.bidirectional
+
+    @property
+    def dtype(self) -> np.dtype:
+        """numpy.dtype, float32 or float64."""
+        return self._weights.dtype
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that computes."""
+        return self._engine
+
+    def __repr__(self) -> str:
         config = self._weights.config
         words = [f"{config.input_size}, {config.hidden_size}"]
         words += [
@@ -107,11 +146,11 @@ class Recurrent:
         if config.cell == "gru" and set(config.activations) != {PLAIN}:
             words.append(f"activations={shown(config.activations)!r}")
         if config.cell == "rnn":
-            words.append(f"nonlinearity={self.nonlinearity!r}")
+            words.append(f"nonlinearity={config.nonlinearity!r}")
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """The parameters under PyTorch's names, as new arrays.
 
         Returns
@@ -122,7 +161,7 @@ class Recurrent:
         """
         return {name: array.copy() for name, array in self._weights.tensors.items()}
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the model to a safetensors file, configuration in its metadata; read it with `cgru.load`.
 
         The file appears under its name only when it is complete.

@@ -186,7 +186,7 @@ def keras_activation(value, version):
 
     hard_sigmoid is clip(x/6 + 0.5, 0, 1) in Keras 3, and clip(0.2 x + 0.5, 0, 1) before.
     """
-    settings = {}
+    settings: Mapping = {}
     if isinstance(value, Mapping):      # a function, or a layer such as LeakyReLU
         inner = value.get("config")
         settings = inner if isinstance(inner, Mapping) else {}

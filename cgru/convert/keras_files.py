@@ -84,7 +84,7 @@ def _walk(model, above="", place=""):
     """(path of names, class, configuration, place in model.weights.h5) of every GRU layer of a model."""
     config = model["config"]
     entries = config if isinstance(config, list) else config.get("layers", [])      # a list in Keras 1's Sequential
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for entry in entries:
         kind, inner = entry["class_name"], entry["config"]
         stem = _snake_case(kind)

@@ -13,7 +13,8 @@ import numpy as np
 from cgru.activations import DEFAULTS, activation
 from cgru.convert._build import Cell, build, gates, missing, real_array
 from cgru.convert._files import file_size
-from cgru.convert.onnx_graph import Graph, attribute
+from cgru.convert.onnx_graph import Graph
+from cgru.convert.onnx_values import attribute
 
 #: ONNX's name in lower case -> (name here, takes alpha, takes beta, alpha and beta where none are given).
 #: The defaults are ONNX Runtime's: 0 where the specification has none.
@@ -66,7 +67,7 @@ def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None
             "(pytorch issue 189225). If it comes from torch.nn.GRU, pass linear_before_reset=True; False silences "
             "this warning",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return _stack(nodes, layers, dtype)
 

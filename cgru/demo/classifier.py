@@ -39,15 +39,10 @@ class Classifier:
     def stepped(self, frames):
         """One utterance (T, 12) as it comes in, frame by frame: the state after each frame, (T, H)."""
         states = np.empty((len(frames), self.gru.hidden_size), np.float32)
-        h = np.zeros((1, self.gru.hidden_size), np.float32)
-        for t, x_t in enumerate(frames):
-            h = self.step(x_t, h)
-            states[t] = h[0]
+        stream = self.gru.stream()
+        for x_t, h_t in zip(frames, states, strict=True):
+            stream.step(x_t, out=h_t)
         return states
-
-    def step(self, x_t, h):
-        """One frame x_t (12,) and the state before it (1, H): the state after it, (1, H)."""
-        return self.gru(x_t[None], h)[1]
 
 
 def softmax(scores):

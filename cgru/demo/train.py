@@ -41,9 +41,7 @@ class Settings:
 
 
 CANDIDATES = tuple(
-    Settings(epochs, noise, shift)
-    for epochs in (120, 240)
-    for noise, shift in ((0.03, 0.0), (0.2, 0.0), (0.2, 0.1))
+    Settings(epochs, noise, shift) for epochs in (120, 240) for noise, shift in ((0.03, 0.0), (0.2, 0.0), (0.2, 0.1))
 )
 
 
@@ -180,8 +178,7 @@ def cross_validate(utterances, settings, seed, folds, on_epoch):
     """Mean held-out accuracy and loss over the folds, each held out once from a training of its own."""
     fold = fold_of(utterances, folds)
     results = [
-        evaluate(train(utterances[fold != k], settings, seed, on_epoch), utterances[fold == k])
-        for k in range(folds)
+        evaluate(train(utterances[fold != k], settings, seed, on_epoch), utterances[fold == k]) for k in range(folds)
     ]
     accuracy, loss = np.mean(results, axis=0)
     return float(accuracy), float(loss)

@@ -77,6 +77,43 @@ cdef inline void tile(
                 out[r * ld + p * WIDTH + c] = acc[(p * rows + r) * WIDTH + c]
 
 
+cdef inline void accumulate(
+    Py_ssize_t panels, float* acc, float value, const float* data, Py_ssize_t size
+) noexcept nogil:
+    """One step k of a single row for some panels, `size` floats apart."""
+    cdef Py_ssize_t p, c
+    for p in range(panels):
+        for c in range(WIDTH):
+            acc[p * WIDTH + c] = fmaf(value, data[p * size + c], acc[p * WIDTH + c])
+
+
+cdef inline void tile_pair(
+    Py_ssize_t panels,                     # compile-time constant, 1 or 2
+    const float* x, const Panels* W, float* gi,
+    const float* h, const Panels* U, float* gh,
+) noexcept nogil:
+    """gi = b + W x and gh = c + U h of a single row side by side.
+
+    A small product is one chain of additions after the other, each waiting for the last; two at once fill the gaps.
+    """
+    cdef float a[2 * WIDTH]
+    cdef float b[2 * WIDTH]
+    cdef Py_ssize_t k, c, both = min(W.K, U.K)
+    for c in range(panels * WIDTH):
+        a[c] = W.bias[c]
+        b[c] = U.bias[c]
+    for k in range(both):
+        accumulate(panels, a, x[k], W.data + k * WIDTH, W.K * WIDTH)
+        accumulate(panels, b, h[k], U.data + k * WIDTH, U.K * WIDTH)
+    for k in range(both, W.K):
+        accumulate(panels, a, x[k], W.data + k * WIDTH, W.K * WIDTH)
+    for k in range(both, U.K):
+        accumulate(panels, b, h[k], U.data + k * WIDTH, U.K * WIDTH)
+    for c in range(panels * WIDTH):
+        gi[c] = a[c]
+        gh[c] = b[c]
+
+
 cdef inline void tile_of(
     Py_ssize_t rows, const float* const* x, const float* data, const float* bias, Py_ssize_t K,
     float* out, Py_ssize_t ld,

@@ -16,7 +16,7 @@ from cgru.engines._gates cimport (
     HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
 )
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
-from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of
+from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of, tile_pair
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
 )
@@ -283,8 +283,13 @@ cdef void step(
     for i in range(N):
         scratch.x[i] = <const float*>x + i * cell.K
         scratch.h[i] = <const float*>h + i * cell.H
-    product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
-    recur(cell, NULL, 0, N, scratch.gi, &scratch)
+    if N == 1 and cell.reset_after and cell.W.count == 1:
+        tile_pair(1, scratch.x[0], &cell.W, scratch.gi, scratch.h[0], &cell.U, scratch.gh)
+    elif N == 1 and cell.reset_after and cell.W.count == 2:
+        tile_pair(2, scratch.x[0], &cell.W, scratch.gi, scratch.h[0], &cell.U, scratch.gh)
+    else:
+        product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
+        recur(cell, NULL, 0, N, scratch.gi, &scratch)
     for i in range(N):
         update(cell, &scratch, i, scratch.gi, scratch.h[i], <float*>h_new + i * cell.H, NULL)
 
@@ -319,7 +324,8 @@ cdef void update(
 
 
 cdef inline void update_row(
-    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi,
+    const float* h, float* h_new, float* tape,
 ) noexcept nogil:
     """The gates of row i, block by block; the last block may be short, and the row's memory ends there."""
     cdef Py_ssize_t block, left, H = cell.H
