@@ -2,6 +2,7 @@
 
 from cgru._config import show_config
 from cgru._version import __version__
+from cgru.checking import check
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.frontdoors_arrays import (
     from_flax,
@@ -23,6 +24,7 @@ __all__ = [
     "RNN",
     "Stream",
     "__version__",
+    "check",
     "from_flax",
     "from_haiku",
     "from_keras",

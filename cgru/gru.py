@@ -13,6 +13,7 @@ from cgru.gradients import backpropagate
 from cgru.jacobian import gru_jacobian
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
+from cgru.tracing import trace
 from cgru.weights import Config
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
+    from cgru.activations import Activation
     from cgru.gradients import Gradients, Tape
     from cgru.recurrent import StrPath
+    from cgru.tracing import Gates
 
 
 class GRU(Recurrent):
@@ -56,6 +59,19 @@ class GRU(Recurrent):
     reset_after : bool, default True
         Where the reset gate acts, see above: PyTorch, cuDNN and Keras's default, or the equations of 2014.
         Weights made for one are wrong for the other.
+    activations : (f, g), or one such pair per direction, optional
+        f in place of s and g in place of tanh: each a name or (name, alpha, beta), see `cgru.activations.DEFAULTS`
+        for names, formulas and default parameters. Such as ``("hard_sigmoid", "tanh")``.
+    clip : float, optional
+        What goes into the activations is clamped to [-clip, clip], as by ONNX's `clip`.
+    reverse : bool, default False
+        The only direction runs from the end (with `lengths`, from each row's own) to the start; y is put back in
+        order, and h_n is the state after the first step.
+    go_backwards : bool, default False
+        The same with y left in the reversed order, as in Keras: ``y[-1]`` belongs to ``x[0]``.
+    merge_mode : {"concat", "sum", "mul", "ave"}, default "concat"
+        How y is made of the two directions of one bidirectional layer: side by side, or as their sum, product or
+        mean, (T, N, H).
     dtype : dtype, default numpy.float32
         float32 or float64, of parameters, computation and results.
     engine : {"auto", "packed", "blas"}, default "auto"
@@ -101,6 +117,11 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
         rng: int | Sequence[int] | np.random.Generator | None = None,
@@ -114,6 +135,11 @@ class GRU(Recurrent):
             batch_first=batch_first,
             bidirectional=bidirectional,
             reset_after=reset_after,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )
         self._draw(config, dtype, engine, rng)
 
@@ -130,6 +156,31 @@ class GRU(Recurrent):
     def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
+
+    @property
+    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
+        """(f, g) for each direction, each an `Activation`: f of the gates r and z, g of the candidate n."""
+        return self._weights.config.activations
+
+    @property
+    def clip(self) -> float | None:
+        """What the activations' arguments are clamped to, or None."""
+        return self._weights.config.clip
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the only direction runs from the end to the start, with y in order."""
+        return self._weights.config.reverse
+
+    @property
+    def go_backwards(self) -> bool:
+        """Whether it does, with y left in reversed order."""
+        return self._weights.config.go_backwards
+
+    @property
+    def merge_mode(self) -> str:
+        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
+        return self._weights.config.merge_mode
 
     def __call__(
         self,
@@ -164,7 +215,8 @@ class GRU(Recurrent):
         Returns
         -------
         y : ndarray
-            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given.
+            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given. With a
+            `merge_mode` other than "concat" H in place of D * H.
         h_n : ndarray
             (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final states.
 
@@ -252,6 +304,42 @@ class GRU(Recurrent):
         """
         return backpropagate(self, tape, dy, {"dh_n": dh_n})
 
+    def trace(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"
+    ) -> tuple[np.ndarray, np.ndarray, Gates]:
+        """Run as `__call__` does and return the gates of every step, layer and direction too.
+
+        Parameters
+        ----------
+        x, h_0, lengths
+            As in `__call__`.
+        z_is : {"keep", "new"}, default "keep"
+            What z is the share of: of the old state, h' = z h + (1 - z) n, as in PyTorch, or of the new one,
+            h' = (1 - z) h + z n, as in the equations of 2014. It changes nothing but the z that is returned.
+
+        Returns
+        -------
+        y, h_n : ndarray
+            As from `__call__`.
+        gates : Gates
+            ``gates.r``, ``gates.z``, ``gates.n``.
+
+        Raises
+        ------
+        TypeError
+            As `__call__`.
+        ValueError
+            As `__call__`; another `z_is`.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> y, h_n, gates = cgru.GRU(3, 5, num_layers=2, rng=0).trace(np.zeros((7, 4, 3), np.float32))
+        >>> gates.z.shape
+        (2, 7, 4, 5)
+        """
+        return trace(self, x, h_0, lengths, z_is)
+
     def jacobian(self, x_t: ArrayLike, h: ArrayLike) -> np.ndarray:
         """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
 
@@ -328,6 +416,11 @@ class GRU(Recurrent):
         prefix: str = "",
         batch_first: bool = False,
         reset_after: bool = True,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
         dtype: DTypeLike | None = None,
         engine: str = "auto",
     ) -> Self:
@@ -337,12 +430,13 @@ class GRU(Recurrent):
         ----------
         mapping : mapping of str to array_like
             ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_ih_l0``, ``bias_hh_l0`` (3H,), further
-            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n. Arrays, or anything that
+            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n; maybe an ``h_0``
+            (num_layers * D, H), the initial state of every row where none is given. Arrays, or anything that
             `numpy.asarray` takes, such as PyTorch's CPU tensors. Sizes, layers, directions and bias are inferred.
             Values are copied.
         prefix : str, default ""
             Take the names that start with it (such as "encoder.gru."), and ignore others.
-        batch_first, reset_after : bool
+        batch_first, reset_after, activations, clip, reverse, go_backwards, merge_mode
             As in `GRU`; a state dict does not hold them.
         dtype : dtype, optional
             float32 or float64; by default float64 where all parameters are float64, else float32.
@@ -362,7 +456,17 @@ class GRU(Recurrent):
             Parameters hold NaN or infinity (they are accepted).
         """
         return cls._from_state_dict(
-            mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first, reset_after=reset_after
+            mapping,
+            prefix=prefix,
+            dtype=dtype,
+            engine=engine,
+            batch_first=batch_first,
+            reset_after=reset_after,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )
 
     @classmethod

@@ -14,6 +14,7 @@ import numpy as np
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
 from cgru._threads import in_threads, row_groups
+from cgru.activations import PLAIN, shown
 from cgru.gradients import record
 from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
@@ -144,6 +145,8 @@ class Recurrent:
             if name not in ("input_size", "hidden_size", "cell", "activations")
             and getattr(config, name) != field.default
         ]
+        if config.cell == "gru" and set(config.activations) != {PLAIN}:
+            words.append(f"activations={shown(config.activations)!r}")
         if config.cell == "rnn":
             words.append(f"nonlinearity={config.nonlinearity!r}")
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
@@ -219,15 +222,22 @@ class Recurrent:
             y = np.empty(y_shape, dtype)
         else:
             y = output_array(out, dtype, y_shape, (("x", x), *states.items()))
-        _, final, lengths, batched, _ = inputs
-        T, N = inputs.x.shape[:2]
+        return self._compute(inputs, y, threads)
+
+    def _compute(self, inputs, y, threads=1, tapes=None):
+        """Run on checked inputs into y, in the caller's layout; y and the final states are returned.
+
+        `tapes`, where given, is an array (L*D, T, N, tape_width * H) of zeros for what the engines keep of each step.
+        """
+        x, final, lengths, batched, _ = inputs
+        T, N = x.shape[:2]
         if T and N:
             view = y if batched else y[:, None]
-            view = view.swapaxes(0, 1) if batched and config.batch_first else view
+            view = view.swapaxes(0, 1) if batched and self.batch_first else view
             if min(threads, N) == 1:
-                self._run(inputs.x, view, final, lengths)
+                self._run(x, view, final, lengths, tapes)
             else:
-                self._run_in_threads(inputs.x, view, final, lengths, threads)
+                self._run_in_threads(x, view, final, lengths, tapes, threads)
         return y, final if batched else tuple(state[:, 0] for state in final)
 
     def _forward_with_tape(self, x, states, lengths, tape):
@@ -251,15 +261,21 @@ class Recurrent:
             h[:] = self._weights.tensors["h_0"][:, None]
         return h
 
-    def _run_in_threads(self, x, y, states, lengths, threads):
+    def _run_in_threads(self, x, y, states, lengths, tapes, threads):
         """`_run` with the batch rows split over threads."""
         jobs = [
-            (x[:, r], y[:, r], [state[:, r] for state in states], None if lengths is None else lengths[r])
+            (
+                x[:, r],
+                y[:, r],
+                [state[:, r] for state in states],
+                None if lengths is None else lengths[r],
+                None if tapes is None else tapes[:, :, r],
+            )
             for r in row_groups(x.shape[1], lengths, threads)
         ]
         in_threads(self._run, jobs)
 
-    def _run(self, x, y, states, lengths):
+    def _run(self, x, y, states, lengths, tapes):
         """Run all layers on x (T, N, I) into y (T, N, output_size); `states` (L*D, N, H) go from h_0 to h_n."""
         config = self._weights.config
         H, directions = config.hidden_size, config.directions
@@ -277,7 +293,8 @@ class Recurrent:
                 half = steps if directions == 1 else steps[:, :, d * H : (d + 1) * H]
                 h, *c = (state[first + d] for state in states)
                 backward = d == 1 or config.reverse or backwards
-                self._cells[first + d].run(source, h, half, h, lengths, order, backward, None, *c)
+                tape = None if tapes is None else tapes[first + d, ::-1] if turned else tapes[first + d]
+                self._cells[first + d].run(source, h, half, h, lengths, order, backward, tape, *c)
             x = target
         if config.merge_mode != "concat":
             _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
