@@ -1,0 +1,102 @@
+"""What every command line here shares: one-line errors, exit statuses, optional packages."""
+
+import argparse
+import importlib
+import os
+import sys
+
+USER_ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two: 128 + SIGINT, 128 + SIGPIPE
+
+
+class MissingExtra(ImportError):
+    """A package is needed that cgru does not depend on; the message says what to install."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, like all others."""
+
+    def error(self, message):
+        """Raise what `guarded` reports."""
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def need(module, purpose, install):
+    """Import an optional package.
+
+    Parameters
+    ----------
+    module : str
+        Its import name.
+    purpose : str
+        What asks for it, the subject of the error's sentence.
+    install : str
+        What to give to ``pip install``.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise MissingExtra(f'{purpose} needs {error.name}: pip install "{install}"') from None
+
+
+class Progress:
+    """A bar on a terminal (where tqdm is installed), and lines that do not disturb it."""
+
+    def __init__(self, total, unit):
+        self._bar = None
+        if sys.stderr.isatty():
+            try:
+                from tqdm import tqdm
+            except ModuleNotFoundError:
+                return
+            self._bar = tqdm(total=total, unit=unit, smoothing=0.05, leave=False)
+
+    def update(self):
+        """One unit is done."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def write(self, line):
+        """Print a line."""
+        if self._bar is None:
+            print(line, flush=True)
+        else:
+            self._bar.write(line)
+
+    def close(self):
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def guarded(function, program="cgru"):
+    """Call ``function()`` and return the exit status of a command line.
+
+    A wrong argument, an unusable file or a missing extra (ValueError, TypeError, OSError, MissingExtra) is
+    one line on stderr and 2. Silent are Ctrl-C, 130, and a reader that closed the pipe (``| head``), 141.
+    """
+    try:
+        function()
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:
+        _discard_output()
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (ValueError, TypeError, OSError, MissingExtra) as error:
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR
+
+
+def _discard_output():
+    """Let the interpreter's own flush at exit go nowhere, where it would fail again with a traceback."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,71 @@
+"""The demo's real data and its trained model, read from inside the package."""
+
+from dataclasses import dataclass
+from importlib import resources
+from io import BytesIO
+
+import numpy as np
+
+SPEAKERS = 9
+FEATURES = 12
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """A set of utterances, padded with zeros to the longest.
+
+    Attributes
+    ----------
+    frames : (T, N, 12) float32
+        Linear-prediction cepstrum coefficients, time first; zero past an utterance's length.
+    lengths : (N,) int64
+        Valid frames of each utterance.
+    speaker : (N,) int64
+        Who speaks, 0 to 8 (speaker 1 to 9 in everything that is printed).
+    """
+
+    frames: np.ndarray
+    lengths: np.ndarray
+    speaker: np.ndarray
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def __getitem__(self, rows):
+        """The utterances that an index array or slice selects, still padded to the same T."""
+        return Utterances(self.frames[:, rows], self.lengths[rows], self.speaker[rows])
+
+
+def load_utterances(split):
+    """Read one split of the Japanese Vowels data.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+        270 or 370 utterances: the split of the source.
+
+    Returns
+    -------
+    Utterances
+        The source's decimal values, rounded once to float32.
+    """
+    with np.load(BytesIO(read("japanese_vowels.npz")), allow_pickle=False) as stored:
+        micro = stored[f"{split}_frames"]  # (sum of lengths, 12) int32, in units of 1e-6
+        lengths = stored[f"{split}_lengths"].astype(np.int64)
+        speaker = stored[f"{split}_speaker"].astype(np.int64) - 1
+    frames = np.zeros((lengths.max(), len(lengths), FEATURES), np.float32)
+    valid = np.arange(len(frames)) < lengths[:, None]  # (N, T): row-major order is the stored order
+    frames.swapaxes(0, 1)[valid] = micro / 1e6
+    return Utterances(frames, lengths, speaker)
+
+
+def load_tensors():
+    """Read the trained model: ``gru.*`` in PyTorch's names, ``head.weight`` (9, 32), ``head.bias`` (9,)."""
+    from safetensors.numpy import load
+
+    return load(read("model.safetensors"))
+
+
+def read(name):
+    """Return the bytes of a file of this package, wherever it is installed (a zip file too)."""
+    return (resources.files(__package__) / name).read_bytes()

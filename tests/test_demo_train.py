@@ -1,0 +1,96 @@
+"""The script that trained the demo's model: its parts, its one look at the test split, its errors."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from cgru.demo import train as script
+from cgru.demo.data import load_utterances
+from cgru.demo.train import AdamW, Settings, fold_of, initial_tensors, train
+
+BRIEF = Settings(epochs=2, noise=0.1, shift=0.05)
+
+
+@pytest.fixture(scope="module")
+def utterances():
+    return load_utterances("train")
+
+
+def test_folds_are_neighbours_and_hold_every_speaker(utterances):
+    fold = fold_of(utterances, 5)
+    for speaker in range(9):
+        assert fold[utterances.speaker == speaker].tolist() == sorted([0, 1, 2, 3, 4] * 6)
+
+
+def test_adamw_is_pytorch_s(torch):
+    rng = np.random.default_rng(1)
+    ours = {"a": rng.normal(size=(3, 4)), "b": rng.normal(size=5)}
+    theirs = [torch.nn.Parameter(torch.tensor(p)) for p in ours.values()]
+    reference = torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.05)
+    optimizer = AdamW(ours, 0.05)
+    for rate in (0.01, 0.02, 0.005):
+        gradients = {name: rng.normal(size=p.shape) for name, p in ours.items()}
+        for p, g in zip(theirs, gradients.values(), strict=True):
+            p.grad = torch.tensor(g)
+        reference.param_groups[0]["lr"] = rate
+        reference.step()
+        optimizer.update(ours, gradients, rate)
+    for p, q in zip(ours.values(), theirs, strict=True):
+        np.testing.assert_allclose(p, q.detach().numpy(), rtol=1e-12)
+
+
+def test_gradients_are_central_differences(torch, utterances):
+    rng = np.random.default_rng(2)
+    tensors = initial_tensors(rng)
+    rows = utterances[np.arange(0, 270, 37)]
+    batch = (rows.frames, rows.lengths, rows.speaker, 0.1)
+    _, gradients = script.loss_and_gradients(tensors, *batch)
+    assert gradients.keys() == tensors.keys()
+    for name, p in tensors.items():
+        direction = gradients[name] / np.linalg.norm(gradients[name])
+        step = np.float32(1e-2)
+        up, _ = script.loss_and_gradients({**tensors, name: p + step * direction}, *batch)
+        down, _ = script.loss_and_gradients({**tensors, name: p - step * direction}, *batch)
+        assert (up - down) / (2 * step) == pytest.approx(np.linalg.norm(gradients[name]), rel=5e-3, abs=1e-4)
+
+
+def test_training_repeats_and_learns(torch, utterances):
+    some = utterances[::3]
+    once, again, other = (train(some, BRIEF, seed) for seed in (4, 4, 5))
+    for name in once:
+        assert once[name].dtype == np.float32
+        np.testing.assert_array_equal(once[name], again[name])
+        assert (once[name] != other[name]).any()
+    _, before = script.evaluate(initial_tensors(np.random.default_rng(4)), some)
+    _, after = script.evaluate(once, some)
+    assert after < before
+
+
+def test_whole_script_looks_at_the_test_split_once(torch, monkeypatch, tmp_path, capsys, utterances):
+    splits = []
+
+    def loads(split):
+        splits.append(split)
+        return utterances[::9] if split == "train" else utterances[1::9]
+
+    monkeypatch.setattr(script, "load_utterances", loads)
+    monkeypatch.setattr(script, "CANDIDATES", (BRIEF, Settings(epochs=1, noise=0.0, shift=0.0)))
+    path = tmp_path / "model.safetensors"
+    assert script.main(["--out", str(path), "--seeds", "2", "--folds", "2"]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    assert splits == ["train", "test"]
+    assert "chosen: Settings(epochs=2" in output and "test accuracy" in output.splitlines()[-1]
+    assert path.stat().st_size > 19_000
+    torch.use_deterministic_algorithms(False)
+
+
+def test_errors_are_one_line(monkeypatch, capsys, tmp_path):
+    for arguments in (["--folds", "1"], ["--seeds", "x"], ["--nosuch"]):
+        assert script.main(arguments) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("cgru.demo.train: error: ") and errors.count("\n") == 1
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert script.main(["--out", str(tmp_path / "model.safetensors")]) == 2
+    assert 'pip install "torch"' in capsys.readouterr().err
