@@ -4,6 +4,11 @@ from cgru._config import show_config
 from cgru._version import __version__
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.gru import GRU
+from cgru.lstm import LSTM
 from cgru.models import load
+from cgru.rnn import RNN
 from cgru.stream import Stream
-__all__ = ["GRU", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load", "show_config"]
+
+__all__ = [
+    "GRU", "LSTM", "RNN", "Stream", "__version__", "from_keras", "from_onnx", "from_torch", "load", "show_config",
+]  # fmt: skip

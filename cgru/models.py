@@ -2,10 +2,14 @@
 
 from cgru import files
 from cgru.gru import GRU
+from cgru.lstm import LSTM
+from cgru.rnn import RNN
+
+CLASSES = {"gru": GRU, "rnn": RNN, "lstm": LSTM}
 
 
 def load(path, *, engine="auto"):
-    """Read a model that `GRU.save` wrote.
+    """Read a model that its `save` wrote: a `GRU`, `RNN` or `LSTM`.
 
     Parameters
     ----------
@@ -21,4 +25,5 @@ def load(path, *, engine="auto"):
         It is truncated, no safetensors file, without or with an unknown format version, or its tensors do not
         fit its configuration.
     """
-    return GRU._from_weights(files.load(path), engine)
+    weights = files.load(path)
+    return CLASSES[weights.config.cell]._from_weights(weights, engine)
