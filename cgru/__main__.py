@@ -9,6 +9,7 @@ from cgru._cli import Parser, guarded
 # name -> (module, help). A module has add_arguments(parser) and main(args), which is where it imports what is slow.
 COMMANDS = {
     "demo": ("cgru.demo.run", "recognise nine speakers in 370 real utterances with the embedded model"),
+    "compare": ("cgru.comparison", "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back"),
     "bench": ("cgru._bench", "measure how fast a GRU of a given shape, or a saved model, is on this machine"),
 }
 
