@@ -55,11 +55,7 @@ def figure(panels, input_size, equal_hidden, equal_parameters):
         )
     setting, flows = demo[0]
     handles |= _draw(axes[0, -1], flows, None)
-    axes[0, -1].set_title(setting.replace(", ", ",\n", 1), fontsize=11)
-    axes[0, -1].text(
-        0.97, 0.62, "RNN and LSTM: untrained,\nH as the demo's", ha="right", fontsize=9, color="0.3",
-        transform=axes[0, -1].transAxes,
-    )  # fmt: skip
+    axes[0, -1].set_title(setting.replace(", ", "\n", 1) + "\n(RNN and LSTM untrained)", fontsize=10)
     for axis in [*axes[1, :-1], axes[0, -1]]:
         axis.set_xlabel("lag k, steps back")
     axes[1, -1].set_axis_off()

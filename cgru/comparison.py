@@ -210,7 +210,7 @@ def flows_of_demo(lags):
         models[f"{name}, untrained"] = untrained
     x = utterances.frames.astype(np.float64)
     flows = {name: gradient_flow(model, x, lags, utterances.lengths) for name, model in models.items()}
-    return f"demo's model, {len(utterances)} real utterances of {lags} frames and more", flows
+    return f"demo's model, {len(utterances)} real utterances of {lags}+ frames", flows
 
 
 def flow_lines(setting, flows):
