@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import environment
-from adding_problem import NETWORKS, SOLVED, TESTS, Settings, train
+from adding_problem import NETWORKS, RATES, SOLVED, TESTS, Settings, train
 
 
 def _start_worker(counter):
@@ -87,7 +87,7 @@ def arguments(argv):
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=default.steps, help="default: %(default)s")
     parser.add_argument("--hidden-size", type=int, default=default.hidden_size, help="default: %(default)s")
-    parser.add_argument("--rate", type=float, default=default.rate, help="of Adam (default: %(default)s)")
+    parser.add_argument("--rate", type=float, help="of Adam, for all (default: each its own)")
     parser.add_argument(
         "--output", type=Path, default=Path("bench-results"), metavar="DIR",
         help="where adding.json and adding.png go (default: ./bench-results)",
@@ -98,7 +98,7 @@ def arguments(argv):
     for name in ("seeds", "workers", "steps", "hidden_size"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
-    if not options.rate > 0:
+    if options.rate is not None and not options.rate > 0:
         parser.error(f"--rate must be above 0, got {options.rate}")
     return options
 
@@ -123,9 +123,11 @@ def main(argv=None):
         close()
     runs.sort(key=lambda run: (run["length"], NETWORKS.index(run["network"]), run["seed"]))
     print("\n".join(table(runs)))
+    rates = RATES if options.rate is None else dict.fromkeys(NETWORKS, options.rate)
     results = {
         "made_by": "bench/adding.py", "problem": "adding problem, mean squared error; 1/6 by answering 1",
-        "settings": asdict(settings) | {"tests": TESTS, "solved_below": SOLVED, "workers": options.workers},
+        "settings": asdict(settings)
+        | {"rate": rates, "tests": TESTS, "solved_below": SOLVED, "workers": options.workers},
         "seconds": round(time.perf_counter() - start, 1),
         "machine": machine | {"load_average_after": environment.load_average()},
         "versions": versions(), "runs": runs,

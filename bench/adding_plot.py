@@ -21,7 +21,8 @@ def draw(results, path):
         for axis, network in zip(row, networks, strict=True):
             chosen = [run for run in runs if (run["network"], run["length"]) == (network, length)]
             _draw_panel(axis, chosen, network, results["settings"]["solved_below"])
-            axis.set_title(f"{network}, T = {length}", fontsize=11)
+            rate = results["settings"]["rate"][network]
+            axis.set_title(f"{network}, T = {length} (rate {rate:g})", fontsize=11)
             axis.set_ylim(lowest / 1.5, 1.2)
     for axis in axes[-1]:
         axis.set_xlabel("training step")
@@ -30,7 +31,7 @@ def draw(results, path):
     axes[0, 0].legend(loc="lower left", fontsize=8.5, frameon=False)
     settings = results["settings"]
     figure.suptitle(
-        f"Adding problem, trained by cgru: H = {settings['hidden_size']}, Adam at rate {settings['rate']:g}, "
+        f"Adding problem, trained by cgru: H = {settings['hidden_size']}, Adam, "
         f"{settings['batch']} new sequences a step",
         fontsize=12,
     )
@@ -47,7 +48,7 @@ def _draw_panel(axis, runs, network, solved):
     style = {"fontsize": 8, "color": "0.35", "ha": "right", "transform": axis.get_yaxis_transform()}
     for level, text in ((CHANCE, "always answering 1"), (solved, "solved")):
         axis.axhline(level, color="0.55", linewidth=0.9, zorder=1)
-        axis.text(0.99, level * 1.2, text, va="bottom", **style)
+        axis.text(0.99, level / 1.25, text, va="top", clip_on=True, **style).set_in_layout(False)
     axis.set_yscale("log")
     axis.grid(color="0.92")
     axis.set_axisbelow(True)
