@@ -67,9 +67,9 @@ def overlaps(a, b):
 
 
 def lengths_array(lengths, steps, rows):
-    """`lengths` as an intp array of `rows` numbers from 0 to `steps`."""
+    """`lengths` as an intp array of `rows` numbers from 0 to `steps`: a copy, for engines trust it."""
     try:
-        array = np.asarray(lengths)
+        array = np.array(lengths)
     except (TypeError, ValueError) as error:
         raise ValueError(f"lengths cannot be read as an array of integers: {error}") from error
     if array.size == 0 and array.dtype == np.float64 and not hasattr(lengths, "dtype"):

@@ -19,7 +19,11 @@ def row_groups(rows, lengths, threads):
 
 
 def in_threads(function, jobs):
-    """``function(*job)`` for every job, all but the first in threads that end with it; errors are raised here."""
+    """``function(*job)`` for every job, all but the first in threads that end with it.
+
+    Errors are raised here, when every job has ended: nothing writes to the caller's arrays any more. A job that gets
+    no thread runs in this one.
+    """
     if len(jobs) == 1:
         function(*jobs[0])
         return
@@ -31,11 +35,27 @@ def in_threads(function, jobs):
         except BaseException as error:
             errors.append(error)
 
-    helpers = [threading.Thread(target=attempt, args=(job,), daemon=True) for job in jobs[1:]]
-    for helper in helpers:
-        helper.start()
-    attempt(jobs[0])
-    for helper in helpers:
-        helper.join()
+    helpers, started = [], 1
+    try:
+        for job in jobs[1:]:
+            helpers.append(threading.Thread(target=attempt, args=(job,), daemon=True))
+            helpers[-1].start()
+            started += 1
+    except RuntimeError:        # can't start new thread
+        helpers.pop()
+    finally:
+        for job in (jobs[0], *jobs[started:]):
+            attempt(job)
+        _join(helpers, errors)
     if errors:
         raise errors[0]
+
+
+def _join(helpers, errors):
+    """Wait for every helper, whatever happens meanwhile."""
+    for helper in helpers:
+        while helper.is_alive():
+            try:
+                helper.join()
+            except KeyboardInterrupt as error:
+                errors.append(error)

@@ -259,13 +259,16 @@ class Recurrent:
         for first in range(0, len(self._cells), directions):
             whole = first == last and config.merge_mode == "concat"
             target = y if whole else np.empty((*x.shape[:2], directions * H), x.dtype)
-            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view
-            steps = target[::-1] if config.go_backwards else target
+            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view, and the next
+            # layer, which goes backwards over that, forwards over the view, where rows of any length begin at 0
+            backwards, turned = config.go_backwards and not first % 2, config.go_backwards and first % 2
+            source = x[::-1] if turned else x
+            steps = target[::-1] if backwards else target
             for d in range(directions):
                 half = steps[:, :, d * H : (d + 1) * H]
                 h, *c = (state[first + d] for state in states)
-                backward = d == 1 or config.reverse or config.go_backwards
-                self._cells[first + d].run(x, h, half, h, lengths, order, backward, None, *c)
+                backward = d == 1 or config.reverse or backwards
+                self._cells[first + d].run(source, h, half, h, lengths, order, backward, None, *c)
             x = target
         if config.merge_mode != "concat":
             _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)

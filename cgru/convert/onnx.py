@@ -182,7 +182,7 @@ def _activations(node, directions):
 
 
 def onnx_activations(activations):
-    """Names, alphas and betas of ONNX's attributes for (f, g) per direction; None where they are the defaults."""
+    """ONNX's attributes for (f, g) per direction: names, and alphas and betas where there are any."""
     foreign = {here: (name, alpha, beta) for name, (here, alpha, beta, _) in _ACTIVATIONS.items()}
     assert set(foreign) == set(DEFAULTS)
     items = [item for pair in activations for item in pair]
@@ -192,8 +192,9 @@ def onnx_activations(activations):
         "hardsigmoid": "HardSigmoid", "scaledtanh": "ScaledTanh", "leakyrelu": "LeakyRelu",
     }  # fmt: skip
     names = [spelt.get(foreign[item.name][0], foreign[item.name][0].capitalize()) for item in items]
-    return {
+    found = {
         "activations": names,
         "activation_alpha": [item.alpha for item in items if foreign[item.name][1]],
         "activation_beta": [item.beta for item in items if foreign[item.name][2]],
     }
+    return {name: values for name, values in found.items() if values}
