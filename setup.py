@@ -51,7 +51,7 @@ X86_ISAS = {
     "x86_64_v3": ["-march=x86-64-v3"],
     "x86_64_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
 }
-ISA_ENGINES = ("blas", "packed")
+ISA_ENGINES = ("blas", "packed", "backward")
 
 
 def extensions():

@@ -12,11 +12,15 @@ from cgru.frontdoors_arrays import (
     from_tensorflow1,
 )
 from cgru.gru import GRU
+from cgru.lstm import LSTM
 from cgru.models import load
+from cgru.rnn import RNN
 from cgru.stream import Stream
 
 __all__ = [
     "GRU",
+    "LSTM",
+    "RNN",
     "Stream",
     "__version__",
     "from_flax",

@@ -9,6 +9,8 @@ import numpy as np
 from cgru import engines
 from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
+from cgru.gradients import backpropagate
+from cgru.jacobian import gru_jacobian
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
 from cgru.weights import Config
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
+    from cgru.gradients import Gradients, Tape
     from cgru.recurrent import StrPath
 
 
@@ -119,6 +122,10 @@ class GRU(Recurrent):
         f, g = config.activations[direction]
         return {"reset_after": config.reset_after, "f": code(f), "g": code(g), "clip": config.clip or 0.0}
 
+    @staticmethod
+    def _adjoint_options(config):
+        return {"reset_after": config.reset_after}
+
     @property
     def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
@@ -173,7 +180,107 @@ class GRU(Recurrent):
         T = 0 and N = 0 are legal. Scratch memory does not grow with T (a chunk of steps at a time), apart from
         the output of one layer in between where there are several.
         """
-        return self._forward(x, h_0, lengths, out, threads)
+        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
+        return y, h_n
+
+    def forward(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
+    ) -> Any:
+        """Run as `__call__` does, and on request keep what `backward` needs.
+
+        Parameters
+        ----------
+        x, h_0, lengths
+            As in `__call__`.
+        tape : bool, default False
+            Whether to return a tape too.
+
+        Returns
+        -------
+        y, h_n : ndarray
+            As from `__call__`.
+        tape : cgru.gradients.Tape
+            With ``tape=True`` only. It holds copies, so nothing that is done to x, y or h_0 afterwards can spoil
+            it: x, each layer's y, and per layer and direction (T, N, 4H) numbers. See ``tape.nbytes``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `__call__`; and with ``tape=True`` where there is no backward pass: activations other than sigmoid
+            and tanh, a `clip`, reversed or merged directions.
+        """
+        return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
+
+    def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None) -> Gradients:
+        """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.
+
+        With z keeping the old state, one step multiplies the gradient that comes from above by::
+
+            dh_t / dh_{t-1} = diag(z_t) + (through z_t, r_t and n_t)
+
+        so where z_t is near 1 the gradient lives on. `jacobian` has that matrix.
+
+        Parameters
+        ----------
+        tape : cgru.gradients.Tape
+            From ``forward(..., tape=True)`` of this very model; it is not used up.
+        dy : ndarray, optional
+            dL/dy, of y's shape and the model's dtype. What stands past a row's length is ignored.
+        dh_n : ndarray, optional
+            dL/dh_n, of h_n's shape and the model's dtype. One of dy and dh_n must be given.
+
+        Returns
+        -------
+        cgru.gradients.Gradients
+            ``grads.x`` and ``grads.h_0`` of the shapes of x and h_0, and ``grads[name]`` for every name of
+            `state_dict`, all new arrays of the model's dtype.
+
+        Raises
+        ------
+        TypeError
+            `tape` is none; dy or dh_n of another dtype.
+        ValueError
+            A tape from another model; a wrong shape; neither dy nor dh_n.
+
+        Notes
+        -----
+        Scratch memory is (T, N, 4H) for one layer and direction at a time. The GIL is released.
+
+        References
+        ----------
+        Werbos, "Backpropagation through time: what it does and how to do it", 1990.
+        """
+        return backpropagate(self, tape, dy, {"dh_n": dh_n})
+
+    def jacobian(self, x_t: ArrayLike, h: ArrayLike) -> np.ndarray:
+        """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
+
+        With z keeping the old state, U_* the recurrent weights, q = U_n h + c_n::
+
+            J = diag(z) + diag((h - n) z (1 - z)) U_z + diag((1 - z) (1 - n^2)) M
+            M = diag(r) U_n + diag(q r (1 - r)) U_r                 reset_after=True
+            M = U_n (diag(r) + diag(h r (1 - r)) U_r)               reset_after=False
+
+        diag(z), which is diag(1 - z) in the equations of 2014, is what keeps a gradient alive.
+
+        Parameters
+        ----------
+        x_t : array_like
+            (N, I) or (I,): one step of x, whatever `batch_first` says.
+        h : array_like
+            (N, H) or (H,): the state before it, of the model's dtype.
+
+        Returns
+        -------
+        ndarray
+            (N, H, H) or (H, H); entry [i, j] is d h_t[i] / d h_{t-1}[j].
+
+        Raises
+        ------
+        TypeError, ValueError
+            As from `forward` with a tape; several layers or directions.
+        """
+        return gru_jacobian(self, x_t, h)
 
     def stream(self, batch_size: int | None = None, h_0: ArrayLike | None = None) -> Stream:
         """A `Stream` over this model: one step at a time, with the state kept in between.

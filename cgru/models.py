@@ -1,18 +1,28 @@
 """From a file to a model."""
 
+from typing import Any
+
 from cgru import files
 from cgru.gru import GRU
-from cgru.recurrent import StrPath
+from cgru.lstm import LSTM
+from cgru.recurrent import Recurrent, StrPath
+from cgru.rnn import RNN
+
+CLASSES: dict[str, type[Recurrent]] = {"gru": GRU, "rnn": RNN, "lstm": LSTM}
 
 
-def load(path: StrPath, *, engine: str = "auto") -> GRU:
-    """Read a model that `GRU.save` wrote.
+def load(path: StrPath, *, engine: str = "auto") -> Any:
+    """Read a model that its `save` wrote: a `GRU`, `RNN` or `LSTM`.
 
     Parameters
     ----------
     path : str or path-like
     engine : str, default "auto"
         As in `GRU`; a file does not hold it.
+
+    Returns
+    -------
+    GRU, RNN or LSTM
 
     Raises
     ------
@@ -22,4 +32,5 @@ def load(path: StrPath, *, engine: str = "auto") -> GRU:
         It is truncated, no safetensors file, without or with an unknown format version, or its tensors do not
         fit its configuration.
     """
-    return GRU._from_weights(files.load(path), engine)
+    weights = files.load(path)
+    return CLASSES[weights.config.cell]._from_weights(weights, engine)

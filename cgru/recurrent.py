@@ -7,24 +7,36 @@ derived from them. State lives with the caller.
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
 from cgru._threads import in_threads, row_groups
+from cgru.gradients import record
 from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
 
 StrPath = str | os.PathLike[str]
 
 
+class Inputs(NamedTuple):
+    """What a forward pass works on, once checked."""
+
+    x: np.ndarray               # (T, N, I), a view of the caller's array where possible
+    states: tuple               # h_0 (and c_0), (L*D, N, H), new arrays
+    lengths: np.ndarray | None  # (N,) intp
+    batched: bool
+    x_shape: tuple              # as the caller gave it
+
+
 class Recurrent:
     """Base of the recurrent models; use a subclass."""
 
-    __slots__ = ("_cells", "_engine", "_weights")
+    __slots__ = ("_cells", "_dtype", "_engine", "_weights")
     _cell: ClassVar[str]
     _cells: tuple[Any, ...]     # the engine's layers, in the order of h_n
+    _dtype: np.dtype
     _engine: str
     _weights: Weights
 
@@ -45,13 +57,14 @@ class Recurrent:
         self._build(Weights(config, tensors), engine)
 
     def _build(self, weights, engine):
-        engine = engines.choose(engine, weights.dtype)
+        engine = engines.choose(engine, weights.dtype, weights.config.cell)
         module = engines.load(engine)
         cells = tuple(
             module.Layer(*weights.cell(suffix), **self._cell_options(weights.config, direction))
             for _, direction, suffix in weights.config.cells()
         )
-        for name, value in (("_weights", weights), ("_engine", engine), ("_cells", cells)):
+        parts = {"_weights": weights, "_dtype": weights.dtype, "_engine": engine, "_cells": cells}
+        for name, value in parts.items():
             object.__setattr__(self, name, value)
 
     @staticmethod
@@ -115,7 +128,7 @@ class Recurrent:
     @property
     def dtype(self) -> np.dtype:
         """numpy.dtype, float32 or float64."""
-        return self._weights.dtype
+        return self._dtype
 
     @property
     def engine(self) -> str:
@@ -131,6 +144,8 @@ class Recurrent:
             if name not in ("input_size", "hidden_size", "cell", "activations")
             and getattr(config, name) != field.default
         ]
+        if config.cell == "rnn":
+            words.append(f"nonlinearity={config.nonlinearity!r}")
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"
 
@@ -140,8 +155,8 @@ class Recurrent:
         Returns
         -------
         dict of str to ndarray
-            ``weight_ih_l{k}[_reverse]`` (3H, I or D*H), ``weight_hh_l{k}`` (3H, H), ``bias_ih_l{k}``,
-            ``bias_hh_l{k}`` (3H,); gate order r, z, n.
+            ``weight_ih_l{k}[_reverse]`` (G, I or D*H), ``weight_hh_l{k}`` (G, H), ``bias_ih_l{k}``,
+            ``bias_hh_l{k}`` (G,); for a GRU G = 3H, gate order r, z, n; RNN H; LSTM 4H, i, f, g, o.
         """
         return {name: array.copy() for name, array in self._weights.tensors.items()}
 
@@ -163,17 +178,17 @@ class Recurrent:
 
     # ---- computing
 
-    def _forward(self, x, h_0, lengths, out, threads):
-        """Checks, layouts and outputs around the layers: y in the caller's layout and h_n (L*D, N, H)."""
-        config, dtype = self._weights.config, self.dtype
-        given = x
-        threads = check_size("threads", threads)
+    def _prepare(self, x, states, lengths):
+        """Checks and layouts of what a forward pass is given; nothing is computed or written yet.
+
+        `states` maps "h_0" (and "c_0") to what the caller gave, or None.
+        """
+        config, dtype = self._weights.config, self._dtype
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
             raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {layout} or unbatched (T, I)")
-        batched = x.ndim == 3
-        y_shape = (*x.shape[:-1], config.output_size)
+        batched, x_shape = x.ndim == 3, x.shape
         if batched and config.batch_first:
             x = x.swapaxes(0, 1)
         elif not batched:
@@ -182,26 +197,52 @@ class Recurrent:
         if N > BLAS_LIMIT:
             raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
         cells = len(self._cells)
-        state_shape = (cells, N, config.hidden_size)
-        initial = None
-        if h_0 is not None:
-            initial = state_array("h_0", h_0, dtype, state_shape if batched else (cells, config.hidden_size))
+        shape = (cells, N, config.hidden_size)
+        initial = []
+        for name, state in states.items():
+            if state is not None:
+                state = state_array(name, state, dtype, shape if batched else (cells, config.hidden_size))
+            initial.append(self._start(shape) if state is None else state.reshape(shape).copy())
         if lengths is not None:
             if not batched:
                 raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
             lengths = lengths_array(lengths, T, N)
+        return Inputs(x, tuple(initial), lengths, batched, x_shape)
+
+    def _forward(self, x, states, lengths, out, threads):
+        """Checks, layouts and outputs around the layers: y in the caller's layout, and the final states."""
+        config, dtype = self._weights.config, self._dtype
+        threads = 1 if threads == 1 and threads is not True else check_size("threads", threads)
+        inputs = self._prepare(x, states, lengths)
+        y_shape = (*inputs.x_shape[:-1], config.output_size)
         if out is None:
             y = np.empty(y_shape, dtype)
         else:
-            y = output_array(out, dtype, y_shape, (("x", given), ("x", x), ("h_0", h_0)))
-        h_n = self._start(state_shape) if initial is None else initial.reshape(state_shape).copy()
+            y = output_array(out, dtype, y_shape, (("x", x), *states.items()))
+        _, final, lengths, batched, _ = inputs
+        T, N = inputs.x.shape[:2]
         if T and N:
             view = y if batched else y[:, None]
             view = view.swapaxes(0, 1) if batched and config.batch_first else view
-            rows = row_groups(N, lengths, threads)
-            jobs = [(x[:, r], view[:, r], h_n[:, r], None if lengths is None else lengths[r]) for r in rows]
-            in_threads(self._run, jobs)
-        return y, h_n if batched else h_n[:, 0]
+            if min(threads, N) == 1:
+                self._run(inputs.x, view, final, lengths)
+            else:
+                self._run_in_threads(inputs.x, view, final, lengths, threads)
+        return y, final if batched else tuple(state[:, 0] for state in final)
+
+    def _forward_with_tape(self, x, states, lengths, tape):
+        """y, final states (the array, or the tuple where there are two) and, where asked for, the tape."""
+        if not tape:
+            y, final = self._forward(x, states, lengths, None, 1)
+            return y, final[0] if len(final) == 1 else final
+        inputs = self._prepare(x, states, lengths)
+        y, final, tape = record(self, inputs)
+        if not inputs.batched:
+            y, final = y[:, 0], tuple(state[:, 0] for state in final)
+        elif self.batch_first:
+            y = y.swapaxes(0, 1)
+        y = np.array(y, order="C")
+        return y, final[0] if len(final) == 1 else final, tape
 
     def _start(self, shape):
         """A new h_0 (L*D, N, H): the one stored with the model for every row, or zeros."""
@@ -210,8 +251,16 @@ class Recurrent:
             h[:] = self._weights.tensors["h_0"][:, None]
         return h
 
-    def _run(self, x, y, state, lengths):
-        """Run all layers on x (T, N, I) into y (T, N, output_size); `state` (L*D, N, H) goes from h_0 to h_n."""
+    def _run_in_threads(self, x, y, states, lengths, threads):
+        """`_run` with the batch rows split over threads."""
+        jobs = [
+            (x[:, r], y[:, r], [state[:, r] for state in states], None if lengths is None else lengths[r])
+            for r in row_groups(x.shape[1], lengths, threads)
+        ]
+        in_threads(self._run, jobs)
+
+    def _run(self, x, y, states, lengths):
+        """Run all layers on x (T, N, I) into y (T, N, output_size); `states` (L*D, N, H) go from h_0 to h_n."""
         config = self._weights.config
         H, directions = config.hidden_size, config.directions
         order = None if lengths is None else np.argsort(-lengths, kind="stable")
@@ -225,10 +274,10 @@ class Recurrent:
             source = x[::-1] if turned else x
             steps = target[::-1] if backwards else target
             for d in range(directions):
-                half = steps[:, :, d * H : (d + 1) * H]
-                h = state[first + d]
+                half = steps if directions == 1 else steps[:, :, d * H : (d + 1) * H]
+                h, *c = (state[first + d] for state in states)
                 backward = d == 1 or config.reverse or backwards
-                self._cells[first + d].run(source, h, half, h, lengths, order, backward)
+                self._cells[first + d].run(source, h, half, h, lengths, order, backward, None, *c)
             x = target
         if config.merge_mode != "concat":
             _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)

@@ -1,7 +1,7 @@
 """Canonical weights: PyTorch's names and layout in plain NumPy arrays, with the configuration they belong to.
 
-Gate order r, z, n; z keeps the old h; input and recurrent bias apart. Converters produce `Weights`, models are
-built from them, files store them. No framework is imported here.
+Gate order r, z, n for a GRU, where z keeps the old h, and i, f, g, o for an LSTM; input and recurrent bias apart.
+Converters produce `Weights`, models are built from them, files store them. No framework is imported here.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ import numpy as np
 
 from cgru.activations import gate_activations
 
-GATES = {"gru": 3}
+GATES = {"gru": 3, "rnn": 1, "lstm": 4}
+TAPE_WIDTHS = {"gru": 4, "rnn": 0, "lstm": 5}       # arrays of (T, N, H) that a backward pass needs beside x and y
 MERGE_MODES = ("concat", "sum", "mul", "ave")
 BLAS_LIMIT = 2**31 - 1
 
@@ -32,7 +33,8 @@ class Config:
     reset_after : bool
         Where the reset gate acts: after the recurrent product (PyTorch) or before it (the equations of 2014).
     activations : tuple of (Activation, Activation)
-        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`.
+        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`. An RNN's
+        nonlinearity is g.
     clip : float or None
         Pre-activations are clamped to +-clip (ONNX's `clip`).
     reverse : bool
@@ -43,8 +45,7 @@ class Config:
         How the two directions' outputs become one (Keras's `Bidirectional`); one layer only, unless "concat".
     initial_state : bool
         Whether the parameters hold an ``h_0`` (num_layers * D, H), the state of every row where none is given.
-    cell : str
-        "gru".
+    cell : {"gru", "rnn", "lstm"}
     """
 
     input_size: int
@@ -105,8 +106,19 @@ class Config:
 
     @property
     def gates(self):
-        """Gates per hidden unit: 3 for a GRU."""
+        """Gates per hidden unit: 3 for a GRU, 1 for an RNN, 4 for an LSTM."""
         return GATES[self.cell]
+
+    @property
+    def nonlinearity(self) -> str:
+        """Name of an RNN's function g."""
+        assert self.activations is not None
+        return self.activations[0][1].name
+
+    @property
+    def tape_width(self):
+        """Numbers per hidden unit and step that a tape keeps beside x and y."""
+        return TAPE_WIDTHS[self.cell]
 
     def cells(self):
         """(layer, direction, name suffix) of every cell, in the order of h_n."""
@@ -170,6 +182,17 @@ class Weights:
         if odd:
             warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=_caller_level())
         object.__setattr__(self, "tensors", tensors)
+
+    @classmethod
+    def over(cls, config, tensors):
+        """Weights over C-contiguous arrays of one dtype as they are: not checked, not copied, and not frozen.
+
+        Whoever calls this keeps them as they are for as long as a model uses them.
+        """
+        weights = cls.__new__(cls)
+        object.__setattr__(weights, "config", config)
+        object.__setattr__(weights, "tensors", tensors)
+        return weights
 
     @property
     def dtype(self):

@@ -1,7 +1,7 @@
 """Engines: the compiled time loops, one build per instruction set, chosen once.
 
 An engine module offers ``Layer(w_ih, w_hh, b_ih, b_hh, reset_after=...)`` with
-``run(x, h_0, y, h_n, lengths, order, reverse)``. It knows pointers and sizes; users, layers and checks are the
+``run(x, h_0, y, h_n, lengths, order, reverse, tape, c)``. It knows pointers and sizes; users, layers and checks are the
 business of `cgru.recurrent`.
 """
 
@@ -74,15 +74,19 @@ def check_engine(engine):
         raise ValueError(f"engine must be one of {names}; got {engine!r}")
 
 
-def choose(engine, dtype):
-    """The engine that computes: "auto" is "packed" for float32 on an FMA-class ISA, else "blas".
+def choose(engine, dtype, cell="gru"):
+    """The engine that computes: "auto" is "packed" for a GRU in float32 on an FMA-class ISA, else "blas".
 
     Raises
     ------
     ValueError
-        There is no such engine, or it does not compute in `dtype`.
+        There is no such engine, or it does not compute in `dtype`, or not this cell.
     """
     check_engine(engine)
+    if cell != "gru":
+        if engine == "packed":
+            raise ValueError(f"engine 'packed' computes GRUs only; for an {cell.upper()} take 'blas' or 'auto'")
+        return "blas"
     if engine == "auto":
         return "packed" if dtype == np.float32 and load("packed").FUSED else "blas"
     if engine == "packed" and dtype != np.float32:

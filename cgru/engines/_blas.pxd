@@ -65,3 +65,40 @@ cdef inline void product(
     while i < M:
         gemm_nt(<int>min(rows, M - i), N, K, A + i * lda, lda, B, ldb, beta, C + i * ldc, ldc)
         i += rows
+
+
+cdef inline void gemm_nn(
+    int M, int N, int K,
+    const floating* A, int lda,     # IN (M, K)
+    const floating* B, int ldb,     # IN (K, N)
+    floating beta,
+    floating* C, int ldc,           # IN/OUT (M, N)
+) noexcept nogil:
+    """C = A B + beta C."""
+    cdef floating alpha = 1.0
+    cdef int one = 1
+    if floating is float:
+        if M == 1:
+            sgemv("N", &N, &K, &alpha, <float*>B, &ldb, <float*>A, &one, &beta, C, &one)
+        else:
+            sgemm("N", "N", &N, &M, &K, &alpha, <float*>B, &ldb, <float*>A, &lda, &beta, C, &ldc)
+    else:
+        if M == 1:
+            dgemv("N", &N, &K, &alpha, <double*>B, &ldb, <double*>A, &one, &beta, C, &one)
+        else:
+            dgemm("N", "N", &N, &M, &K, &alpha, <double*>B, &ldb, <double*>A, &lda, &beta, C, &ldc)
+
+
+cdef inline void gemm_tn(
+    int M, int N, int K,
+    const floating* A, int lda,     # IN (K, M)
+    const floating* B, int ldb,     # IN (K, N)
+    floating beta,
+    floating* C, int ldc,           # IN/OUT (M, N)
+) noexcept nogil:
+    """C = A^T B + beta C."""
+    cdef floating alpha = 1.0
+    if floating is float:
+        sgemm("N", "T", &N, &M, &K, &alpha, <float*>B, &ldb, <float*>A, &lda, &beta, C, &ldc)
+    else:
+        dgemm("N", "T", &N, &M, &K, &alpha, <double*>B, &ldb, <double*>A, &lda, &beta, C, &ldc)

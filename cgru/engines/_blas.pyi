@@ -11,7 +11,8 @@ class Layer:
         b_ih: np.ndarray,
         b_hh: np.ndarray,
         *,
-        reset_after: bool,
+        cell: str = "gru",
+        reset_after: bool = True,
         f: tuple[int, float, float] = ...,
         g: tuple[int, float, float] = ...,
         clip: float = 0,
@@ -26,6 +27,7 @@ class Layer:
         order: np.ndarray | None,
         reverse: bool,
         tape: np.ndarray | None = None,
+        c: np.ndarray | None = None,
     ) -> None: ...
     def step_kernel(self) -> Any: ...
 

@@ -17,7 +17,8 @@ cdef struct Sequence:
     char* y                         # (T, N, >= H), features contiguous; strides in bytes
     Py_ssize_t y_t, y_n
     char* h_n                       # (N, H), contiguous; may be h_0
-    char* tape                      # (T, N, 4H), contiguous in H; or NULL; strides in bytes
+    char* c                         # (N, H), contiguous: an LSTM's cell states, first c_0, then c_n; else NULL
+    char* tape                      # (T, N, 4H or 5H), contiguous in H; or NULL; strides in bytes
     Py_ssize_t tape_t, tape_n
     const cnp.intp_t* lengths       # (N,), or NULL: every row has T steps
     const cnp.intp_t* order         # (N,) rows by falling length, or NULL with lengths
@@ -37,6 +38,7 @@ cdef inline Sequence sequence_of(
     seq.y = cnp.PyArray_BYTES(y)
     seq.y_t, seq.y_n = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
     seq.h_n = cnp.PyArray_BYTES(h_n)
+    seq.c = NULL
     seq.lengths = NULL
     seq.order = NULL
     if lengths is not None:

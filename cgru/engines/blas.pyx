@@ -9,9 +9,8 @@ Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 
 cimport numpy as cnp
 from cgru.engines._blas cimport product
-from cgru.engines._gates cimport (
-    LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block, sigmoid, tanh,
-)
+from cgru.engines._cells cimport GRU, Cell, kind_of, reset_row, update_row
+from cgru.engines._gates cimport SIGMOID, TANH, gates_of, sigmoid, tanh
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
@@ -27,30 +26,21 @@ cnp.import_array()
 cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
 
 
-cdef struct Cell:
-    Py_ssize_t K, H                     # features in, hidden units
-    bint reset_after
-    Gates gates
-    const void* W                       # (3H, K) rows r, z, n
-    const void* U                       # (3H, H)
-    const void* b                       # (3H,) beside W
-    const void* c                       # (3H,) beside U
-
-
 cdef class Layer:
     """One layer in one direction: canonical weights and the time loop over them.
 
     Parameters
     ----------
     w_ih, w_hh, b_ih, b_hh : ndarray
-        (3H, K), (3H, H), (3H,), (3H,); gate order r, z, n; C-contiguous, all float32 or all float64. They are
-        kept, not copied.
+        (G, K), (G, H), (G,), (G,); C-contiguous, all float32 or all float64. They are kept, not copied.
+    cell : {"gru", "rnn", "lstm"}
+        G = 3H, gate order r, z, n; H; or 4H, gate order i, f, g, o.
     reset_after : bool
-        n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
+        GRU: n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
     f, g : (kind, alpha, beta)
-        Activations of r and z, and of n.
+        GRU: activations of r and z, and of n; RNN: g.
     clip : float
-        Pre-activations are clamped to +-clip; 0 for no clamp.
+        GRU: pre-activations are clamped to +-clip; 0 for no clamp.
 
     Notes
     -----
@@ -64,11 +54,12 @@ cdef class Layer:
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
-        *, bint reset_after, f=(SIGMOID, 0, 0), g=(TANH, 0, 0), double clip=0,
+        *, cell="gru", bint reset_after=True, f=(SIGMOID, 0, 0), g=(TANH, 0, 0), double clip=0,
     ):
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        self.cell.K, self.cell.H = w_ih.shape[1], w_hh.shape[1]
+        self.cell.kind = kind_of(cell)
+        self.cell.K, self.cell.H, self.cell.G = w_ih.shape[1], w_hh.shape[1], w_hh.shape[0]
         self.cell.reset_after = reset_after
         self.cell.gates = gates_of(f, g, clip)
         self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
@@ -86,13 +77,16 @@ cdef class Layer:
 
     def run(
         self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
-        tape=None,
+        tape=None, cnp.ndarray c=None,
     ):
         """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); all checked by the caller.
 
-        A tape (T, N, 4H) receives r, z, n, q of every step (see _gates.pxd); it is left alone past a row's length.
+        An LSTM's c (N, H) goes from c_0 to c_n. A tape (T, N, 4H or 5H) receives r, z, n, q or i, f, g, o, c of
+        every step (see _gates.pxd, _cells.pxd); it is left alone past a row's length.
         """
         cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse, tape)
+        if c is not None:
+            seq.c = cnp.PyArray_BYTES(c)
         cdef int failed
         with nogil:
             clear_padding(&seq, self.cell.H)
@@ -107,23 +101,24 @@ cdef class Layer:
 cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL) noexcept nogil:
     """The time loop: 0, or -1 where scratch memory cannot be had.
 
-    Scratch: h (N, H), gh (N, 3H), rh (N, H); per chunk gi (rows, 3H) and gathered x (rows, K).
+    Scratch: h, c (N, H), gh (N, G), rh (N, H); per chunk gi (rows, G) and gathered x (rows, K).
     """
-    cdef Py_ssize_t N = seq.N, H = cell.H, G = 3 * cell.H
+    cdef Py_ssize_t N = seq.N, H = cell.H, G = cell.G
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + cell.K) * <Py_ssize_t>sizeof(floating)))
     cdef Py_ssize_t s, s_0, s_1, i, active = N, rows
     cdef floating* gi_s
     steps = min(steps, seq.T)
-    cdef floating* memory = <floating*>malloc((N * (H + G + H) + steps * N * (G + cell.K)) * sizeof(floating))
+    cdef floating* memory = <floating*>malloc((N * (3 * H + G) + steps * N * (G + cell.K)) * sizeof(floating))
     if memory == NULL:
         return -1
     cdef floating* h = memory
-    cdef floating* gh = h + N * H
+    cdef floating* c = h + N * H
+    cdef floating* gh = c + N * H
     cdef floating* rh = gh + N * G
     cdef floating* gi = rh + N * H
     cdef floating* gathered = gi + steps * N * G
-    for i in range(N):
-        memcpy(h + i * H, seq.h_0 + row_of(seq, i) * H * sizeof(floating), H * sizeof(floating))
+    load_states(seq, H, seq.h_0, h)
+    load_states(seq, H, seq.h_0 if seq.c == NULL else seq.c, c)
     s_0 = 0
     while s_0 < seq.T:
         s_1 = min(s_0 + steps, seq.T)
@@ -131,28 +126,44 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL
         gi_s = gi
         for s in range(s_0, s_1):
             rows = active_at(seq, s, active)
-            for i in range(rows, active):
-                memcpy(seq.h_n + row_of(seq, i) * H * sizeof(floating), h + i * H, H * sizeof(floating))
+            store_states(seq, H, rows, active, h, c)
             active = rows
             if active == 0:
                 break
-            step(cell, seq, s, active, gi_s, h, gh, rh)
+            step(cell, seq, s, active, gi_s, h, c, gh, rh)
             for i in range(active):
                 memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
             gi_s += active * G
         s_0 = s_1 if active else seq.T
-    for i in range(active):
-        memcpy(seq.h_n + row_of(seq, i) * H * sizeof(floating), h + i * H, H * sizeof(floating))
+    store_states(seq, H, 0, active, h, c)
     free(memory)
     return 0
+
+
+cdef void load_states(const Sequence* seq, Py_ssize_t H, const char* source, floating* states) noexcept nogil:
+    """states[i] = source[row i of the visit]."""
+    cdef Py_ssize_t i
+    for i in range(seq.N):
+        memcpy(states + i * H, source + row_of(seq, i) * H * sizeof(floating), H * sizeof(floating))
+
+
+cdef void store_states(
+    const Sequence* seq, Py_ssize_t H, Py_ssize_t first, Py_ssize_t end, const floating* h, const floating* c
+) noexcept nogil:
+    """The final states of the rows visited as first..end."""
+    cdef Py_ssize_t i, size = H * sizeof(floating)
+    for i in range(first, end):
+        memcpy(seq.h_n + row_of(seq, i) * size, h + i * H, size)
+        if seq.c != NULL:
+            memcpy(seq.c + row_of(seq, i) * size, c + i * H, size)
 
 
 cdef void project(
     const Cell* cell, const Sequence* seq, Py_ssize_t s_0, Py_ssize_t s_1, Py_ssize_t active,
     floating* gathered, floating* gi,
 ) noexcept nogil:
-    """gi[rows, 3H] = x[rows, K] W^T + b for the rows active in steps s_0..s_1, step by step."""
-    cdef Py_ssize_t K = cell.K, G = 3 * cell.H, rows = 0, s, i
+    """gi[rows, G] = x[rows, K] W^T + b for the rows active in steps s_0..s_1, step by step."""
+    cdef Py_ssize_t K = cell.K, G = cell.G, rows = 0, s, i
     cdef Py_ssize_t size = sizeof(floating)
     cdef const floating* x = gathered
     cdef Py_ssize_t lda = K
@@ -177,35 +188,32 @@ cdef void project(
 
 cdef void step(
     const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N,
-    const floating* gi,                # IN (N, 3H)
-    floating* h,                       # IN/OUT (N, H)
-    floating* gh, floating* rh,        # scratch (N, 3H), (N, H)
+    const floating* gi,                # IN (N, G)
+    floating* h, floating* c,          # IN/OUT (N, H)
+    floating* gh, floating* rh,        # scratch (N, G), (N, H)
 ) noexcept nogil:
-    cdef Py_ssize_t H = cell.H, G = 3 * cell.H, i
+    cdef Py_ssize_t H = cell.H, G = cell.G, i
     cdef const floating* U = <const floating*>cell.U
     cdef int M = <int>N, k = <int>H, g = <int>G
     cdef floating* tape
     for i in range(N):
         memcpy(gh + i * G, cell.c, G * sizeof(floating))
-    if cell.reset_after:
-        # gh[N,3H] = h[N,H] U^T + c
+    if cell.kind != GRU or cell.reset_after:
+        # gh[N,G] = h[N,H] U^T + c
         product(M, g, k, h, k, U, k, <floating>1.0, gh, g)
     else:
         # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
         for i in range(N):
             tape = <floating*>tape_row(seq, i, s)
-            if cell.gates.plain:
-                reset_row(True, &cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
-            else:
-                reset_row(False, &cell.gates, H, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
+            reset_row(cell.gates.plain, cell, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
         product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
         tape = <floating*>tape_row(seq, i, s)
         if cell.gates.plain:
-            update_row(True, cell, gi + i * G, gh + i * G, h + i * H, tape)
+            update_row(True, cell, gi + i * G, gh + i * G, h + i * H, c + i * H, tape)
         else:
-            update_row(False, cell, gi + i * G, gh + i * G, h + i * H, tape)
+            update_row(False, cell, gi + i * G, gh + i * G, h + i * H, c + i * H, tape)
 
 
 cdef Py_ssize_t step_scratch_float(const void* cell, Py_ssize_t N) noexcept nogil:
@@ -233,69 +241,14 @@ cdef void stream_step(
     const floating* x, const floating* h,      # IN (N, K), (N, H)
     floating* h_new, floating* gi,             # OUT (N, H); scratch (N, 7H)
 ) noexcept nogil:
-    """One step of a stream."""
-    cdef Py_ssize_t H = cell.H, K = cell.K, G = 3 * cell.H, i
+    """One step of a GRU's stream."""
+    cdef Py_ssize_t H = cell.H, K = cell.K, G = cell.G, i
     for i in range(N):
         memcpy(gi + i * G, cell.b, G * sizeof(floating))
     # gi[N,3H] = x[N,K] W^T + b
     product(<int>N, <int>G, <int>K, x, <int>K, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
     memcpy(h_new, h, N * H * sizeof(floating))
-    step(cell, NULL, 0, N, gi, h_new, gi + N * G, gi + 2 * N * G)
-
-
-# `plain` is a compile-time constant at every call, see _gates.pxd
-
-cdef inline void update_row(
-    bint plain, const Cell* cell, const floating* gi, const floating* gh, floating* h, floating* tape
-) noexcept nogil:
-    cdef Py_ssize_t j = 0, H = cell.H
-    cdef floating pad[7][LANES]
-    while j + LANES <= H:
-        update_block(plain, cell, gi + j, gi + H + j, gi + 2 * H + j, gh + j, gh + H + j, gh + 2 * H + j,
-                     h + j, h + j, tape, H, LANES)
-        j += LANES
-        tape = NULL if tape == NULL else tape + LANES
-    if j < H:
-        pad_block(pad[0], gi + j, H - j)
-        pad_block(pad[1], gi + H + j, H - j)
-        pad_block(pad[2], gi + 2 * H + j, H - j)
-        pad_block(pad[3], gh + j, H - j)
-        pad_block(pad[4], gh + H + j, H - j)
-        pad_block(pad[5], gh + 2 * H + j, H - j)
-        pad_block(pad[6], h + j, H - j)
-        update_block(plain, cell, pad[0], pad[1], pad[2], pad[3], pad[4], pad[5], pad[6], pad[6], tape, H, H - j)
-        memcpy(h + j, pad[6], (H - j) * sizeof(floating))
-
-
-cdef inline void update_block(
-    bint plain, const Cell* cell,
-    const floating* i_r, const floating* i_z, const floating* i_n,
-    const floating* h_r, const floating* h_z, const floating* h_n,
-    const floating* h, floating* h_new,
-    floating* tape, Py_ssize_t H, Py_ssize_t count,
-) noexcept nogil:
-    if cell.reset_after:
-        gru_after_block(plain, &cell.gates, i_r, i_z, i_n, h_r, h_z, h_n, h, h_new, tape, H, count)
-    else:
-        gru_before_block(plain, &cell.gates, i_z, i_n, h_z, h_n, h, h_new, tape, H, count)
-
-
-cdef inline void reset_row(
-    bint plain, const Gates* gates, Py_ssize_t H,
-    const floating* gi, const floating* gh, const floating* h, floating* rh, floating* tape,
-) noexcept nogil:
-    cdef Py_ssize_t j = 0
-    cdef floating pad[3][LANES]
-    while j + LANES <= H:
-        gru_reset_block(plain, gates, gi + j, gh + j, h + j, rh + j, tape, H, LANES)
-        j += LANES
-        tape = NULL if tape == NULL else tape + LANES
-    if j < H:
-        pad_block(pad[0], gi + j, H - j)
-        pad_block(pad[1], gh + j, H - j)
-        pad_block(pad[2], h + j, H - j)
-        gru_reset_block(plain, gates, pad[0], pad[1], pad[2], pad[2], tape, H, H - j)
-        memcpy(rh + j, pad[2], (H - j) * sizeof(floating))
+    step(cell, NULL, 0, N, gi, h_new, h_new, gi + N * G, gi + 2 * N * G)
 
 
 def evaluate(bint hyperbolic, cnp.ndarray x, cnp.ndarray out):
