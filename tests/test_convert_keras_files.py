@@ -27,7 +27,9 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import numpy as np
 import cgru
+from cgru.convert.keras_files import read_here
 
+assert len(read_here(sys.argv[1])) == 3      # here, where Keras is blocked; from_keras reads in a child process
 given = np.load(sys.argv[2])
 found = {}
 for name in given.files:

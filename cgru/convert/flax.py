@@ -18,13 +18,11 @@ def weights_from_flax(source, name=None, *, activations=None, batch_first=True, 
     """`Weights` of a parameter tree or an nnx module; see `from_flax`."""
     tree = _tree(source)
     if any("dense_i" in path for path in _paths(tree)):
-        needed: tuple[str, ...] = ("dense_i/kernel", "dense_h/kernel")
-        found = cell_parameters(tree, needed, name, ("dense_i/bias", "dense_h/bias"))
-        cell = _nnx(found)
+        kernels, biases = (tuple(f"{part}/{kind}" for part in ("dense_i", "dense_h")) for kind in ("kernel", "bias"))
+        cell = _nnx(cell_parameters(tree, kernels, name, biases))
     else:
-        needed = tuple(f"{gate}/kernel" for gate in _LINEN)
-        found = cell_parameters(tree, needed, name, tuple(f"{gate}/bias" for gate in _LINEN))
-        cell = _linen(found)
+        kernels, biases = (tuple(f"{gate}/{kind}" for gate in _LINEN) for kind in ("kernel", "bias"))
+        cell = _linen(cell_parameters(tree, kernels, name, biases))
     return build([[cell]], dtype=dtype, activations=activations, batch_first=batch_first)
 
 

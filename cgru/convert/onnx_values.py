@@ -243,7 +243,7 @@ def onnx_array(tensor):
 
 #: The input that is a size.
 _SIZES = {"Expand": 1, "ConstantOfShape": 0}
-_OPERATORS: dict[str, Callable] = {
+_OPERATORS: dict[str, Callable[..., np.ndarray]] = {
     "Identity": lambda node, data: data,
     "Cast": lambda node, data: data,
     "Transpose": lambda node, data: np.transpose(data, attribute(node, "perm", list(range(data.ndim))[::-1])),

@@ -25,12 +25,13 @@ def weights_from_paddle(
     zr, n = flat[: 2 * H * H].reshape(H, 2 * H), flat[2 * H * H :].reshape(H, H)
     w_hh = gates(np.concatenate([zr, n], axis=1).T, "zrn")
     w_ih = gates(real_array("input_weight", input_weight, (None, 3 * H)).T, "zrn")
-    biases = [_bias(name, value, H) for name, value in (("input_bias", input_bias), ("bias", bias))]
+    b_ih, b_hh = _bias("input_bias", input_bias, H), _bias("bias", bias, H)
     f, g = (activation(_NAMES.get(name, name)) for name in (gate_activation, candidate_activation))
-    cell = Cell(w_ih, w_hh, *biases)
+    cell = Cell(w_ih, w_hh, b_ih, b_hh)
     if not origin_mode:
         check_negatable(f)
-        cell = Cell(*(None if array is None else negated_z(array) for array in cell))  # type: ignore[arg-type]
+        b_ih, b_hh = (None if array is None else negated_z(array) for array in (b_ih, b_hh))
+        cell = Cell(negated_z(w_ih), negated_z(w_hh), b_ih, b_hh)
     return build(
         [[cell]], dtype=dtype, reset_after=False, activations=(f, g), reverse=is_reverse, batch_first=batch_first
     )
