@@ -86,7 +86,7 @@ def import_cost(runs=21, progress=lambda: None):
     taken = {"numpy": [], "cgru": []}
     for run in range(runs + 1):
         for module, times in taken.items():
-            command = [sys.executable, "-c", _IMPORT.format(module)]
+            command = [sys.executable, "-P", "-c", _IMPORT.format(module)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"import {module} failed: {done.stderr.strip().splitlines()[-1]}")

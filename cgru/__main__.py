@@ -14,6 +14,7 @@ COMMANDS = {
     "trace": ("cgru.commands.trace", "show the gates r, z, n and the state h over time, as a picture or as arrays"),
     "check": ("cgru.commands.check", "compare a model with recorded outputs, and name the convention that is wrong"),
     "demo": ("cgru.demo.run", "recognise nine speakers in 370 real utterances with the embedded model"),
+    "compare": ("cgru.comparison", "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back"),
     "bench": ("cgru._bench", "measure how fast a GRU of a given shape, or a saved model, is on this machine"),
 }
 

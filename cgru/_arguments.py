@@ -21,6 +21,8 @@ def input_array(name, x, dtype, features, label):
 
 def state_array(name, value, dtype, shape):
     """A state of exactly `shape` and `dtype`, C-contiguous; lists are converted, arrays of another dtype refused."""
+    if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray:
+        return value
     if type(value) is not np.ndarray:
         array = as_real_array(name, value)
         if not hasattr(value, "dtype"):

@@ -19,17 +19,17 @@ def add_arguments(parser):
     parser : argparse.ArgumentParser
     """
     parser.add_argument("--model", metavar="FILE", help="a saved model in place of the three sizes")
-    parser.add_argument("--input-size", type=_positive, default=64, metavar="I", help="default 64")
-    parser.add_argument("--hidden-size", type=_positive, default=64, metavar="H", help="default 64")
-    parser.add_argument("--num-layers", type=_positive, default=1, metavar="L", help="default 1")
-    parser.add_argument("--batch-size", type=_positive, default=1, metavar="N", help="rows; default 1")
+    parser.add_argument("--input-size", type=positive, default=64, metavar="I", help="default 64")
+    parser.add_argument("--hidden-size", type=positive, default=64, metavar="H", help="default 64")
+    parser.add_argument("--num-layers", type=positive, default=1, metavar="L", help="default 1")
+    parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="rows; default 1")
     parser.add_argument(
-        "--steps", type=_positive, default=100, metavar="T", help="of a sequence; default 100"
+        "--steps", type=positive, default=100, metavar="T", help="of a sequence; default 100"
     )
     parser.add_argument("--engine", default="auto", help="default auto")
-    parser.add_argument("--threads", type=_positive, default=1, help="for the sequence; default 1")
+    parser.add_argument("--threads", type=positive, default=1, help="for the sequence; default 1")
     parser.add_argument(
-        "--seconds", type=_positive_seconds, default=1.0, help="for each measurement; default 1"
+        "--seconds", type=positive_seconds, default=1.0, help="for each measurement; default 1"
     )
 
 
@@ -151,33 +151,36 @@ def _print(label, samples, calls, steps, flops):
     median, p99 = np.median(samples), np.percentile(samples, 99)
     note = "" if calls == 1 else f"  (p99 of means of {calls} calls)"
     print(
-        f"{label}: median {_duration(median)}, p99 {_duration(p99)}, "
+        f"{label}: median {duration(median)}, p99 {duration(p99)}, "
         f"{steps / median * 1e9:,.0f} steps/s, {steps * flops / median:.1f} GFLOP/s{note}"
     )
 
 
-def _duration(ns):
+def duration(ns):
+    """Text of a time in nanoseconds."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
         if ns >= size:
             return f"{ns / size:.3g} {unit}" if ns / size < 100 else f"{ns / size:.0f} {unit}"
     return f"{ns:.0f} ns"
 
 
-def _positive(text):
+def positive(text):
+    """Argument type: an integer of at least 1."""
     value = int(text)
     if value < 1:
         raise ValueError(text)
     return value
 
 
-_positive.__name__ = "positive integer"  # what argparse calls it in its message
+positive.__name__ = "positive integer"  # what argparse calls it in its message
 
 
-def _positive_seconds(text):
+def positive_seconds(text):
+    """Argument type: a time in seconds."""
     value = float(text)
     if not 0 < value < 3600:
         raise ValueError(text)
     return value
 
 
-_positive_seconds.__name__ = "time"
+positive_seconds.__name__ = "time"

@@ -6,13 +6,13 @@ import numpy as np
 
 
 def row_groups(rows, lengths, threads):
-    """Slices of the batch, one per thread, of about equal work; whole tiles of 8 rows where there are enough."""
+    """Slices of the batch, one per thread, of about equal work; without lengths whole tiles of 8 rows."""
     groups = min(threads, rows)
     if groups == 1:
         return [slice(0, rows)]
     work = np.cumsum(np.ones(rows) if lengths is None else lengths)
     cuts = np.searchsorted(work, work[-1] * np.arange(1, groups) / groups, side="left") + 1
-    if rows >= 16 * groups:
+    if lengths is None and rows >= 16 * groups:
         cuts = np.round(cuts / 8).astype(int) * 8
     cuts = np.unique(np.clip(cuts, 1, rows - 1))
     return [slice(int(a), int(b)) for a, b in zip([0, *cuts], [*cuts, rows], strict=True)]

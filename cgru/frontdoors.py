@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 def model_from(convert, source, *arguments, dtype, engine, **options):
     """The `GRU` with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
 
-    Whatever a file's content runs into is a ValueError: the caller's own types were right.
+    Whatever a file's content runs into is a ValueError that names the file: the caller's own types were right.
     """
     engines.check_engine(engine)
     dtype = None if dtype is None else check_dtype(dtype)
     try:
         weights = convert(source, *arguments, dtype=dtype, **options)
-    except (TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         if not isinstance(source, str | os.PathLike):
+            raise
+        if isinstance(error, ValueError) and os.fspath(source) in str(error):
             raise
         raise ValueError(f"{os.fspath(source)}: {error}") from error
     return GRU._from_weights(weights, engine)

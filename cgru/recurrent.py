@@ -34,9 +34,10 @@ class Inputs(NamedTuple):
 class Recurrent:
     """Base of the recurrent models; use a subclass."""
 
-    __slots__ = ("_cells", "_engine", "_weights")
+    __slots__ = ("_cells", "_dtype", "_engine", "_weights")
     _cell: ClassVar[str]
     _cells: tuple[Any, ...]     # the engine's layers, in the order of h_n
+    _dtype: np.dtype
     _engine: str
     _weights: Weights
 
@@ -63,7 +64,8 @@ class Recurrent:
             module.Layer(*weights.cell(suffix), **self._cell_options(weights.config, direction))
             for _, direction, suffix in weights.config.cells()
         )
-        for name, value in (("_weights", weights), ("_engine", engine), ("_cells", cells)):
+        parts = {"_weights": weights, "_dtype": weights.dtype, "_engine": engine, "_cells": cells}
+        for name, value in parts.items():
             object.__setattr__(self, name, value)
 
     @staticmethod
@@ -127,7 +129,7 @@ class Recurrent:
     @property
     def dtype(self) -> np.dtype:
         """numpy.dtype, float32 or float64."""
-        return self._weights.dtype
+        return self._dtype
 
     @property
     def engine(self) -> str:
@@ -184,7 +186,7 @@ class Recurrent:
 
         `states` maps "h_0" (and "c_0") to what the caller gave, or None.
         """
-        config, dtype = self._weights.config, self.dtype
+        config, dtype = self._weights.config, self._dtype
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
@@ -212,14 +214,14 @@ class Recurrent:
 
     def _forward(self, x, states, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout, and the final states."""
-        config, dtype = self._weights.config, self.dtype
-        threads = check_size("threads", threads)
+        config, dtype = self._weights.config, self._dtype
+        threads = 1 if threads == 1 and threads is not True else check_size("threads", threads)
         inputs = self._prepare(x, states, lengths)
         y_shape = (*inputs.x_shape[:-1], config.output_size)
         if out is None:
             y = np.empty(y_shape, dtype)
         else:
-            y = output_array(out, dtype, y_shape, (("x", x), ("x", inputs.x), *states.items()))
+            y = output_array(out, dtype, y_shape, (("x", x), *states.items()))
         return self._compute(inputs, y, threads)
 
     def _compute(self, inputs, y, threads=1, tapes=None):
@@ -232,17 +234,10 @@ class Recurrent:
         if T and N:
             view = y if batched else y[:, None]
             view = view.swapaxes(0, 1) if batched and self.batch_first else view
-            jobs = [
-                (
-                    x[:, r],
-                    view[:, r],
-                    [state[:, r] for state in final],
-                    None if lengths is None else lengths[r],
-                    None if tapes is None else tapes[:, :, r],
-                )
-                for r in row_groups(N, lengths, threads)
-            ]
-            in_threads(self._run, jobs)
+            if min(threads, N) == 1:
+                self._run(x, view, final, lengths, tapes)
+            else:
+                self._run_in_threads(x, view, final, lengths, tapes, threads)
         return y, final if batched else tuple(state[:, 0] for state in final)
 
     def _forward_with_tape(self, x, states, lengths, tape):
@@ -266,6 +261,20 @@ class Recurrent:
             h[:] = self._weights.tensors["h_0"][:, None]
         return h
 
+    def _run_in_threads(self, x, y, states, lengths, tapes, threads):
+        """`_run` with the batch rows split over threads."""
+        jobs = [
+            (
+                x[:, r],
+                y[:, r],
+                [state[:, r] for state in states],
+                None if lengths is None else lengths[r],
+                None if tapes is None else tapes[:, :, r],
+            )
+            for r in row_groups(x.shape[1], lengths, threads)
+        ]
+        in_threads(self._run, jobs)
+
     def _run(self, x, y, states, lengths, tapes):
         """Run all layers on x (T, N, I) into y (T, N, output_size); `states` (L*D, N, H) go from h_0 to h_n."""
         config = self._weights.config
@@ -281,7 +290,7 @@ class Recurrent:
             source = x[::-1] if turned else x
             steps = target[::-1] if backwards else target
             for d in range(directions):
-                half = steps[:, :, d * H : (d + 1) * H]
+                half = steps if directions == 1 else steps[:, :, d * H : (d + 1) * H]
                 h, *c = (state[first + d] for state in states)
                 backward = d == 1 or config.reverse or backwards
                 tape = None if tapes is None else tapes[first + d, ::-1] if turned else tapes[first + d]

@@ -264,7 +264,7 @@ cdef class Stream:
         self._enter()
         try:
             self._copy_state(state)
-            y, (h_n,) = self.model._forward(x, {"h_0": state}, None, None, 1)
+            y, h_n = self.model(x, state)
             memcpy(self.h, cnp.PyArray_BYTES(h_n), self.state_bytes)
         finally:
             release(&self.busy)

@@ -1,5 +1,7 @@
 """Comparison of results bit by bit, and the models over which the numerical contract is proven."""
 
+import itertools
+
 import numpy as np
 
 from cgru.gru import GRU
@@ -10,8 +12,11 @@ from variants import VARIANTS
 PACKED = [variant for variant in VARIANTS if variant.engine == "packed"]
 FUSED = [variant for variant in PACKED if variant.isa != "x86-64-v2"]
 
-#: Every remainder of a block of 16, 8 and 4 units, of a tile of 8 and 4 rows, one feature and many.
+#: Every remainder of a block of 16, 8 and 4 units, of a tile of 8 and 4 rows, one feature and many; and (I, H, N)
+#: that also have units for one or two panels only.
 HIDDEN, ROWS, FEATURES = (24, 33, 100), (3, 9, 33), (1, 5, 40)
+SMALL = (1, 1, 2), (5, 7, 3), (40, 13, 2), (3, 8, 5), (2, 16, 9), (9, 32, 4)
+SIZES = (*itertools.product(FEATURES, HIDDEN, ROWS), *SMALL)
 
 #: Configurations with everything that changes the path through the engine.
 STACKS = {

@@ -4,14 +4,12 @@ Everything is compared with == on the bits. `test_contract_sums.py` has the orde
 `test_oracle_agreement.py` the numbers.
 """
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bits import BOTH_WAYS, FEATURES, FUSED, HIDDEN, PACKED, ROWS, STACKS, assert_same_bits, build, draw
+from bits import BOTH_WAYS, FUSED, PACKED, SIZES, STACKS, assert_same_bits, build, draw
 from cases import random_lengths
 
 T = 11
@@ -21,11 +19,6 @@ T = 11
 def packed(request):
     """Engine "packed" on each instruction set."""
     return request.param
-
-
-def sizes():
-    """Each (I, H, N) of the grid."""
-    return itertools.product(FEATURES, HIDDEN, ROWS)
 
 
 def in_chunks(run, x, size, axis):
@@ -51,7 +44,7 @@ class Carried:
 @pytest.mark.parametrize("stack", STACKS)
 def test_chunks_of_every_size(packed, rng, stack):
     """The whole sequence = its pieces of 1, 2, ... T steps, through the model and through a stream."""
-    for number, (input_size, H, N) in enumerate(sizes()):
+    for number, (input_size, H, N) in enumerate(SIZES):
         if number % 3 and stack not in ("after", "before"):
             continue
         model = build(packed, input_size, H, **STACKS[stack])
@@ -69,7 +62,7 @@ def test_chunks_of_every_size(packed, rng, stack):
 @pytest.mark.parametrize("stack", STACKS)
 def test_step_by_step(packed, rng, stack):
     """The whole sequence = Stream.step after Stream.step, new output or `out`, one row or a batch."""
-    for input_size, H, N in sizes():
+    for input_size, H, N in SIZES:
         model = build(packed, input_size, H, **STACKS[stack])
         x, h_0 = draw(packed, rng, model, T, N)
         whole, h_n = model(x, h_0)
@@ -133,7 +126,7 @@ def cut(rows, row_axis):
 @pytest.mark.parametrize("options", [*STACKS.values(), *BOTH_WAYS.values()], ids=[*STACKS, *BOTH_WAYS])
 def test_every_row_with_lengths(packed, rng, options):
     """A batch with lengths = every row alone, cut to its length; over all tails."""
-    for number, (input_size, H, N) in enumerate(sizes()):
+    for number, (input_size, H, N) in enumerate(SIZES):
         if number % 4:
             continue
         model = build(packed, input_size, H, **options)
@@ -233,13 +226,13 @@ def test_not_a_number_stays_what_and_where_it_is(packed, rng):
 @pytest.mark.parametrize("options", [*STACKS.values(), *BOTH_WAYS.values()], ids=[*STACKS, *BOTH_WAYS])
 def test_instruction_sets(rng, options):
     """x86-64-v3 = x86-64-v4: whole and stepped, with lengths and without."""
-    for input_size, H, N in sizes():
+    for input_size, H, N in SIZES:
         models = [build(variant, input_size, H, **options) for variant in FUSED]
         x, h_0 = draw(FUSED[0], rng, models[0], T, N)
         lengths = random_lengths(rng, T, N)
         for given_lengths in (None, lengths):
             first, *others = [model(x, h_0, lengths=given_lengths) for model in models]
-            assert np.isfinite(first[0]).all() and np.ptp(first[0]) > 0.1
+            assert np.isfinite(first[0]).all() and np.ptp(first[0]) > 0.01
             for other in others:
                 assert_same_bits(other, first)
 

@@ -40,7 +40,7 @@ def command(*arguments, **options):
     """Start ``python -m cgru`` with the package that is under test."""
     environment = {**os.environ, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
     return subprocess.Popen(
-        [sys.executable, "-m", "cgru", *arguments],
+        [sys.executable, "-P", "-m", "cgru", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,14 +1,13 @@
 """A real pretrained model: the encoder and decoder of g2p_en spelled out by cgru."""
 
-import os
-
 import numpy as np
 import pytest
 
 import g2p
+from peers import REQUIRED
 
 pytestmark = pytest.mark.skipif(
-    g2p.data_file("checkpoint20.npz") is None and not os.environ.get("CGRU_REQUIRE_PEERS"),
+    g2p.data_file("checkpoint20.npz") is None and not REQUIRED,
     reason="g2p_en is not installed",
 )
 

@@ -174,6 +174,7 @@ def read_arrays(path):
     OSError, ValueError
     """
     path = os.fspath(path)
+    file_size(path)
     if path.endswith(".npz"):
         return read_npz(path)
     if path.endswith(".safetensors"):

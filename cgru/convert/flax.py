@@ -18,7 +18,7 @@ def weights_from_flax(source, name=None, *, activations=None, batch_first=True, 
     """`Weights` of a parameter tree or an nnx module; see `from_flax`."""
     tree = _tree(source)
     if any("dense_i" in path for path in _paths(tree)):
-        needed = ("dense_i/kernel", "dense_h/kernel")
+        needed: tuple[str, ...] = ("dense_i/kernel", "dense_h/kernel")
         found = cell_parameters(tree, needed, name, ("dense_i/bias", "dense_h/bias"))
         cell = _nnx(found)
     else:

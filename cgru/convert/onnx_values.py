@@ -1,6 +1,7 @@
 """Constants of an ONNX model: stored tensors, external data, and what a few operators make of them."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -242,7 +243,7 @@ def onnx_array(tensor):
 
 #: The input that is a size.
 _SIZES = {"Expand": 1, "ConstantOfShape": 0}
-_OPERATORS = {
+_OPERATORS: dict[str, Callable] = {
     "Identity": lambda node, data: data,
     "Cast": lambda node, data: data,
     "Transpose": lambda node, data: np.transpose(data, attribute(node, "perm", list(range(data.ndim))[::-1])),

@@ -30,7 +30,7 @@ def weights_from_paddle(
     cell = Cell(w_ih, w_hh, *biases)
     if not origin_mode:
         check_negatable(f)
-        cell = Cell(*(None if array is None else negated_z(array) for array in cell))
+        cell = Cell(*(None if array is None else negated_z(array) for array in cell))  # type: ignore[arg-type]
     return build(
         [[cell]], dtype=dtype, reset_after=False, activations=(f, g), reverse=is_reverse, batch_first=batch_first
     )

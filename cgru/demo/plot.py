@@ -1,32 +1,16 @@
 """The demo's picture: the confusion table, and the speakers' probabilities while one utterance comes in."""
 
-from io import BytesIO
-from pathlib import Path
-
 import numpy as np
 
-from cgru._cli import need
+from cgru import _picture
 from cgru.demo.data import SPEAKERS
 
-FORMATS = (".png", ".pdf", ".svg")
 # Nine colours that can be told apart with any common colour deficiency: Paul Tol's "muted" scheme.
 COLOURS = (
     "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499",
 )  # fmt: skip
 MARKERS = "osD^vP<>X"
 ERROR = "#B2182B"  # against the table's blues
-
-
-def check(path):
-    """Refuse, before any work is done, a file name that `draw` cannot write to."""
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"--plot {path}: expected a name that ends with one of {', '.join(FORMATS)}")
-    if path.is_dir():
-        raise IsADirectoryError(f"--plot {path}: this is a directory, expected a file name")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"--plot {path}: there is no such directory; make it first")
-    need("matplotlib", "--plot", "cgru[plot]")
 
 
 def draw(path, table, number, speaker, probabilities):
@@ -54,9 +38,7 @@ def draw(path, table, number, speaker, probabilities):
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     _draw_table(left, table)
     _draw_probabilities(right, number, speaker, probabilities)
-    picture = BytesIO()
-    figure.savefig(picture, format=Path(path).suffix[1:].lower(), dpi=150)
-    Path(path).write_bytes(picture.getvalue())
+    _picture.save(figure, path)
 
 
 def _draw_table(axes, table):

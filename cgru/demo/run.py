@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cgru import _picture
 from cgru.demo.classifier import Classifier
 from cgru.demo.data import SPEAKERS, load_tensors, load_utterances
 
@@ -74,9 +75,7 @@ def main(args):
     if not 1 <= args.utterance <= len(utterances):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
     if args.plot is not None:
-        from cgru.demo import plot
-
-        plot.check(args.plot)
+        _picture.check(args.plot)
     model = Classifier(load_tensors())
     result = recognise(model, utterances)
     table = confusion(utterances.speaker, result.batched)
@@ -88,6 +87,8 @@ def main(args):
     lines += summary_lines(utterances, result)
     print("\n".join(lines))
     if args.plot is not None:
+        from cgru.demo import plot
+
         plot.draw(args.plot, table, args.utterance, speaker, followed)
         print(f"wrote {args.plot}")
 
