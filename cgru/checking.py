@@ -122,6 +122,8 @@ linear_before_reset=0)',)
         error, refusal = None, problem
     if error is not None and error <= limit:
         return _report(model, error, limit, (), error, model, [])
+    if refusal is not None and not _fits_otherwise(model, x, y, h_0, lengths):
+        raise refusal
     found = _search(model, x, y, h_0, lengths, limit)
     if refusal is not None and not found.matching:
         raise refusal
@@ -178,6 +180,17 @@ class _Found:
     matching: list          # corners of the least number of changes that match
     closest: tuple = ()
     error: float = np.inf
+
+
+def _fits_otherwise(model, x, y, h_0, lengths):
+    """Whether the arguments fit the model in another layout."""
+    for change in changes(model._weights.config, x.ndim == 3)[-1]:
+        try:
+            if _quick_error(model, (change,), x, y, h_0, lengths) is not None:
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _search(model, x, y, h_0, lengths, limit):

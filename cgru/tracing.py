@@ -72,7 +72,8 @@ def states(gates, h_0, *, backward=False):
     _, z, n = gates
     h = np.empty_like(n)
     order = range(len(n))
-    for t in reversed(order) if backward else order:
-        h_0 = n[t] + z[t] * (h_0 - n[t])
-        h[t] = h_0
+    with np.errstate(over="ignore", invalid="ignore"):      # gates of other activations may make it grow
+        for t in reversed(order) if backward else order:
+            h_0 = n[t] + z[t] * (h_0 - n[t])
+            h[t] = h_0
     return h

@@ -100,7 +100,8 @@ def summary(arrays):
     """Mean, standard deviation and range of each; for the gates how often they are nearly shut or open."""
     yield "        mean     std     min     max   below 0.05   above 0.95"
     for name, array in arrays.items():
-        text = f"{name}  " + "".join(f"{value:8.3f}" for value in (array.mean(), array.std(), array.min(), array.max()))
+        wide = array.astype(np.float64)
+        text = f"{name}  " + "".join(f"{value:8.3g}" for value in (wide.mean(), wide.std(), wide.min(), wide.max()))
         if name in "rz":
             text += f"{(array < 0.05).mean():13.1%}{(array > 0.95).mean():13.1%}"
         yield text
