@@ -2,7 +2,7 @@
 
 Environment switches::
 
-    CGRU_BUILD=debug      bounds, None and overflow checks on, -O1 -g, assertions live
+    CGRU_BUILD=debug      bounds and None checks on, -O1 -g, assertions live
     CGRU_BUILD=sanitize   AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD=libasan)
 """
 
@@ -23,7 +23,8 @@ MODE = os.environ.get("CGRU_BUILD", "release")
 if MODE not in ("release", "debug", "sanitize"):
     raise SystemExit(f"CGRU_BUILD={MODE!r}: expected release, debug or sanitize")
 CHECKS = MODE != "release"
-STUBS = Path("build/isa")
+GENERATED = Path("build") / MODE    # apart per mode: neither Cython nor a compiler sees that only the mode has changed
+STUBS = GENERATED / "isa"
 
 DIRECTIVES = {
     "language_level": 3,
@@ -119,7 +120,7 @@ setup(
         extensions(),
         include_path=["."],
         compiler_directives=DIRECTIVES,
-        build_dir="build/cython",
+        build_dir=str(GENERATED / "cython"),
         annotate=bool(os.environ.get("CGRU_ANNOTATE")),
     ),
     cmdclass={"build": BuildFresh, "build_ext": BuildExt},

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-import peers
+import frameworks
 import timing
 from problem import Point, Problem
 
@@ -69,7 +69,7 @@ def jitter(contestants, steps=200_000, progress=lambda: None):
 def second_thread(budget=1.0, progress=lambda: None):
     """Packed engine with threads=1 and threads=2, interleaved."""
     problem = Problem(THREADS_POINT)
-    runners = {str(n): timing.fastest(peers.CgruPacked(n).runners(problem))[0] for n in (1, 2)}
+    runners = {str(n): timing.fastest(frameworks.CgruPacked(n).runners(problem))[0] for n in (1, 2)}
     same = all(np.array_equal(runners["1"].result(), runner.result()) for runner in runners.values())
     times = timing.interleave(runners, budget, progress=progress)
     return {
@@ -86,7 +86,7 @@ def import_cost(runs=21, progress=lambda: None):
     taken = {"numpy": [], "cgru": []}
     for run in range(runs + 1):
         for module, times in taken.items():
-            command = [sys.executable, "-c", _IMPORT.format(module)]
+            command = [sys.executable, "-P", "-c", _IMPORT.format(module)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"import {module} failed: {done.stderr.strip().splitlines()[-1]}")

@@ -75,12 +75,12 @@ def gather(wanted, threads):
 
     import baselines
     import cbuild
-    import peers
+    import frameworks
 
     contestants, missing = {}, {}
     parts = [part.strip("\"'").lower() for part in wanted.split(",")]
-    for kind in peers.PEERS + baselines.BASELINES:
-        ours = issubclass(kind, peers.Cgru)
+    for kind in frameworks.PEERS + baselines.BASELINES:
+        ours = issubclass(kind, frameworks.Cgru)
         if not ours and wanted != "all" and not any(part in kind.name.lower() for part in parts):
             continue
         try:
@@ -203,8 +203,8 @@ class _Bar:
 def measure(options):
     """The whole run; returns what the results file holds."""
     import cbuild
+    import frameworks
     import goals
-    import peers
     from probe import Probe
     from problem import GRID, QUICK
 
@@ -228,7 +228,7 @@ def measure(options):
         "missing": missing,
         "points": [],
         "contestants": {name: one.version for name, one in contestants.items()},
-        "cgru_config": peers.cgru_config(),
+        "cgru_config": frameworks.cgru_config(),
     }
     start = time.monotonic()
     bar = _Bar(len(points) + 4)

@@ -21,6 +21,8 @@ def input_array(name, x, dtype, features, label):
 
 def state_array(name, value, dtype, shape):
     """A state of exactly `shape` and `dtype`, C-contiguous; lists are converted, arrays of another dtype refused."""
+    if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray:
+        return value
     if type(value) is not np.ndarray:
         array = as_real_array(name, value)
         if not hasattr(value, "dtype"):
@@ -61,15 +63,15 @@ def overlaps(a, b):
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
 
 def lengths_array(lengths, steps, rows):
-    """`lengths` as an intp array of `rows` numbers from 0 to `steps`."""
+    """`lengths` as an intp array of `rows` numbers from 0 to `steps`: a copy, for engines trust it."""
     try:
-        array = np.asarray(lengths)
+        array = np.asarray(lengths).copy()
     except (TypeError, ValueError) as error:
         raise ValueError(f"lengths cannot be read as an array of integers: {error}") from error
     if array.size == 0 and array.dtype == np.float64 and not hasattr(lengths, "dtype"):

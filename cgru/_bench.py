@@ -68,7 +68,8 @@ def main(args):
     if gru.bidirectional:
         print("step: none, a bidirectional model needs the whole sequence")
     else:
-        _print("step", *measure(step_sampler(gru, x[0]), args.seconds), 1, flops)
+        samples, calls = measure(step_sampler(gru, x[0]), args.seconds)
+        _print("step", samples, calls, 1, flops)
     if gru.batch_first:
         x = np.ascontiguousarray(x.transpose(1, 0, 2))
     label = f"{args.steps} steps" + (f", {args.threads} threads" if args.threads > 1 else "")
@@ -138,7 +139,7 @@ def measure(sample, seconds):
     while time.perf_counter() < end:
         fastest = min(fastest, sample(1))
     calls = max(1, int(np.ceil(_SAMPLE_NS / fastest)))
-    samples = []
+    samples: list[float] = []
     end = time.perf_counter() + seconds
     while not samples or time.perf_counter() < end:
         samples.append(sample(calls))

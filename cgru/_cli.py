@@ -55,12 +55,12 @@ class Progress:
                 from tqdm import tqdm
             except ModuleNotFoundError:
                 return
-            self._bar = tqdm(total=total, unit=unit, smoothing=0.05, leave=False)
+            self._bar = tqdm(total=total, unit=unit, unit_scale=total >= 10_000, smoothing=0.05, leave=False)
 
-    def update(self):
-        """One unit is done."""
+    def update(self, count=1):
+        """One unit is done, or `count`."""
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(count)
 
     def write(self, line):
         """Print a line."""

@@ -1,6 +1,7 @@
 """What this installation of cgru is made of and runs on."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from cgru import engines
 from cgru._version import __version__
 
 
-def show_config(mode="stdout"):
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Print, or return, the version, the instruction sets built and chosen, the engines, BLAS and the processor.
 
     Parameters

@@ -1,5 +1,7 @@
 """Gate activations: their names, codes for the engines, and default parameters."""
 
+from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,8 @@ class Activation(NamedTuple):
 
 
 #: name -> (alpha, beta). The order gives each its code in the engines (_gates.pxd).
+#: Accuracy, in units of max(1, |value|, |alpha x|): 2.5e-7 in float32 and 1e-15 in float64 for every finite x, alpha
+#: and beta themselves included, which are rounded to the model's dtype. At +-inf each gives its limit. NaN stays NaN.
 DEFAULTS = {
     "sigmoid": (0.0, 0.0),         # 1 / (1 + e^-x)
     "tanh": (0.0, 0.0),
@@ -49,9 +53,11 @@ def activation(value):
     TypeError, ValueError
         An unknown name, parameters that the function does not take, or that are not finite numbers.
     """
-    parts = (value,) if isinstance(value, str) else tuple(value)
-    if not parts or parts[0] not in DEFAULTS:
-        raise ValueError(f"activation must be one of {', '.join(DEFAULTS)}; got {value!r}")
+    parts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
+    if not parts or not isinstance(parts[0], str) or parts[0] not in DEFAULTS:
+        raise ValueError(f"activation must be one of {', '.join(DEFAULTS)}, or (name, alpha, beta); got {value!r}")
+    if not all(isinstance(number, Real) for number in parts[1:]):
+        raise TypeError(f"the parameters of activation {parts[0]} must be real numbers; got {value!r}")
     name, given = parts[0], [float(number) for number in parts[1:]]
     taken = _PARAMETERS.get(name, 0)
     if len(given) > 2 or any(given[taken:]) or not np.isfinite(given).all():
@@ -71,20 +77,37 @@ def gate_activations(value, directions):
     """
     if value is None:
         return (PLAIN,) * directions
+    count = "are 2" if directions == 2 else "is 1"
+    expected = f"activations must be (f, g), or one such pair per direction (there {count})"
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{expected}; got {value!r}")
     pairs = tuple(value)
     if len(pairs) == 2 and all(_is_activation(part) for part in pairs):
         pairs = (pairs,) * directions
-    if len(pairs) != directions or any(len(tuple(pair)) != 2 for pair in pairs):
-        raise ValueError(f"activations must be (f, g), or one for each of {directions} directions; got {value!r}")
+    if len(pairs) != directions or any(not _is_pair(pair) for pair in pairs):
+        raise ValueError(f"{expected}; got {value!r}")
     return tuple((activation(f), activation(g)) for f, g in pairs)
 
 
+def shown(pairs):
+    """What `gate_activations` takes, as short as possible, for the pairs that it returned."""
+    short = tuple(tuple(_short(item) for item in pair) for pair in pairs)
+    return short[0] if len(set(short)) == 1 else short
+
+
+def _short(item):
+    return item.name if item[1:] == DEFAULTS[item.name] else (item.name, *item[1 : 1 + _PARAMETERS[item.name]])
+
+
 def _is_activation(part):
-    return isinstance(part, str) or (len(part) > 0 and isinstance(part[0], str) and not _is_pair_of_names(part))
+    if isinstance(part, str):
+        return True
+    is_named = isinstance(part, Sequence) and len(part) > 0 and isinstance(part[0], str)
+    return is_named and all(isinstance(number, Real) for number in part[1:])
 
 
-def _is_pair_of_names(part):
-    return len(part) == 2 and all(isinstance(name, str) for name in part)
+def _is_pair(part):
+    return isinstance(part, Sequence) and not isinstance(part, str) and len(part) == 2
 
 
 def code(item):

@@ -1,5 +1,6 @@
 """Model files: safetensors, with the configuration in the metadata."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -23,11 +24,21 @@ def save(path, weights):
 
 def write_whole(path, data):
     """Write bytes to a file that appears under its name only when it is complete."""
+    with whole_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """A binary file to write to, which gets its name when the block ends, and is removed when it fails.
+
+    Until then it has a temporary name in the same folder, and whatever had the name before stays.
+    """
     path = os.fsdecode(path)
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path) + ".")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:

@@ -3,15 +3,47 @@
 The converters are imported when they are called, so that ``import cgru`` stays fast.
 """
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
 from cgru import engines
 from cgru.gru import GRU
+from cgru.weights import check_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike
 
 
-def _model(weights, engine):
+def model_from(convert, source, *arguments, dtype, engine, **options):
+    """The `GRU` with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
+
+    Whatever a file's content runs into is a ValueError that names the file: the caller's own types were right.
+    """
+    engines.check_engine(engine)
+    dtype = None if dtype is None else check_dtype(dtype)
+    try:
+        weights = convert(source, *arguments, dtype=dtype, **options)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        if not isinstance(source, str | os.PathLike):
+            raise
+        if isinstance(error, ValueError) and os.fspath(source) in str(error):
+            raise
+        raise ValueError(f"{os.fspath(source)}: {error}") from error
     return GRU._from_weights(weights, engine)
 
 
-def from_torch(source, *, prefix=None, batch_first=None, dtype=None, engine="auto"):
+def from_torch(
+    source: Any,
+    *,
+    prefix: str | None = None,
+    batch_first: bool | None = None,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
     """A GRU from PyTorch: a module, a state dict or a file.
 
     Parameters
@@ -55,14 +87,19 @@ def from_torch(source, *, prefix=None, batch_first=None, dtype=None, engine="aut
     """
     from cgru.convert.torch import weights_from_torch
 
-    engines.check_engine(engine)
-    weights = weights_from_torch(source, prefix=prefix, batch_first=batch_first, dtype=dtype)
-    return _model(weights, engine)
+    return model_from(weights_from_torch, source, prefix=prefix, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
 def from_keras(
-    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None, engine="auto"
-):
+    source: Any,
+    layer: str | None = None,
+    *,
+    reset_after: bool | None = None,
+    activations: Any = None,
+    go_backwards: bool = False,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
     """A GRU from Keras: a layer, a model, a file or a list of arrays.
 
     Parameters
@@ -120,14 +157,20 @@ def from_keras(
     """
     from cgru.convert.keras import weights_from_keras
 
-    engines.check_engine(engine)
-    weights = weights_from_keras(
-        source, layer, reset_after=reset_after, activations=activations, go_backwards=go_backwards, dtype=dtype
-    )
-    return _model(weights, engine)
+    return model_from(
+        weights_from_keras, source, layer, reset_after=reset_after, activations=activations,
+        go_backwards=go_backwards, dtype=dtype, engine=engine,
+    )  # fmt: skip
 
 
-def from_onnx(source, node=None, *, linear_before_reset=None, dtype=None, engine="auto"):
+def from_onnx(
+    source: Any,
+    node: str | Sequence[str] | None = None,
+    *,
+    linear_before_reset: bool | None = None,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
     """A GRU from the GRU nodes of an ONNX model, opset 7 or later.
 
     Parameters
@@ -179,6 +222,6 @@ def from_onnx(source, node=None, *, linear_before_reset=None, dtype=None, engine
     """
     from cgru.convert.onnx import weights_from_onnx
 
-    engines.check_engine(engine)
-    weights = weights_from_onnx(source, node, linear_before_reset=linear_before_reset, dtype=dtype)
-    return _model(weights, engine)
+    return model_from(
+        weights_from_onnx, source, node, linear_before_reset=linear_before_reset, dtype=dtype, engine=engine
+    )  # fmt: skip

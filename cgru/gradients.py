@@ -1,6 +1,8 @@
 """Backpropagation around the compiled backward pass: the tape, the order of layers, the caller's layouts."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -25,17 +27,27 @@ class Tape:
 
     __slots__ = ("_batched", "_gates", "_lengths", "_order", "_states", "_weights", "_x_shape", "_xs")
 
-    def __init__(self, weights, inputs, order):
+    def __init__(self, weights, batched, x_shape, lengths, order, states):
         self._weights = weights
-        self._batched, self._x_shape = inputs.batched, inputs.x_shape
+        self._batched, self._x_shape = batched, x_shape
+        self._lengths = lengths     # None, or (N,) falling
         self._order = order         # with lengths: the caller's row of each row here
-        self._lengths = None        # with lengths: (N,), falling
+        self._states = states       # h_0 (and c_0), (L*D, N, H)
         self._xs = []               # x, y of layer 0, ... y of the last layer; (T, N, features)
         self._gates = []            # per layer and direction
-        self._states = ()           # h_0 (and c_0), (L*D, N, H)
+
+    def with_arrays(self, xs, gates):
+        """The same tape over other arrays."""
+        tape = Tape(self._weights, self._batched, self._x_shape, self._lengths, self._order, self._states)
+        tape._xs, tape._gates = xs, gates
+        return tape
+
+    def without_arrays(self):
+        """The same tape without its large arrays, for a caller who keeps those himself."""
+        return self.with_arrays([], [])
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of its arrays."""
         arrays = [*self._xs, *self._gates, *self._states, self._lengths, self._order]
         return sum(array.nbytes for array in arrays if array is not None)
@@ -44,7 +56,7 @@ class Tape:
         return f"<cgru tape of x {self._x_shape}, {self.nbytes} bytes>"
 
 
-class Gradients(Mapping):
+class Gradients(Mapping[str, np.ndarray]):
     """Gradients of a loss; a mapping from parameter names to arrays of the parameters' shapes.
 
     Attributes
@@ -55,6 +67,10 @@ class Gradients(Mapping):
         Of the initial states' shape (c_0: LSTM only).
     """
 
+    x: np.ndarray
+    h_0: np.ndarray
+    c_0: np.ndarray
+
     def __init__(self, parameters, x, states):
         self._parameters = parameters
         self.x = x
@@ -62,16 +78,16 @@ class Gradients(Mapping):
         if len(states) > 1:
             self.c_0 = states[1]
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._parameters[name]
         except KeyError:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self._parameters)}") from None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._parameters)
 
     def __repr__(self):
@@ -116,21 +132,21 @@ def record(model, inputs, *, keep=False):
     """
     config, x, lengths = model._weights.config, inputs.x, inputs.lengths
     check_differentiable(config)
-    order = None if lengths is None else np.argsort(-lengths, kind="stable")
-    tape = Tape(model._weights, inputs, order)
     steps, rows = x.shape[:2]
-    if order is None:
+    states, order = inputs.states, None
+    if lengths is None:
         x = np.ascontiguousarray(x) if keep else np.array(x, order="C")
-        tape._states = inputs.states
     else:
-        tape._lengths = np.ascontiguousarray(lengths[order])
-        x = np.take(x[: tape._lengths[0] if rows else 0], order, axis=1)
-        x[np.arange(len(x))[:, None] >= tape._lengths] = 0      # padding may hold anything, NaN too
-        tape._states = tuple(np.take(state, order, axis=1) for state in inputs.states)
+        order = np.argsort(-lengths, kind="stable")
+        lengths = np.ascontiguousarray(lengths[order])
+        x = np.take(x[: lengths[0] if rows else 0], order, axis=1)
+        x[np.arange(len(x))[:, None] >= lengths] = 0            # padding may hold anything, NaN too
+        states = tuple(np.take(state, order, axis=1) for state in states)
     if len(x) * rows > BLAS_LIMIT:
         raise ValueError(f"{len(x)} steps of {rows} rows are over the limit of BLAS's 32-bit integers; use fewer")
-    final = tuple(state.copy() for state in tape._states)
-    tape._xs = [x]
+    tape = Tape(model._weights, inputs.batched, inputs.x_shape, lengths, order, states)
+    final = tuple(state.copy() for state in states)
+    tape._xs.append(x)
     for layer in range(config.num_layers):
         _record_layer(model, layer, tape, final)
     y = tape._xs[-1]

@@ -1,14 +1,31 @@
 """The GRU: PyTorch's interface over the compiled engines."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cgru import engines
 from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
 from cgru.gradients import backpropagate
+from cgru.jacobian import gru_jacobian
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
+from cgru.tracing import trace
 from cgru.weights import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cgru.activations import Activation
+    from cgru.gradients import Gradients, Tape
+    from cgru.recurrent import StrPath
+    from cgru.tracing import Gates
 
 
 class GRU(Recurrent):
@@ -42,6 +59,19 @@ class GRU(Recurrent):
     reset_after : bool, default True
         Where the reset gate acts, see above: PyTorch, cuDNN and Keras's default, or the equations of 2014.
         Weights made for one are wrong for the other.
+    activations : (f, g), or one such pair per direction, optional
+        f in place of s and g in place of tanh: each a name or (name, alpha, beta), see `cgru.activations.DEFAULTS`
+        for names, formulas and default parameters. Such as ``("hard_sigmoid", "tanh")``.
+    clip : float, optional
+        What goes into the activations is clamped to [-clip, clip], as by ONNX's `clip`.
+    reverse : bool, default False
+        The only direction runs from the end (with `lengths`, from each row's own) to the start; y is put back in
+        order, and h_n is the state after the first step.
+    go_backwards : bool, default False
+        The same with y left in the reversed order, as in Keras: ``y[-1]`` belongs to ``x[0]``.
+    merge_mode : {"concat", "sum", "mul", "ave"}, default "concat"
+        How y is made of the two directions of one bidirectional layer: side by side, or as their sum, product or
+        mean, (T, N, H).
     dtype : dtype, default numpy.float32
         float32 or float64, of parameters, computation and results.
     engine : {"auto", "packed", "blas"}, default "auto"
@@ -79,18 +109,23 @@ class GRU(Recurrent):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        bidirectional=False,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
         *,
-        reset_after=True,
-        dtype=np.float32,
-        engine="auto",
-        rng=None,
-    ):
+        reset_after: bool = True,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+        rng: int | Sequence[int] | np.random.Generator | None = None,
+    ) -> None:
         engines.check_engine(engine)
         config = Config(
             input_size=input_size,
@@ -100,6 +135,11 @@ class GRU(Recurrent):
             batch_first=batch_first,
             bidirectional=bidirectional,
             reset_after=reset_after,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )
         self._draw(config, dtype, engine, rng)
 
@@ -113,11 +153,44 @@ class GRU(Recurrent):
         return {"reset_after": config.reset_after}
 
     @property
-    def reset_after(self):
+    def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
         return self._weights.config.reset_after
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
+    @property
+    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
+        """(f, g) for each direction, each an `Activation`: f of the gates r and z, g of the candidate n."""
+        return self._weights.config.activations
+
+    @property
+    def clip(self) -> float | None:
+        """What the activations' arguments are clamped to, or None."""
+        return self._weights.config.clip
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the only direction runs from the end to the start, with y in order."""
+        return self._weights.config.reverse
+
+    @property
+    def go_backwards(self) -> bool:
+        """Whether it does, with y left in reversed order."""
+        return self._weights.config.go_backwards
+
+    @property
+    def merge_mode(self) -> str:
+        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
+        return self._weights.config.merge_mode
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        h_0: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        out: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run over a sequence, a batch of sequences, or one step (T = 1).
 
         Parameters
@@ -142,7 +215,8 @@ class GRU(Recurrent):
         Returns
         -------
         y : ndarray
-            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given.
+            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given. With a
+            `merge_mode` other than "concat" H in place of D * H.
         h_n : ndarray
             (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final states.
 
@@ -161,7 +235,9 @@ class GRU(Recurrent):
         y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
         return y, h_n
 
-    def forward(self, x, h_0=None, *, lengths=None, tape=False):
+    def forward(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
+    ) -> Any:
         """Run as `__call__` does, and on request keep what `backward` needs.
 
         Parameters
@@ -187,7 +263,7 @@ class GRU(Recurrent):
         """
         return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
 
-    def backward(self, tape, dy=None, dh_n=None):
+    def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None) -> Gradients:
         """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.
 
         With z keeping the old state, one step multiplies the gradient that comes from above by::
@@ -228,7 +304,73 @@ class GRU(Recurrent):
         """
         return backpropagate(self, tape, dy, {"dh_n": dh_n})
 
-    def stream(self, batch_size=None, h_0=None):
+    def trace(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"
+    ) -> tuple[np.ndarray, np.ndarray, Gates]:
+        """Run as `__call__` does and return the gates of every step, layer and direction too.
+
+        Parameters
+        ----------
+        x, h_0, lengths
+            As in `__call__`.
+        z_is : {"keep", "new"}, default "keep"
+            What z is the share of: of the old state, h' = z h + (1 - z) n, as in PyTorch, or of the new one,
+            h' = (1 - z) h + z n, as in the equations of 2014. It changes nothing but the z that is returned.
+
+        Returns
+        -------
+        y, h_n : ndarray
+            As from `__call__`.
+        gates : Gates
+            ``gates.r``, ``gates.z``, ``gates.n``.
+
+        Raises
+        ------
+        TypeError
+            As `__call__`.
+        ValueError
+            As `__call__`; another `z_is`.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> y, h_n, gates = cgru.GRU(3, 5, num_layers=2, rng=0).trace(np.zeros((7, 4, 3), np.float32))
+        >>> gates.z.shape
+        (2, 7, 4, 5)
+        """
+        return trace(self, x, h_0, lengths, z_is)
+
+    def jacobian(self, x_t: ArrayLike, h: ArrayLike) -> np.ndarray:
+        """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
+
+        With z keeping the old state, U_* the recurrent weights, q = U_n h + c_n::
+
+            J = diag(z) + diag((h - n) z (1 - z)) U_z + diag((1 - z) (1 - n^2)) M
+            M = diag(r) U_n + diag(q r (1 - r)) U_r                 reset_after=True
+            M = U_n (diag(r) + diag(h r (1 - r)) U_r)               reset_after=False
+
+        diag(z), which is diag(1 - z) in the equations of 2014, is what keeps a gradient alive.
+
+        Parameters
+        ----------
+        x_t : array_like
+            (N, I) or (I,): one step of x, whatever `batch_first` says.
+        h : array_like
+            (N, H) or (H,): the state before it, of the model's dtype.
+
+        Returns
+        -------
+        ndarray
+            (N, H, H) or (H, H); entry [i, j] is d h_t[i] / d h_{t-1}[j].
+
+        Raises
+        ------
+        TypeError, ValueError
+            As from `forward` with a tape; several layers or directions.
+        """
+        return gru_jacobian(self, x_t, h)
+
+    def stream(self, batch_size: int | None = None, h_0: ArrayLike | None = None) -> Stream:
         """A `Stream` over this model: one step at a time, with the state kept in between.
 
         Parameters
@@ -268,20 +410,33 @@ class GRU(Recurrent):
 
     @classmethod
     def from_state_dict(
-        cls, mapping, *, prefix="", batch_first=False, reset_after=True, dtype=None, engine="auto"
-    ):
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        batch_first: bool = False,
+        reset_after: bool = True,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU from PyTorch's parameter names.
 
         Parameters
         ----------
         mapping : mapping of str to array_like
             ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_ih_l0``, ``bias_hh_l0`` (3H,), further
-            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n. Arrays, or anything that
+            layers ``l1``..., the backward direction ``_reverse``; gate order r, z, n; maybe an ``h_0``
+            (num_layers * D, H), the initial state of every row where none is given. Arrays, or anything that
             `numpy.asarray` takes, such as PyTorch's CPU tensors. Sizes, layers, directions and bias are inferred.
             Values are copied.
         prefix : str, default ""
             Take the names that start with it (such as "encoder.gru."), and ignore others.
-        batch_first, reset_after : bool
+        batch_first, reset_after, activations, clip, reverse, go_backwards, merge_mode
             As in `GRU`; a state dict does not hold them.
         dtype : dtype, optional
             float32 or float64; by default float64 where all parameters are float64, else float32.
@@ -301,13 +456,33 @@ class GRU(Recurrent):
             Parameters hold NaN or infinity (they are accepted).
         """
         return cls._from_state_dict(
-            mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first, reset_after=reset_after
+            mapping,
+            prefix=prefix,
+            dtype=dtype,
+            engine=engine,
+            batch_first=batch_first,
+            reset_after=reset_after,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )
 
     @classmethod
     def from_equations(
-        cls, W_r, W_z, W_h, b_r=None, b_z=None, b_h=None, *, batch_first=False, dtype=None, engine="auto"
-    ):
+        cls,
+        W_r: ArrayLike,
+        W_z: ArrayLike,
+        W_h: ArrayLike,
+        b_r: ArrayLike | None = None,
+        b_z: ArrayLike | None = None,
+        b_h: ArrayLike | None = None,
+        *,
+        batch_first: bool = False,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """A GRU that computes the equations of 2014 with their own matrices::
 
             r_t = s(W_r [h_{t-1}, x_t] + b_r)
@@ -342,7 +517,7 @@ class GRU(Recurrent):
         )
         return cls._from_weights(weights, engine)
 
-    def to_torch(self):
+    def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, with copies of the weights.
 
         Raises
@@ -356,7 +531,7 @@ class GRU(Recurrent):
 
         return to_torch(self._weights)
 
-    def to_onnx(self, path, *, h_0=True, lengths=False):
+    def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
         """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
 
         Parameters

@@ -1,11 +1,25 @@
 """The LSTM, on the GRU's infrastructure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cgru import engines
 from cgru.gradients import backpropagate
 from cgru.recurrent import Recurrent
 from cgru.weights import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cgru.gradients import Gradients, Tape
+
+    States = tuple[ArrayLike | None, ArrayLike | None]
 
 
 class LSTM(Recurrent):
@@ -58,17 +72,17 @@ class LSTM(Recurrent):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        bidirectional=False,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
         *,
-        dtype=np.float32,
-        engine="auto",
-        rng=None,
-    ):
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+        rng: int | Sequence[int] | np.random.Generator | None = None,
+    ) -> None:
         engines.check_engine(engine)
         config = Config(
             input_size=input_size,
@@ -89,7 +103,15 @@ class LSTM(Recurrent):
     def _adjoint_options(config):
         return {"cell": "lstm"}
 
-    def __call__(self, x, hx=None, *, lengths=None, out=None, threads=1):
+    def __call__(
+        self,
+        x: ArrayLike,
+        hx: States | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        out: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Run over sequences.
 
         Parameters
@@ -113,14 +135,18 @@ class LSTM(Recurrent):
         """
         return self._forward(x, _pair("hx", hx, ("h_0", "c_0")), lengths, out, threads)
 
-    def forward(self, x, hx=None, *, lengths=None, tape=False):
+    def forward(
+        self, x: ArrayLike, hx: States | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
+    ) -> Any:
         """Run, and with ``tape=True`` keep what `backward` needs: y, (h_n, c_n)(, tape); as `GRU.forward`.
 
         The tape holds x, each layer's y, and per layer and direction (T, N, 5H) numbers.
         """
         return self._forward_with_tape(x, _pair("hx", hx, ("h_0", "c_0")), lengths, tape)
 
-    def backward(self, tape, dy=None, dh_n=None):
+    def backward(
+        self, tape: Tape, dy: ArrayLike | None = None, dh_n: States | None = None
+    ) -> Gradients:
         """Backpropagation through time.
 
         One step multiplies the gradient of the cell state by dc_t / dc_{t-1} = diag(f_t) + (through the gates).
@@ -145,7 +171,15 @@ class LSTM(Recurrent):
         return backpropagate(self, tape, dy, _pair("dh_n", dh_n, ("dh_n", "dc_n")))
 
     @classmethod
-    def from_state_dict(cls, mapping, *, prefix="", batch_first=False, dtype=None, engine="auto"):
+    def from_state_dict(
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        batch_first: bool = False,
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """An LSTM from PyTorch's parameter names, weights of (4H, I) and (4H, H); as `GRU.from_state_dict`.
 
         Gate order i, f, g, o.

@@ -1,14 +1,17 @@
 """From a file to a model."""
 
+from typing import Any
+
 from cgru import files
 from cgru.gru import GRU
 from cgru.lstm import LSTM
+from cgru.recurrent import Recurrent, StrPath
 from cgru.rnn import RNN
 
-CLASSES = {"gru": GRU, "rnn": RNN, "lstm": LSTM}
+CLASSES: dict[str, type[Recurrent]] = {"gru": GRU, "rnn": RNN, "lstm": LSTM}
 
 
-def load(path, *, engine="auto"):
+def load(path: StrPath, *, engine: str = "auto") -> Any:
     """Read a model that its `save` wrote: a `GRU`, `RNN` or `LSTM`.
 
     Parameters
@@ -16,6 +19,10 @@ def load(path, *, engine="auto"):
     path : str or path-like
     engine : str, default "auto"
         As in `GRU`; a file does not hold it.
+
+    Returns
+    -------
+    GRU, RNN or LSTM
 
     Raises
     ------

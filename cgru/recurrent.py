@@ -4,15 +4,21 @@ A model is immutable: configuration and weights are fixed at construction, and t
 derived from them. State lives with the caller.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from cgru import engines, files
 from cgru._arguments import input_array, lengths_array, output_array, state_array
 from cgru._threads import in_threads, row_groups
+from cgru.activations import PLAIN, shown
 from cgru.gradients import record
 from cgru.weights import BLAS_LIMIT, Config, Weights, check_dtype, check_size, weights_from_state_dict
+
+StrPath = str | os.PathLike[str]
 
 
 class Inputs(NamedTuple):
@@ -28,8 +34,12 @@ class Inputs(NamedTuple):
 class Recurrent:
     """Base of the recurrent models; use a subclass."""
 
-    __slots__ = ("_cells", "_engine", "_weights")
-    _cell = None
+    __slots__ = ("_cells", "_dtype", "_engine", "_weights")
+    _cell: ClassVar[str]
+    _cells: tuple[Any, ...]     # the engine's layers, in the order of h_n
+    _dtype: np.dtype
+    _engine: str
+    _weights: Weights
 
     # ---- construction
 
@@ -54,7 +64,8 @@ class Recurrent:
             module.Layer(*weights.cell(suffix), **self._cell_options(weights.config, direction))
             for _, direction, suffix in weights.config.cells()
         )
-        for name, value in (("_weights", weights), ("_engine", engine), ("_cells", cells)):
+        parts = {"_weights": weights, "_dtype": weights.dtype, "_engine": engine, "_cells": cells}
+        for name, value in parts.items():
             object.__setattr__(self, name, value)
 
     @staticmethod
@@ -73,10 +84,10 @@ class Recurrent:
         weights = weights_from_state_dict(mapping, prefix=prefix, dtype=dtype, cell=cls._cell, **options)
         return cls._from_weights(weights, engine)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable; build another one instead of setting {name}")
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable; {name} stays")
 
     def __reduce__(self):
@@ -85,16 +96,47 @@ class Recurrent:
 
     # ---- what the model is
 
-    input_size = property(lambda self: self._weights.config.input_size, doc="Features of x.")
-    hidden_size = property(lambda self: self._weights.config.hidden_size, doc="Hidden units H per direction.")
-    num_layers = property(lambda self: self._weights.config.num_layers, doc="Stacked layers.")
-    bias = property(lambda self: self._weights.config.bias, doc="Whether there are bias parameters.")
-    batch_first = property(lambda self: self._weights.config.batch_first, doc="Whether x is (N, T, I).")
-    bidirectional = property(lambda self: self._weights.config.bidirectional, doc="Whether there are two directions.")
-    dtype = property(lambda self: self._weights.dtype, doc="numpy.dtype, float32 or float64.")
-    engine = property(lambda self: self._engine, doc="Name of the engine that computes.")
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self._weights.config.input_size
 
-    def __repr__(self):
+    @property
+    def hidden_size(self) -> int:
+        """Hidden units H per direction."""
+        return self._weights.config.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Stacked layers."""
+        return self._weights.config.num_layers
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are bias parameters."""
+        return self._weights.config.bias
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether x is (N, T, I)."""
+        return self._weights.config.batch_first
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether there are two directions."""
+        return self._weights.config.bidirectional
+
+    @property
+    def dtype(self) -> np.dtype:
+        """numpy.dtype, float32 or float64."""
+        return self._dtype
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that computes."""
+        return self._engine
+
+    def __repr__(self) -> str:
         config = self._weights.config
         words = [f"{config.input_size}, {config.hidden_size}"]
         words += [
@@ -103,12 +145,14 @@ class Recurrent:
             if name not in ("input_size", "hidden_size", "cell", "activations")
             and getattr(config, name) != field.default
         ]
+        if config.cell == "gru" and set(config.activations) != {PLAIN}:
+            words.append(f"activations={shown(config.activations)!r}")
         if config.cell == "rnn":
-            words.append(f"nonlinearity={self.nonlinearity!r}")
+            words.append(f"nonlinearity={config.nonlinearity!r}")
         words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
         return f"{type(self).__name__}({', '.join(words)})"
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """The parameters under PyTorch's names, as new arrays.
 
         Returns
@@ -119,7 +163,7 @@ class Recurrent:
         """
         return {name: array.copy() for name, array in self._weights.tensors.items()}
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the model to a safetensors file, configuration in its metadata; read it with `cgru.load`.
 
         The file appears under its name only when it is complete.
@@ -142,7 +186,7 @@ class Recurrent:
 
         `states` maps "h_0" (and "c_0") to what the caller gave, or None.
         """
-        config, dtype = self._weights.config, self.dtype
+        config, dtype = self._weights.config, self._dtype
         x = input_array("x", x, dtype, config.input_size, "input_size")
         if x.ndim not in (2, 3):
             layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
@@ -170,24 +214,30 @@ class Recurrent:
 
     def _forward(self, x, states, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout, and the final states."""
-        config, dtype = self._weights.config, self.dtype
-        threads = check_size("threads", threads)
+        config, dtype = self._weights.config, self._dtype
+        threads = 1 if threads == 1 and threads is not True else check_size("threads", threads)
         inputs = self._prepare(x, states, lengths)
         y_shape = (*inputs.x_shape[:-1], config.output_size)
         if out is None:
             y = np.empty(y_shape, dtype)
         else:
-            y = output_array(out, dtype, y_shape, (("x", x), ("x", inputs.x), *states.items()))
-        _, final, lengths, batched, _ = inputs
-        T, N = inputs.x.shape[:2]
+            y = output_array(out, dtype, y_shape, (("x", x), *states.items()))
+        return self._compute(inputs, y, threads)
+
+    def _compute(self, inputs, y, threads=1, tapes=None):
+        """Run on checked inputs into y, in the caller's layout; y and the final states are returned.
+
+        `tapes`, where given, is an array (L*D, T, N, tape_width * H) of zeros for what the engines keep of each step.
+        """
+        x, final, lengths, batched, _ = inputs
+        T, N = x.shape[:2]
         if T and N:
             view = y if batched else y[:, None]
-            view = view.swapaxes(0, 1) if batched and config.batch_first else view
-            jobs = [
-                (inputs.x[:, r], view[:, r], [state[:, r] for state in final], None if lengths is None else lengths[r])
-                for r in row_groups(N, lengths, threads)
-            ]
-            in_threads(self._run, jobs)
+            view = view.swapaxes(0, 1) if batched and self.batch_first else view
+            if min(threads, N) == 1:
+                self._run(x, view, final, lengths, tapes)
+            else:
+                self._run_in_threads(x, view, final, lengths, tapes, threads)
         return y, final if batched else tuple(state[:, 0] for state in final)
 
     def _forward_with_tape(self, x, states, lengths, tape):
@@ -211,7 +261,21 @@ class Recurrent:
             h[:] = self._weights.tensors["h_0"][:, None]
         return h
 
-    def _run(self, x, y, states, lengths):
+    def _run_in_threads(self, x, y, states, lengths, tapes, threads):
+        """`_run` with the batch rows split over threads."""
+        jobs = [
+            (
+                x[:, r],
+                y[:, r],
+                [state[:, r] for state in states],
+                None if lengths is None else lengths[r],
+                None if tapes is None else tapes[:, :, r],
+            )
+            for r in row_groups(x.shape[1], lengths, threads)
+        ]
+        in_threads(self._run, jobs)
+
+    def _run(self, x, y, states, lengths, tapes):
         """Run all layers on x (T, N, I) into y (T, N, output_size); `states` (L*D, N, H) go from h_0 to h_n."""
         config = self._weights.config
         H, directions = config.hidden_size, config.directions
@@ -220,13 +284,17 @@ class Recurrent:
         for first in range(0, len(self._cells), directions):
             whole = first == last and config.merge_mode == "concat"
             target = y if whole else np.empty((*x.shape[:2], directions * H), x.dtype)
-            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view
-            steps = target[::-1] if config.go_backwards else target
+            # go_backwards leaves the steps in the order of computation: the same pass into a flipped view, and the next
+            # layer, which goes backwards over that, forwards over the view, where rows of any length begin at 0
+            backwards, turned = config.go_backwards and not first % 2, config.go_backwards and first % 2
+            source = x[::-1] if turned else x
+            steps = target[::-1] if backwards else target
             for d in range(directions):
-                half = steps[:, :, d * H : (d + 1) * H]
+                half = steps if directions == 1 else steps[:, :, d * H : (d + 1) * H]
                 h, *c = (state[first + d] for state in states)
-                backward = d == 1 or config.reverse or config.go_backwards
-                self._cells[first + d].run(x, h, half, h, lengths, order, backward, None, *c)
+                backward = d == 1 or config.reverse or backwards
+                tape = None if tapes is None else tapes[first + d, ::-1] if turned else tapes[first + d]
+                self._cells[first + d].run(source, h, half, h, lengths, order, backward, tape, *c)
             x = target
         if config.merge_mode != "concat":
             _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)

@@ -1,5 +1,9 @@
 """The plain recurrent network, on the GRU's infrastructure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cgru import engines
@@ -7,6 +11,14 @@ from cgru.activations import code
 from cgru.gradients import backpropagate
 from cgru.recurrent import Recurrent
 from cgru.weights import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cgru.gradients import Gradients, Tape
 
 NONLINEARITIES = ("tanh", "relu")
 
@@ -56,18 +68,18 @@ class RNN(Recurrent):
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        bidirectional=False,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
         *,
-        nonlinearity="tanh",
-        dtype=np.float32,
-        engine="auto",
-        rng=None,
-    ):
+        nonlinearity: str = "tanh",
+        dtype: DTypeLike = np.float32,
+        engine: str = "auto",
+        rng: int | Sequence[int] | np.random.Generator | None = None,
+    ) -> None:
         engines.check_engine(engine)
         config = Config(
             input_size=input_size,
@@ -87,26 +99,38 @@ class RNN(Recurrent):
 
     @staticmethod
     def _adjoint_options(config):
-        return {"cell": "rnn", "relu": config.activations[0][1].name == "relu"}
+        return {"cell": "rnn", "relu": config.nonlinearity == "relu"}
 
     @property
-    def nonlinearity(self):
+    def nonlinearity(self) -> str:
         """"tanh" or "relu"."""
-        return self._weights.config.activations[0][1].name
+        return self._weights.config.nonlinearity
 
-    def __call__(self, x, h_0=None, *, lengths=None, out=None, threads=1):
+    def __call__(
+        self,
+        x: ArrayLike,
+        h_0: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        out: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run over sequences: y, h_n. Arguments, results and errors are those of `GRU.__call__`."""
         y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
         return y, h_n
 
-    def forward(self, x, h_0=None, *, lengths=None, tape=False):
+    def forward(
+        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
+    ) -> Any:
         """Run, and with ``tape=True`` keep what `backward` needs: y, h_n(, tape); as `GRU.forward`.
 
         The tape holds x and each layer's y; an RNN needs no more.
         """
         return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
 
-    def backward(self, tape, dy=None, dh_n=None):
+    def backward(
+        self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None
+    ) -> Gradients:
         """Backpropagation through time; arguments, results and errors are those of `GRU.backward`.
 
         One step multiplies the gradient that comes from above by dh_t / dh_{t-1} = diag(g') W_hh, so over k steps
@@ -116,8 +140,15 @@ class RNN(Recurrent):
 
     @classmethod
     def from_state_dict(
-        cls, mapping, *, prefix="", batch_first=False, nonlinearity="tanh", dtype=None, engine="auto"
-    ):
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        batch_first: bool = False,
+        nonlinearity: str = "tanh",
+        dtype: DTypeLike | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """An RNN from PyTorch's parameter names, weights of (H, I) and (H, H); as `GRU.from_state_dict`.
 
         Parameters

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 from cgru._arguments import input_array, state_array
-from cgru.weights import check_size
+from cgru.weights import BLAS_LIMIT, check_size
 
 cnp.import_array()
 
@@ -30,7 +30,7 @@ cdef enum:
     MAX_LAYERS = 64
 
 # Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
-cdef Py_ssize_t LONG_STEP = 1 << 20
+cdef double LONG_STEP = 1 << 20
 
 
 cdef class Stream:
@@ -81,9 +81,13 @@ cdef class Stream:
         pass
 
     def __cinit__(self, model, batch_size=None, h_0=None):
+        if not hasattr(model, "_stream_cells"):
+            raise TypeError(f"model must be a GRU; got {type(model).__name__}")
         self.cells = model._stream_cells()
         self.model, self.dtype = model, model.dtype
         self.batch_size = None if batch_size is None else check_size("batch_size", batch_size)
+        if batch_size is not None and self.batch_size > BLAS_LIMIT:
+            raise ValueError(f"batch_size={batch_size} is above the limit of BLAS's integers ({BLAS_LIMIT})")
         self.N = 1 if batch_size is None else self.batch_size
         self.ndim = 1 if batch_size is None else 2
         self.typenum = cnp.NPY_FLOAT if self.dtype == np.float32 else cnp.NPY_DOUBLE
@@ -95,13 +99,14 @@ cdef class Stream:
 
     cdef _allocate(self):
         """One block of memory: state, next state, scratch; each on its own cache lines."""
-        cdef Py_ssize_t work = 0, flops = 0, layer, size, offset
+        cdef Py_ssize_t work = 0, layer, size, offset
+        cdef double products = 0
         for layer in range(self.layers):
             capsule = self.cells[layer].step_kernel()
             self.kernels[layer] = <Kernel*>PyCapsule_GetPointer(capsule, KERNEL_NAME)
             work = max(work, self.kernels[layer].scratch(self.kernels[layer].cell, self.N))
-            flops += self.N * 3 * self.H * (self.H + self.kernels[layer].K)
-        self.long_step = flops >= LONG_STEP
+            products += 3.0 * self.N * self.H * (self.H + self.kernels[layer].K)
+        self.long_step = products >= LONG_STEP
         self.row_bytes = self.N * self.H * self.kernels[0].itemsize       # of one layer
         self.state_bytes = self.layers * self.row_bytes
         size = (self.state_bytes + 63) // 64 * 64
@@ -255,10 +260,11 @@ cdef class Stream:
         rows = 1 if self.model.batch_first else 0
         if x.ndim != self.ndim + 1 or (self.ndim == 2 and x.shape[1 - rows] != self.N):
             raise ValueError(f"x has shape {x.shape}, this stream expects {self._chunk_layout()}")
-        cdef cnp.ndarray h_n
+        cdef cnp.ndarray h_n, state = np.empty(self._state_shape(), self.dtype)
         self._enter()
         try:
-            y, h_n = self.model._forward(x, self._copy_state(), None, None, 1)
+            self._copy_state(state)
+            y, h_n = self.model(x, state)
             memcpy(self.h, cnp.PyArray_BYTES(h_n), self.state_bytes)
         finally:
             release(&self.busy)
@@ -269,16 +275,15 @@ cdef class Stream:
             return f"(T, {self.K})"
         return f"({self.N}, T, {self.K})" if self.model.batch_first else f"(T, {self.N}, {self.K})"
 
-    cdef cnp.ndarray _copy_state(self):
-        cdef cnp.ndarray state = np.empty(self._state_shape(), self.dtype)
+    cdef void _copy_state(self, cnp.ndarray state) noexcept:
         memcpy(cnp.PyArray_BYTES(state), self.h, self.state_bytes)
-        return state
 
     @property
     def state(self):
         """The state (num_layers, N, H) or (num_layers, H): a copy; set it to go on from another one."""
+        cdef cnp.ndarray state = np.empty(self._state_shape(), self.dtype)
         self._enter()
-        state = self._copy_state()
+        self._copy_state(state)
         release(&self.busy)
         return state
 

@@ -55,7 +55,7 @@ class Config:
     batch_first: bool = False
     bidirectional: bool = False
     reset_after: bool = True
-    activations: tuple = None
+    activations: tuple | None = None
     clip: float | None = None
     reverse: bool = False
     go_backwards: bool = False
@@ -108,6 +108,12 @@ class Config:
     def gates(self):
         """Gates per hidden unit: 3 for a GRU, 1 for an RNN, 4 for an LSTM."""
         return GATES[self.cell]
+
+    @property
+    def nonlinearity(self) -> str:
+        """Name of an RNN's function g."""
+        assert self.activations is not None
+        return self.activations[0][1].name
 
     @property
     def tape_width(self):
@@ -176,6 +182,17 @@ class Weights:
         if odd:
             warnings.warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning, stacklevel=_caller_level())
         object.__setattr__(self, "tensors", tensors)
+
+    @classmethod
+    def over(cls, config, tensors):
+        """Weights over C-contiguous arrays of one dtype as they are: not checked, not copied, and not frozen.
+
+        Whoever calls this keeps them as they are for as long as a model uses them.
+        """
+        weights = cls.__new__(cls)
+        object.__setattr__(weights, "config", config)
+        object.__setattr__(weights, "tensors", tensors)
+        return weights
 
     @property
     def dtype(self):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+import cgru
 from samples import CONFIGURATIONS
 from variants import BEST, VARIANTS
 
@@ -53,3 +54,9 @@ def torch():
     torch.set_num_threads(1)
     yield torch
     torch.set_num_threads(threads)
+
+
+def pytest_report_header():
+    """Say which cgru is tested, from where, and on which instruction sets."""
+    isas = ", ".join(cgru.engines.isas_usable())
+    return f"cgru: {cgru.__version__} from {cgru.__file__}, {isas}; here {cgru.engines.ISA}"

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
 from cases import random_lengths, random_state
+from cgru import engines
 from gradient_cases import (
     KINDS,
     assert_same_gradients,
@@ -59,11 +60,13 @@ def test_pytorch_autograd(torch, rng, kind, layout, with_lengths, sizes):
 
 
 @kinds
-def test_float32_against_float64(rng, kind):
-    problem = random_problem(rng, kind, sizes=(11, 4, 18, 35), num_layers=2, bidirectional=True)
-    found = problem.astype(np.float32).gradients()
-    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
-    assert_same_gradients(found, problem.gradients(), 1e-4)
+@pytest.mark.parametrize("isa", engines.isas_usable())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_instruction_set(rng, monkeypatch, kind, isa, dtype):
+    problem = random_problem(rng, kind, sizes=(6, 4, 18, 35), num_layers=2, bidirectional=True)
+    expected = problem.gradients()
+    monkeypatch.setattr(engines, "ISA", isa)
+    assert_same_gradients(problem.astype(dtype).gradients(), expected, 1e-12 if dtype == "float64" else 1e-5)
 
 
 @kinds

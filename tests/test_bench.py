@@ -9,12 +9,12 @@ import pytest
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 if not BENCH.is_dir():
     pytest.skip("bench/ is in the repository only", allow_module_level=True)
-sys.path.insert(0, str(BENCH))
+sys.path.append(str(BENCH))      # behind the tests, some of whose modules have the same names
 
 import baselines  # noqa: E402
 import cbuild  # noqa: E402
+import frameworks  # noqa: E402
 import goals  # noqa: E402
-import peers  # noqa: E402
 import run  # noqa: E402
 import timing  # noqa: E402
 from probe import FOOTPRINTS, Probe  # noqa: E402
@@ -48,7 +48,7 @@ def test_c_baselines_leave_the_floating_point_mode_alone():
     assert (smallest * np.float32(1)).view(np.uint32)[0] == 1
 
 
-class _WrongGateOrder(peers.NumPy):
+class _WrongGateOrder(frameworks.NumPy):
     name = "wrong"
 
     def runners(self, problem):
@@ -61,7 +61,7 @@ class _WrongGateOrder(peers.NumPy):
 
 @pytest.mark.parametrize("point", [ODD, ODD_STEP])
 def test_a_wrong_contestant_is_reported_and_not_timed(point):
-    contestants = {"NumPy": peers.NumPy(), "wrong": _WrongGateOrder()}
+    contestants = {"NumPy": frameworks.NumPy(), "wrong": _WrongGateOrder()}
     result = run.measure_point(point, contestants, 0.005, None)
     assert set(result["contestants"]) == {"NumPy"}
     assert "off by" in result["failures"]["wrong"]

@@ -93,7 +93,7 @@ def read_member(archive, name):
 
 
 def read_npz(path):
-    """An .npz file as a dict of arrays; object arrays (pickles) are refused.
+    """The arrays of numbers in an .npz file, as a dict; others, such as object arrays (pickles), are left out.
 
     Raises
     ------
@@ -102,12 +102,14 @@ def read_npz(path):
     arrays = {}
     with open_zip(path) as archive:
         for name in archive.namelist():
-            arrays[name.removesuffix(".npy")] = _npy(f"{path}, member {name}", read_member(archive, name))
+            array = _npy(f"{path}, member {name}", read_member(archive, name))
+            if array is not None:
+                arrays[name.removesuffix(".npy")] = array
     return arrays
 
 
 def _npy(what, data):
-    """The array in an .npy file's bytes, without a copy."""
+    """The array in an .npy file's bytes, without a copy; None where it holds no numbers."""
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -119,9 +121,9 @@ def _npy(what, data):
     except Exception as error:      # the header is a Python literal: SyntaxError, TypeError, KeyError, ...
         raise ValueError(f"{what} is not a NumPy array: {error}") from error
     left = len(data) - stream.tell()
-    if dtype.hasobject or any(size < 0 for size in shape):
-        raise ValueError(f"{what} holds {dtype} of shape {shape}, expected numbers")
-    if count * dtype.itemsize != left:
+    if dtype.kind not in "fiub":
+        return None
+    if any(size < 0 for size in shape) or count * dtype.itemsize != left:
         raise ValueError(f"{what} declares shape {shape} of {dtype}, but has {left} bytes")
     array = np.frombuffer(data, dtype, count, stream.tell()) if left else np.empty(shape, dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
@@ -142,6 +144,7 @@ def read_safetensors(path, keep=lambda name: True):
             names = [name for name in file.keys() if keep(name)]  # noqa: SIM118
             half = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
             arrays = {name: file.get_tensor(name) for name in names if name not in half}
+        arrays = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
         return arrays | _bfloat16(path, size, half)
     except (safetensors.SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"{path} is not a complete safetensors file of numbers: {error}") from error
@@ -171,6 +174,7 @@ def read_arrays(path):
     OSError, ValueError
     """
     path = os.fspath(path)
+    file_size(path)
     if path.endswith(".npz"):
         return read_npz(path)
     if path.endswith(".safetensors"):

@@ -66,18 +66,17 @@ def weights_from_keras(source, layer=None, *, reset_after=None, activations=None
         raise ValueError(f"the configuration of this Keras {found.kind} layer is incomplete: {error!r}") from error
 
 
-def _live_layers(source, above="", found=None):
-    """Path of names -> Layer for every recurrent layer in a live layer or model."""
-    found = {} if found is None else found
-    kind = type(source).__name__
-    if kind in RECURRENT:
-        if is_gru(kind, source.get_config()):
-            found[above + source.name] = Layer(kind, source.get_config(), source.get_weights, _version(source))
-        return found
+def _live_layers(source):
+    """Path of names -> `Layer` for every GRU layer in a live layer or model; subclasses count as what they extend."""
+    kind = next((base.__name__ for base in type(source).__mro__ if base.__name__ in RECURRENT), None)
+    if kind is not None:
+        config = source.get_config()
+        layer = Layer(kind, config, source.get_weights, _version(source))
+        return {source.name: layer} if is_gru(kind, config) else {}
+    found: dict[str, Layer] = {}
     for part in getattr(source, "layers", ()):
-        _live_layers(part, f"{above}{source.name}/" if above or part is not source else "", found)
-    if not above:      # the outermost model's own name adds nothing
-        found = {name.partition("/")[2]: layer for name, layer in found.items()}
+        inner = _live_layers(part)
+        found |= {name if name == part.name else f"{part.name}/{name}": layer for name, layer in inner.items()}
     return found
 
 
@@ -186,7 +185,7 @@ def keras_activation(value, version):
 
     hard_sigmoid is clip(x/6 + 0.5, 0, 1) in Keras 3, and clip(0.2 x + 0.5, 0, 1) before.
     """
-    settings = {}
+    settings: Mapping = {}
     if isinstance(value, Mapping):      # a function, or a layer such as LeakyReLU
         inner = value.get("config")
         settings = inner if isinstance(inner, Mapping) else {}

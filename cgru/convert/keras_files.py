@@ -7,37 +7,100 @@ configuration as an attribute, and the arrays under the layers' own names.
 
 import io
 import json
+import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
+
 from cgru.convert._build import missing
-from cgru.convert._files import check_expansion, file_size, open_zip, read_member
+from cgru.convert._child import limit_memory, run_limited
+from cgru.convert._files import RATIO, check_expansion, file_size, open_zip, read_member
 from cgru.convert.keras import RECURRENT, Layer, is_gru
+
+SECONDS = 15
+SPARE = 512 << 20      # bytes that reading may take whatever the file's size
 
 
 def read_layers(path):
     """Path of names -> `Layer` for every GRU layer in a .keras or .h5 file, arrays read.
 
+    The HDF5 library can loop for ever or crash on a damaged file, so a child process reads it, in bounded time and
+    memory; where Python cannot start itself (a frozen application) it is read here.
+
     Raises
     ------
     OSError, ValueError, ImportError
     """
-    file_size(path)
+    size = file_size(path)
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as error:
         raise missing("h5py", "cgru[keras]", error) from error
     with open(path, "rb") as file:
         magic = file.read(8)
     if not magic.startswith(b"PK") and magic != b"\x89HDF\r\n\x1a\n":
         raise ValueError(f"{path} is neither a .keras archive nor an HDF5 file")
+    if not sys.executable or getattr(sys, "frozen", False):
+        return read_here(path)
+    return _received(path, run_limited("cgru.convert.keras_files", path, seconds=SECONDS + size / 10e6))
+
+
+def read_here(path):
+    """`read_layers` in this process.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    import h5py
+
     try:
-        return _read_keras(h5py, path) if magic.startswith(b"PK") else _read_legacy(h5py, path)
+        with open(path, "rb") as file:
+            return _read_keras(h5py, path) if file.read(2) == b"PK" else _read_legacy(h5py, path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:      # HDF5's own, and whatever a configuration of the wrong form runs into
         raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def send(path, stream):
+    """What the child process does: layers as a line of JSON, then the arrays' bytes."""
+    import h5py  # noqa: F401
+
+    limit_memory(SPARE + RATIO * file_size(path))
+    try:
+        layers = read_here(path)
+    except ValueError as error:
+        stream.write(json.dumps({"error": str(error)}).encode())
+        return
+    arrays = {name: layer.arrays() for name, layer in layers.items()}
+    header = {
+        name: [layer.kind, layer.config, layer.version, [[a.dtype.str, a.shape] for a in arrays[name]]]
+        for name, layer in layers.items()
+    }
+    stream.write(json.dumps({"layers": header}).encode() + b"\n")
+    for array in (array for part in arrays.values() for array in part):
+        stream.write(np.ascontiguousarray(array).data)
+
+
+def _received(path, data):
+    """The layers in what `send` has written."""
+    head, _, rest = data.partition(b"\n")
+    header = json.loads(head)
+    if "error" in header:
+        raise ValueError(header["error"])
+    layers, place = {}, 0
+    for name, (kind, config, version, forms) in header["layers"].items():
+        arrays = []
+        for dtype, shape in forms:
+            count = math.prod(shape)
+            arrays.append(np.frombuffer(rest, dtype, count, place).reshape(shape) if count else np.empty(shape, dtype))
+            place += arrays[-1].nbytes
+        layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
+    return layers
 
 
 def _read_keras(h5py, path):
@@ -84,7 +147,7 @@ def _walk(model, above="", place=""):
     """(path of names, class, configuration, place in model.weights.h5) of every GRU layer of a model."""
     config = model["config"]
     entries = config if isinstance(config, list) else config.get("layers", [])      # a list in Keras 1's Sequential
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for entry in entries:
         kind, inner = entry["class_name"], entry["config"]
         stem = _snake_case(kind)

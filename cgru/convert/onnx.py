@@ -13,7 +13,8 @@ import numpy as np
 from cgru.activations import DEFAULTS, activation
 from cgru.convert._build import Cell, build, gates, missing, real_array
 from cgru.convert._files import file_size
-from cgru.convert.onnx_graph import Graph, attribute
+from cgru.convert.onnx_graph import Graph
+from cgru.convert.onnx_values import attribute
 
 #: ONNX's name in lower case -> (name here, takes alpha, takes beta, alpha and beta where none are given).
 #: The defaults are ONNX Runtime's: 0 where the specification has none.
@@ -66,7 +67,7 @@ def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None
             "(pytorch issue 189225). If it comes from torch.nn.GRU, pass linear_before_reset=True; False silences "
             "this warning",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return _stack(nodes, layers, dtype)
 
@@ -181,7 +182,7 @@ def _activations(node, directions):
 
 
 def onnx_activations(activations):
-    """Names, alphas and betas of ONNX's attributes for (f, g) per direction; None where they are the defaults."""
+    """ONNX's attributes for (f, g) per direction: names, and alphas and betas where there are any."""
     foreign = {here: (name, alpha, beta) for name, (here, alpha, beta, _) in _ACTIVATIONS.items()}
     assert set(foreign) == set(DEFAULTS)
     items = [item for pair in activations for item in pair]
@@ -191,8 +192,9 @@ def onnx_activations(activations):
         "hardsigmoid": "HardSigmoid", "scaledtanh": "ScaledTanh", "leakyrelu": "LeakyRelu",
     }  # fmt: skip
     names = [spelt.get(foreign[item.name][0], foreign[item.name][0].capitalize()) for item in items]
-    return {
+    found = {
         "activations": names,
         "activation_alpha": [item.alpha for item in items if foreign[item.name][1]],
         "activation_beta": [item.beta for item in items if foreign[item.name][2]],
     }
+    return {name: values for name, values in found.items() if values}

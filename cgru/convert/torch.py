@@ -49,7 +49,7 @@ def _layered(name):
 
 def _flat(mapping, above=""):
     """A checkpoint's mappings inside mappings as one, their names joined by dots."""
-    flat = {}
+    flat: dict = {}
     for name, value in mapping.items():
         if isinstance(value, Mapping) and above.count(".") < 8:
             flat |= _flat(value, f"{above}{name}.")

@@ -177,7 +177,10 @@ cdef inline floating activate(floating x, const Activation* act) noexcept nogil:
     if act.kind == LINEAR:
         return fma(alpha, x, beta)
     if act.kind == SOFTSIGN:
-        return x / (one + (fabsf(x) if floating is float else fabs(x)))
+        p = fabsf(x) if floating is float else fabs(x)
+        if p > <floating>1e30:      # inf / inf would be NaN
+            return one if x > zero else -one
+        return x / (one + p)
     if act.kind == LEAKY_RELU:
         return alpha * x if x < zero else x
     if act.kind == ELU:

@@ -31,12 +31,14 @@ cnp.import_array()
 
 cdef Py_ssize_t L1 = 48 << 10            # bytes; weights beyond it are fetched ahead for a single row
 cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time chunk: in L2 beside the weights
+cdef Py_ssize_t LIMIT = 3 << 20         # bytes of scratch for one step: larger batches go in blocks of rows
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
 
 
 cdef struct Cell:
     Py_ssize_t K, H, blocks             # features in, hidden units, blocks of LANES units
+    Py_ssize_t rows                     # the most that go through the time loop together
     bint reset_after
     Gates gates
     Panels W                            # b + W x: r z n per block
@@ -104,6 +106,7 @@ cdef class Layer:
         V = pack(w_hh[recurrent:], b_hh[recurrent:], H)
         self.arrays = (W, U, V)
         self.cell.W, self.cell.U, self.cell.V = panels_of(W), panels_of(U), panels_of(V)
+        self.cell.rows = max(1, LIMIT // scratch_size(&self.cell, 1, 1) // ROWS) * ROWS
         self.kernel.cell = &self.cell
         self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, H, sizeof(float)
         self.kernel.scratch, self.kernel.step = step_scratch, step
@@ -121,7 +124,7 @@ cdef class Layer:
         cdef int failed
         with nogil:
             clear_padding(&seq, self.cell.H)
-            failed = run_sequence(&self.cell, &seq)
+            failed = run_blocks(&self.cell, seq)
         if failed:
             raise MemoryError("no memory for the scratch space of the time loop")
 
@@ -196,8 +199,28 @@ cdef void product(
         p += 1
 
 
+cdef int run_blocks(const Cell* cell, Sequence seq) noexcept nogil:
+    """The time loop over cell.rows rows at a time: 0, or -1 where scratch memory cannot be had."""
+    cdef Py_ssize_t left = seq.N, state = cell.H * sizeof(float)
+    while left > 0:
+        seq.N = min(left, cell.rows)
+        if run_sequence(cell, &seq):
+            return -1
+        left -= seq.N
+        if seq.order != NULL:
+            seq.order += seq.N
+        else:
+            seq.x += seq.N * seq.x_n
+            seq.y += seq.N * seq.y_n
+            seq.h_0 += seq.N * state
+            seq.h_n += seq.N * state
+            if seq.tape != NULL:
+                seq.tape += seq.N * seq.tape_n
+    return 0
+
+
 cdef int run_sequence(const Cell* cell, const Sequence* seq) noexcept nogil:
-    """The time loop: 0, or -1 where scratch memory cannot be had. The state lives in y (and h_0) itself."""
+    """The time loop: 0, or -1 without memory. The state lives in y (and h_0) itself."""
     cdef Py_ssize_t N = seq.N, H = cell.H, ld = cell.W.count * WIDTH
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (ld + cell.K) * <Py_ssize_t>sizeof(float)))
     cdef Py_ssize_t s, s_0 = 0, s_1, i, rows, active = N
@@ -270,6 +293,7 @@ cdef void advance(
 
 
 cdef Py_ssize_t step_scratch(const void* cell, Py_ssize_t N) noexcept nogil:
+    N = min(N, (<const Cell*>cell).rows)
     return scratch_size(<const Cell*>cell, N, N)
 
 
@@ -278,11 +302,22 @@ cdef void step(
 ) noexcept nogil:
     """One step of a stream: the same products and gates as in a sequence, hence the same bits."""
     cdef const Cell* cell = <const Cell*>cell_
+    cdef Py_ssize_t first = 0, rows
+    while first < N:
+        rows = min(N - first, cell.rows)
+        step_rows(cell, rows, <const float*>x + first * cell.K, <const float*>h + first * cell.H,
+                  <float*>h_new + first * cell.H, memory)
+        first += rows
+
+
+cdef void step_rows(
+    const Cell* cell, Py_ssize_t N, const float* x, const float* h, float* h_new, void* memory
+) noexcept nogil:
     cdef Scratch scratch = scratch_at(cell, N, N, memory)
     cdef Py_ssize_t i
     for i in range(N):
-        scratch.x[i] = <const float*>x + i * cell.K
-        scratch.h[i] = <const float*>h + i * cell.H
+        scratch.x[i] = x + i * cell.K
+        scratch.h[i] = h + i * cell.H
     if N == 1 and cell.reset_after and cell.W.count == 1:
         tile_pair(1, scratch.x[0], &cell.W, scratch.gi, scratch.h[0], &cell.U, scratch.gh)
     elif N == 1 and cell.reset_after and cell.W.count == 2:
@@ -291,7 +326,7 @@ cdef void step(
         product(&cell.W, N, scratch.x, scratch.gi, cell.W.count * WIDTH)
         recur(cell, NULL, 0, N, scratch.gi, &scratch)
     for i in range(N):
-        update(cell, &scratch, i, scratch.gi, scratch.h[i], <float*>h_new + i * cell.H, NULL)
+        update(cell, &scratch, i, scratch.gi, scratch.h[i], h_new + i * cell.H, NULL)
 
 
 cdef void recur(
@@ -324,7 +359,8 @@ cdef void update(
 
 
 cdef inline void update_row(
-    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi, const float* h, float* h_new, float* tape
+    bint plain, const Cell* cell, const Scratch* scratch, Py_ssize_t i, const float* gi,
+    const float* h, float* h_new, float* tape,
 ) noexcept nogil:
     """The gates of row i, block by block; the last block may be short, and the row's memory ends there."""
     cdef Py_ssize_t block, left, H = cell.H

@@ -1,0 +1,28 @@
+"""``cgru convert``: from any readable format to safetensors or ONNX."""
+
+import os
+
+from cgru._cli import MissingExtra
+from cgru.commands._models import add_model_options, read_model, writable
+
+
+def add_arguments(parser):
+    """Declare the arguments of ``cgru convert``."""
+    add_model_options(parser, "IN")
+    parser.add_argument("output", metavar="OUT", help="what to write: .safetensors, which cgru.load reads, or .onnx")
+    parser.add_argument("--lengths", action="store_true", help="give the ONNX model an input lengths (N,)")
+
+
+def main(args):
+    """Run ``cgru convert``."""
+    writable(args.output, (".safetensors", ".onnx"), "OUT")
+    model, form = read_model(args)
+    if os.path.splitext(args.output)[1].lower() == ".onnx":
+        try:
+            model.to_onnx(args.output, lengths=args.lengths)
+        except ImportError as error:
+            raise MissingExtra(str(error)) from error
+    else:
+        model.save(args.output)
+    print(f"read {args.model} ({form}): {model!r}")
+    print(f"wrote {args.output}, {os.path.getsize(args.output):,} bytes")

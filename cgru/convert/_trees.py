@@ -1,0 +1,60 @@
+"""Trees of parameters: mappings inside mappings, searched for the part that is a GRU."""
+
+import os
+from collections.abc import Mapping
+
+from cgru.convert._build import chosen
+from cgru.convert._files import read_arrays
+
+_DEPTH = 32
+
+
+def flattened(source):
+    """A tree as one dict whose names are joined by "/"; dots and slashes in names also separate.
+
+    `source` is a mapping (of mappings), or the path of an .npz or .safetensors file. TensorFlow's ":0" is dropped.
+    """
+    if isinstance(source, str | os.PathLike):
+        source = read_arrays(source)
+    if not isinstance(source, Mapping):
+        raise TypeError(f"expected a mapping from names to arrays, or a path; got {type(source).__name__}")
+    return dict(_leaves(source, (), 0))
+
+
+def _leaves(tree, above, depth):
+    if depth > _DEPTH:
+        raise ValueError(f"the parameters are nested more than {_DEPTH} deep")
+    for name, value in tree.items():
+        path = (*above, *str(name).removesuffix(":0").replace(".", "/").strip("/").split("/"))
+        if isinstance(value, Mapping):
+            yield from _leaves(value, path, depth + 1)
+        else:
+            yield "/".join(path), value
+
+
+def cell_parameters(source, needed, asked, optional=()):
+    """The parameters of the only GRU in a tree, or of the one at the path `asked`, under their last names.
+
+    Parameters
+    ----------
+    source : mapping or path
+        As for `flattened`.
+    needed, optional : sequence of str
+        Names below the GRU's place, such as "ir/kernel".
+    asked : str or None
+    """
+    flat = flattened(source)
+    first = needed[0]
+    places = [name[: -len(first)] for name in flat if name == first or name.endswith(f"/{first}")]
+    found = {
+        place.rstrip("/"): place for place in places if all(place + name in flat for name in needed)
+    }  # fmt: skip
+    if not found:
+        held = ", ".join(list(flat)[:12]) + (", ..." if len(flat) > 12 else "")
+        raise ValueError(f"there is no GRU with {', '.join(needed)} in the parameters, which are {held or 'none'}")
+    if asked is not None:
+        asked = asked.replace(".", "/").strip("/")
+        if asked not in found and f"params/{asked}" in found:
+            asked = f"params/{asked}"
+    place = found[chosen(found, asked, "GRU", "name")]
+    return {name: flat[place + name] for name in (*needed, *optional) if place + name in flat}

@@ -1,0 +1,1 @@
+from cgru.engines._backward import Layer as Layer

@@ -1,0 +1,320 @@
+"""What a `Stream` refuses, with a clear error and its state left as it was; two threads at once among it."""
+
+import re
+import threading
+
+import numpy as np
+import pytest
+
+import cgru
+from bits import assert_same_bits, build
+
+T, N, INPUT, H, LAYERS = 6, 4, 5, 19, 2
+
+
+@pytest.fixture
+def stream(best, rng):
+    """A batch of rows in the middle of their sequences."""
+    stream = best.gru(INPUT, H, LAYERS, rng=1).stream(N)
+    stream.run(best.cast(rng.normal(size=(T, N, INPUT))))
+    return stream
+
+
+def refused(stream, error, match, call, *arguments, **options):
+    """The call raises this error, and the stream is where it was."""
+    before = stream.state
+    with pytest.raises(error, match=match):
+        call(*arguments, **options)
+    assert_same_bits(stream.state, before)
+
+
+def other_dtype(dtype):
+    """float64 for float32 and the other way round."""
+    return np.dtype(np.float64 if dtype == np.float32 else np.float32)
+
+
+# ------------------------------------------------------------------------------------------- x and chunks
+
+NUMBERS = {
+    "complex": np.ones((N, INPUT), np.complex64),
+    "object": np.full((N, INPUT), None),
+    "string": np.full((N, INPUT), "1.5"),
+    "bytes": np.full((N, INPUT), b"1.5"),
+    "time": np.zeros((N, INPUT), "M8[s]"),
+    "list of strings": [["1"] * INPUT] * N,
+    "nothing": None,
+    "text": "0.5",
+    "mapping": {"x": 1.0},
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_x_of_a_wrong_kind(stream, kind):
+    bad = NUMBERS[kind]
+    refused(stream, TypeError, "x_t .*real numbers", stream.step, bad)
+    refused(stream, TypeError, "x .*real numbers", stream.run, bad if isinstance(bad, np.ndarray) else [bad])
+    row = stream.model.stream()
+    refused(row, TypeError, "x_t .*real numbers", row.step, bad[0] if isinstance(bad, np.ndarray) else bad)
+
+
+def test_ragged_x(stream):
+    refused(stream, ValueError, "x_t cannot be read as an array", stream.step, [[1.0] * INPUT] * 3 + [[1.0]])
+
+
+@pytest.mark.parametrize("shape", [(N, INPUT - 1), (N, INPUT + 1), (N, 1), (N, 0), (0,), (), (INPUT, N), (1,)])
+def test_wrong_feature_count(stream, shape):
+    """The message names the shape and the model's input_size; as a plain array and converted."""
+    for dtype in (np.float32, np.float64, int):
+        x = np.ones(shape, dtype)
+        refused(stream, ValueError, f"x_t has .* features.*input_size={INPUT}", stream.step, x)
+        refused(stream, ValueError, f"x has .* features.*input_size={INPUT}", stream.run, x)
+
+
+@pytest.mark.parametrize("shape", [(N - 1, INPUT), (N + 1, INPUT), (1, INPUT), (0, INPUT), (INPUT,), (1, N, INPUT)])
+def test_wrong_batch(stream, shape):
+    for dtype in (np.float32, np.float64):
+        x = np.ones(shape, dtype)
+        expected = re.escape(f"x_t has shape {shape}, this stream expects ({N}, {INPUT})")
+        refused(stream, ValueError, expected, stream.step, x)
+        if shape != (1, N, INPUT):
+            expected = re.escape(f"x has shape {(T, *shape)}, this stream expects (T, {N}, {INPUT})")
+            refused(stream, ValueError, expected, stream.run, np.ones((T, *shape), dtype))
+
+
+@pytest.mark.parametrize("shape", [(1, INPUT), (N, INPUT), (1, 1, INPUT)])
+def test_a_batch_for_a_single_row(best, shape):
+    row = best.gru(INPUT, H, LAYERS, rng=1).stream(h_0=np.full((LAYERS, H), 0.25, best.dtype))
+    expected = re.escape(f"x_t has shape {shape}, this stream expects ({INPUT},)")
+    refused(row, ValueError, expected, row.step, np.ones(shape, best.dtype))
+    expected = re.escape(f"x has shape {(3, *shape)}, this stream expects (T, {INPUT})")
+    refused(row, ValueError, expected, row.run, np.ones((3, *shape), best.dtype))
+
+
+def test_chunks_in_the_wrong_layout(best):
+    """The batch is where the model says, first or second."""
+    stream = best.gru(INPUT, H, batch_first=True, rng=1).stream(N)
+    expected = re.escape(f"x has shape {(T, N, INPUT)}, this stream expects ({N}, T, {INPUT})")
+    refused(stream, ValueError, expected, stream.run, np.ones((T, N, INPUT), best.dtype))
+    refused(stream, ValueError, "this stream expects", stream.run, np.ones((N, INPUT), best.dtype))
+
+
+# ------------------------------------------------------------------------------------------------- out
+
+
+class Subclass(np.ndarray):
+    """An ndarray by another name."""
+
+
+def foreign_outs(dtype):
+    """Error, message, and an `out` that cannot be filled in place."""
+    plain = np.zeros((N, H), dtype)
+    read_only = plain.copy()
+    read_only.flags.writeable = False
+    unaligned = np.zeros(plain.nbytes + 1, np.uint8)[1:].view(dtype).reshape(N, H)
+    contiguous = "writeable, aligned, C-contiguous"
+    return {
+        "list": (TypeError, "out must be a NumPy array; got list", plain.tolist()),
+        "buffer": (TypeError, "out must be a NumPy array; got memoryview", memoryview(plain)),
+        "other float": (TypeError, "out has dtype float.., expected float..", plain.astype(other_dtype(dtype))),
+        "integers": (TypeError, "out has dtype int", np.zeros((N, H), f"i{dtype.itemsize}")),
+        "byte-swapped": (TypeError, "out has dtype >f", plain.astype(dtype.newbyteorder())),
+        "transposed": (ValueError, "out has shape", np.zeros((H, N), dtype)),
+        "one row": (ValueError, "out has shape", np.zeros(H, dtype)),
+        "too many rows": (ValueError, "out has shape", np.zeros((N + 1, H), dtype)),
+        "too many units": (ValueError, "out has shape", np.zeros((N, H + 1), dtype)),
+        "with time": (ValueError, "out has shape", np.zeros((1, N, H), dtype)),
+        "read-only": (ValueError, contiguous, read_only),
+        "strided": (ValueError, contiguous, np.zeros((N, 2 * H), dtype)[:, ::2]),
+        "Fortran": (ValueError, contiguous, np.zeros((N, H), dtype, order="F")),
+        "reversed": (ValueError, contiguous, plain[::-1]),
+        "unaligned": (ValueError, contiguous, unaligned),
+        "subclass": (ValueError, "no subclass", plain.view(Subclass)),
+    }
+
+
+@pytest.mark.parametrize("kind", foreign_outs(np.dtype(np.float32)))
+def test_foreign_out(stream, kind):
+    error, match, out = foreign_outs(stream.model.dtype)[kind]
+    kept = np.array(out)
+    for x in (np.ones((N, INPUT), stream.model.dtype), np.ones((N, INPUT), int)):
+        refused(stream, error, match, stream.step, x, out=out)
+        assert np.array_equal(np.array(out), kept)
+
+
+def test_the_error_in_x_comes_before_anything_is_written(stream):
+    out = np.full((N, H), np.nan, stream.model.dtype)
+    refused(stream, ValueError, "features", stream.step, np.ones((N, INPUT + 1)), out=out)
+    refused(stream, TypeError, "real numbers", stream.step, NUMBERS["complex"], out=out)
+    assert np.isnan(out).all()
+
+
+# ----------------------------------------------------------------------------------------------- states
+
+
+def bad_states(dtype):
+    """Error, message, and what cannot be a state (LAYERS, N, H)."""
+    good = np.zeros((LAYERS, N, H), dtype)
+    shape = re.escape(f"expected {(LAYERS, N, H)}")
+    return {
+        "one layer": (ValueError, shape, good[:1]),
+        "too many layers": (ValueError, shape, np.zeros((LAYERS + 1, N, H), dtype)),
+        "one row": (ValueError, shape, good[:, 0]),
+        "to broadcast": (ValueError, shape, good[:, :1]),
+        "too many rows": (ValueError, shape, np.zeros((LAYERS, N + 1, H), dtype)),
+        "too few units": (ValueError, shape, good[:, :, 1:]),
+        "transposed": (ValueError, shape, good.swapaxes(0, 1)),
+        "number": (ValueError, shape, 0.0),
+        "other float": (TypeError, rf"has dtype float.., .*astype\('{dtype}'\)", good.astype(other_dtype(dtype))),
+        "integers": (TypeError, "has dtype int64", good.astype(np.int64)),
+        "complex": (TypeError, "real numbers", good.astype(complex)),
+        "object": (TypeError, "real numbers", good.astype(object)),
+        "string": (TypeError, "real numbers", good.astype(str)),
+        "ragged": (ValueError, "cannot be read as an array", [[[0.0] * H] * N, [[0.0]]]),
+    }
+
+
+@pytest.mark.parametrize("kind", bad_states(np.dtype(np.float32)))
+def test_bad_state(stream, kind):
+    error, match, value = bad_states(stream.model.dtype)[kind]
+    refused(stream, error, f"state.*{match}", setattr, stream, "state", value)
+    refused(stream, error, f"h_0.*{match}", stream.reset, value)
+    with pytest.raises(error, match=f"h_0.*{match}"):
+        stream.model.stream(N, value)
+
+
+def test_state_none_is_not_zeros(stream):
+    refused(stream, TypeError, "state .*real numbers", setattr, stream, "state", None)
+
+
+def test_what_a_stream_is_does_not_change(stream):
+    for name in ("batch_size", "model", "anything"):
+        refused(stream, AttributeError, name, setattr, stream, name, 1)
+
+
+# ---------------------------------------------------------------------------------------- construction
+
+
+@pytest.mark.parametrize("options, kind", [
+    ({"bidirectional": True}, "bidirectional"),
+    ({"bidirectional": True, "merge_mode": "sum"}, "bidirectional"),
+    ({"reverse": True}, "reversed"),
+    ({"go_backwards": True}, "reversed"),
+])  # fmt: skip
+def test_models_that_need_the_future(best, options, kind):
+    model = build(best, INPUT, H, **options)
+    for make in (model.stream, lambda: cgru.Stream(model)):
+        with pytest.raises(ValueError, match=f"a {kind} GRU cannot be streamed: .* steps that are still to come"):
+            make()
+
+
+@pytest.mark.parametrize("size, error", [
+    (0, ValueError), (-1, ValueError), (2**31, ValueError), (2**62, ValueError), (2**80, ValueError),
+    (2.0, TypeError), (True, TypeError), ("4", TypeError), ((4,), TypeError),
+])  # fmt: skip
+def test_bad_batch_size(best, size, error):
+    with pytest.raises(error, match=f"batch_size.*{re.escape(str(size))}"):
+        best.gru(INPUT, H, rng=1).stream(size)
+
+
+def test_foreign_models():
+    for model in (None, "model.safetensors", np.zeros(3), object()):
+        with pytest.raises(TypeError, match=f"model must be a GRU; got {type(model).__name__}"):
+            cgru.Stream(model)
+
+
+def test_too_many_layers(best):
+    """64 are enough for anybody, and 65 a clear error."""
+    assert best.gru(2, 3, 64, rng=1).stream().step([0.5, -0.5]).shape == (3,)
+    with pytest.raises(ValueError, match="at most 64 layers; this model has 65"):
+        best.gru(2, 3, 65, rng=1).stream()
+
+
+# ---------------------------------------------------------------------------------- two threads at once
+
+
+class Held(cgru.GRU):
+    """A model that stops inside `Stream.run` until it is let go."""
+
+    inside, let_go = threading.Event(), threading.Event()
+
+    def _forward(self, *arguments):
+        self.inside.set()
+        assert self.let_go.wait(60)
+        return super()._forward(*arguments)
+
+
+def test_use_from_a_second_thread_is_an_error(best, rng):
+    """While a call runs, everything else is refused; the call itself comes to its right end."""
+    model = Held(INPUT, H, LAYERS, dtype=best.dtype, engine=best.engine, rng=1)
+    plain = best.gru(INPUT, H, LAYERS, rng=1)
+    x, h_0 = best.cast(rng.normal(size=(T, N, INPUT))), best.cast(rng.normal(size=(LAYERS, N, H)))
+    stream, results, out = model.stream(N, h_0), [], np.full((N, H), np.nan, best.dtype)
+    model.inside.clear()
+    model.let_go.clear()
+    runner = threading.Thread(target=lambda: results.append(stream.run(x)))
+    runner.start()
+    try:
+        assert model.inside.wait(60)
+        for call in (
+            lambda: stream.step(x[0]),
+            lambda: stream.step(x[0], out=out),
+            lambda: stream.run(x),
+            lambda: stream.reset(),
+            lambda: stream.state,
+            lambda: setattr(stream, "state", h_0),
+            lambda: stream.__reduce__(),
+        ):
+            with pytest.raises(RuntimeError, match=r"running in another thread.*give each thread its own"):
+                call()
+        with pytest.raises(ValueError, match="features"):      # bad input is still told as such
+            stream.step(x[0, :, 1:])
+        assert np.isnan(out).all()
+    finally:
+        model.let_go.set()
+        runner.join()
+    expected, h_n = plain(x, h_0)
+    assert_same_bits(results[0], expected)
+    assert_same_bits(stream.state, h_n)
+    assert stream.step(x[0]).shape == (N, H)            # free again
+
+
+def test_an_error_inside_run_frees_the_stream(best, rng):
+    class Failing(cgru.GRU):
+        def _forward(self, *arguments):
+            raise MemoryError("no memory")
+
+    x = best.cast(rng.normal(size=(T, N, INPUT)))
+    stream = Failing(INPUT, H, dtype=best.dtype, engine=best.engine, rng=1).stream(N)
+    stream.step(x[0])
+    refused(stream, MemoryError, "no memory", stream.run, x)
+    other = best.gru(INPUT, H, rng=1).stream(N)
+    other.step(x[0])
+    assert_same_bits(stream.step(x[1]), other.step(x[1]))
+
+
+def test_threads_that_collide_corrupt_nothing(best):
+    """Threads that fight over long steps, with the GIL released: each step happens as a whole or not at all."""
+    model = best.gru(INPUT, 600, rng=1)                 # over a million multiply-adds
+    x = best.cast(np.linspace(-1, 1, INPUT))
+    stream, done, refusals, start = model.stream(), [], [], threading.Barrier(3)
+
+    def work():
+        start.wait()
+        for _ in range(40):
+            try:
+                stream.step(x)
+                done.append(1)
+            except RuntimeError as error:
+                assert "running in another thread" in str(error)
+                refusals.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(done) + len(refusals) == 120 and done
+    alone = model.stream()
+    for _ in done:
+        alone.step(x)
+    assert_same_bits(stream.state, alone.state)
