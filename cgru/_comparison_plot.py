@@ -42,7 +42,7 @@ def figure(panels, input_size, equal_hidden, equal_parameters):
     columns = max(len(block) for block in blocks.values()) + 1
     drawing = Figure(figsize=(3.5 * columns, 7.6), layout="constrained")
     axes = drawing.subplots(2, columns)
-    handles = {}
+    handles: dict = {}
     for row, (name, block), hidden in zip(
         axes, blocks.items(), (equal_hidden, equal_parameters), strict=True
     ):

@@ -109,8 +109,8 @@ def equal_parameters(input_size, hidden_size):
     found = {}
     for network, gates in GATES.items():
         H = int(np.sqrt(half**2 + wanted / gates) - half)  # gates * H * (H + 2 * half) = wanted, rounded down
-        counts = {size: parameters(network, input_size, size) for size in (max(1, H), H + 1)}
-        found[network] = min(counts, key=lambda size, counts=counts: abs(counts[size] - wanted))
+        off = [(abs(parameters(network, input_size, size) - wanted), size) for size in (max(1, H), H + 1)]
+        found[network] = min(off)[1]
     return found
 
 
