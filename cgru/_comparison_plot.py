@@ -77,7 +77,7 @@ def figure(panels, input_size, equal_hidden, equal_parameters):
 
 def _draw(axis, flows, lowest):
     """Draw the curves of one panel; thin ones are of untrained networks beside a trained one."""
-    handles = {}
+    handles: dict = {}
     trained = {name for name in flows if ", untrained" not in name}
     for name, flow in flows.items():
         network = name.partition(",")[0]

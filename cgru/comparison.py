@@ -109,8 +109,8 @@ def equal_parameters(input_size, hidden_size):
     found = {}
     for network, gates in GATES.items():
         H = int(np.sqrt(half**2 + wanted / gates) - half)  # gates * H * (H + 2 * half) = wanted, rounded down
-        off = [(abs(parameters(network, input_size, size) - wanted), size) for size in (max(1, H), H + 1)]
-        found[network] = min(off)[1]
+        sizes = (max(1, H), H + 1)
+        _, found[network] = min((abs(parameters(network, input_size, size) - wanted), size) for size in sizes)
     return found
 
 

@@ -55,7 +55,7 @@ class Config:
     batch_first: bool = False
     bidirectional: bool = False
     reset_after: bool = True
-    activations: tuple | None = None
+    activations: tuple = None  # type: ignore[assignment]   # None in, one pair per direction out
     clip: float | None = None
     reverse: bool = False
     go_backwards: bool = False

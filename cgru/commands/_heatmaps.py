@@ -10,7 +10,7 @@ from cgru.commands._models import writable
 from cgru.files import whole_file
 
 _FORMATS = (".png", ".pdf", ".svg")
-_TITLES = {
+_TITLES: dict = {
     "r": "r, reset gate: share of the old state that the candidate sees",
     "z": {"keep": "z, update gate: share of the old state that is kept", "new": "z, update gate: share of the new"},
     "n": "n, candidate state",
