@@ -48,7 +48,7 @@ def _draw_panel(axis, runs, network, solved):
     style = {"fontsize": 8, "color": "0.35", "ha": "right", "transform": axis.get_yaxis_transform()}
     for level, text in ((CHANCE, "always answering 1"), (solved, "solved")):
         axis.axhline(level, color="0.55", linewidth=0.9, zorder=1)
-        axis.text(0.99, level / 1.25, text, va="top", clip_on=True, **style).set_in_layout(False)
+        axis.text(0.99, level * 1.12, text, va="bottom", clip_on=True, **style).set_in_layout(False)
     axis.set_yscale("log")
     axis.grid(color="0.92")
     axis.set_axisbelow(True)

@@ -80,6 +80,16 @@ def test_norms_are_those_of_a_product_of_central_differences(rng, network, with_
         assert flow.c is None
 
 
+def test_norms_are_those_of_a_product_of_jacobians(rng):
+    gru, x = build("GRU"), rng.normal(size=(6, 1, 3))
+    y, _ = gru(x)
+    product, norms = np.eye(5), [1.0]
+    for t in range(5, 1, -1):
+        product = product @ gru.jacobian(x[t], y[t - 1])[0]
+        norms.append(np.linalg.norm(product, 2))
+    assert_allclose(gradient_flow(gru, x, 4).h, np.log(norms), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("bias", [-4, 0.5, 4])
 def test_without_recurrent_weights_the_norm_is_the_product_of_one_minus_z(rng, bias):
     model = build("GRU")

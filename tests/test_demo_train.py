@@ -125,15 +125,21 @@ sys.exit(script.main(["--out", sys.argv[1], "--seeds", "1", "--folds", "2"]))
 """
 
 
-def test_same_bytes_whatever_the_threads(tmp_path):
+def test_same_bytes_whatever_blas_is_told(tmp_path):
     models = []
-    for threads in ("1", "2", None):
-        environment = {**os.environ, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
-        for name in script.ONE_THREAD:
-            environment.pop(name, None)
-            if threads is not None:
-                environment[name] = threads
-        path = tmp_path / f"{threads}.safetensors"
+    told = (
+        {},
+        dict.fromkeys(script.ONE_THREAD, "1"),
+        {"OPENBLAS_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "Haswell"},
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in script.CLEARED + tuple(script.ONE_THREAD)
+    }
+    for number, settings in enumerate(told):
+        environment = {**kept, **settings, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
+        path = tmp_path / f"{number}.safetensors"
         command = [sys.executable, "-c", SHORT, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr

@@ -6,8 +6,9 @@ the one whose mean is lowest. The choice is trained once more, on all training u
 tried on the test split, once.
 
 The gradients are cgru's own `backward`. On one machine, with the same versions, the same bytes come out,
-whatever else runs and however many threads BLAS is told to use: the script starts itself over with one, since
-several may add in another order. Elsewhere the last bits of a sum may differ, and then the model, a little.
+whatever else runs and whatever BLAS is told by environment variables: the script starts itself over with one
+thread and this machine's own kernels, since others may add in another order. Elsewhere the last bits of a sum
+may differ, and then the model, a little.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from cgru.gru import GRU
 
 HIDDEN = 32
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-CHOSEN = ("CGRU_ISA", "OPENBLAS_CORETYPE")  # would choose other arithmetic than this machine's own
+CLEARED = ("CGRU_ISA", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # each may change the order of additions
 
 
 @dataclass(frozen=True)
@@ -249,9 +250,9 @@ def main(argv=None):
 
 def ensure_one_thread():
     """Start this interpreter over, unless BLAS was told to use one thread before it was loaded."""
-    if not any(name in os.environ for name in CHOSEN) and ONE_THREAD.items() <= os.environ.items():
+    if not any(name in os.environ for name in CLEARED) and ONE_THREAD.items() <= os.environ.items():
         return
-    environment = {name: value for name, value in os.environ.items() if name not in CHOSEN} | ONE_THREAD
+    environment = {name: value for name, value in os.environ.items() if name not in CLEARED} | ONE_THREAD
     command = [sys.executable, *sys.orig_argv[1:]]
     if os.name == "posix":
         os.execve(sys.executable, command, environment)
