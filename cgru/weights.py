@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Config:
     batch_first: bool = False
     bidirectional: bool = False
     reset_after: bool = True
-    activations: tuple | None = None
+    activations: Any = None
     clip: float | None = None
     reverse: bool = False
     go_backwards: bool = False

@@ -3,6 +3,7 @@
 import os
 
 import cgru
+from cgru import engines
 from cgru.activations import DEFAULTS
 from cgru.commands._models import add_model_options, read_model
 
@@ -51,7 +52,7 @@ def lines(model, form, path):
         if config.clip is not None:
             yield "clip", f"what goes into the activations is clamped to +-{config.clip:g}"
     yield "initial state", "stored with the model" if config.initial_state else "zeros"
-    yield "engine", f"{model.engine}, {cgru.show_config(mode='dicts')['isa']['chosen']}"
+    yield "engine", f"{model.engine}, {engines.ISA}"
 
 
 def _activations(config):

@@ -84,9 +84,9 @@ def initial_state(args, model, source):
     """h_0 of the right shape, or None; the input's shape is checked on the way."""
     config, shape = model._weights.config, source.shape
     if len(shape) not in (2, 3) or shape[-1] != config.input_size:
-        batch = "(N, T, I)" if config.batch_first else "(T, N, I)"
+        layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
         raise ValueError(
-            f"{source.path} has shape {shape}, this model expects (T, I) or {batch} with I={config.input_size}"
+            f"{source.path} has shape {shape}, this model expects (T, I) or {layout} with I={config.input_size}"
         )
     if args.h0 is None:
         return None
