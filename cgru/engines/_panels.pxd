@@ -22,21 +22,9 @@ cdef extern from *:
     #else
     #define CGRU_ROWS 4
     #endif
-    #define CGRU_LINE 16        /* floats in a cache line */
-    #if defined(__GNUC__)
-    #define cgru_prefetch(address) __builtin_prefetch(address)
-    #else
-    #define cgru_prefetch(address) ((void)0)
-    #endif
     """
-    void prefetch "cgru_prefetch"(const void*) noexcept nogil
-    enum: LINE "CGRU_LINE"
     enum: WIDTH "CGRU_WIDTH"
     enum: ROWS "CGRU_ROWS"
-
-
-cdef enum:
-    AHEAD = 12                          # measured on Zen 5: 8 to 16 alike, 24 worse
 
 
 cdef struct Panels:
@@ -48,7 +36,6 @@ cdef struct Panels:
 
 cdef inline void tile(
     Py_ssize_t rows, Py_ssize_t panels,    # compile-time constants at every call; rows * panels <= 8 (4)
-    bint ahead,                            # constant too: fetch the panels AHEAD steps early
     const float* const* x,                 # IN rows pointers to K floats
     const float* data, const float* bias, Py_ssize_t K,
     float* out, Py_ssize_t ld,             # OUT (rows, panels * WIDTH), rows ld apart
@@ -64,9 +51,6 @@ cdef inline void tile(
     for k in range(K):
         for p in range(panels):
             w = data + (p * K + k) * WIDTH
-            if ahead:
-                for c in range((WIDTH + LINE - 1) // LINE):
-                    prefetch(w + AHEAD * WIDTH + c * LINE)
             for r in range(rows):
                 value = x[r][k]
                 for c in range(WIDTH):
@@ -120,18 +104,18 @@ cdef inline void tile_of(
 ) noexcept nogil:
     """One panel by 1 to ROWS rows."""
     if rows == 1:
-        tile(1, 1, False, x, data, bias, K, out, ld)
+        tile(1, 1, x, data, bias, K, out, ld)
     elif rows == 2:
-        tile(2, 1, False, x, data, bias, K, out, ld)
+        tile(2, 1, x, data, bias, K, out, ld)
     elif rows == 3:
-        tile(3, 1, False, x, data, bias, K, out, ld)
+        tile(3, 1, x, data, bias, K, out, ld)
     elif rows == 4 or ROWS == 4:
-        tile(4, 1, False, x, data, bias, K, out, ld)
+        tile(4, 1, x, data, bias, K, out, ld)
     elif rows == 5:
-        tile(5, 1, False, x, data, bias, K, out, ld)
+        tile(5, 1, x, data, bias, K, out, ld)
     elif rows == 6:
-        tile(6, 1, False, x, data, bias, K, out, ld)
+        tile(6, 1, x, data, bias, K, out, ld)
     elif rows == 7:
-        tile(7, 1, False, x, data, bias, K, out, ld)
+        tile(7, 1, x, data, bias, K, out, ld)
     else:
-        tile(8, 1, False, x, data, bias, K, out, ld)
+        tile(8, 1, x, data, bias, K, out, ld)

@@ -25,11 +25,10 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-import numpy as np
+from cgru.engines import packing
 
 cnp.import_array()
 
-cdef Py_ssize_t L1 = 48 << 10            # bytes; weights beyond it are fetched ahead for a single row
 cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time chunk: in L2 beside the weights
 cdef Py_ssize_t LIMIT = 3 << 20         # bytes of scratch for one step: larger batches go in blocks of rows
 
@@ -56,33 +55,6 @@ cdef struct Scratch:
     const float** q                     # (N,) each active row's r h
 
 
-def pack(matrix, bias, units):
-    """Panels of a (G * H, K) matrix and a (G * H,) bias: G gates side by side in each block of LANES units.
-
-    Returns (count, K, WIDTH) and (count, WIDTH) float32 arrays, zero-padded, the first 64-byte aligned.
-    """
-    gates, columns = matrix.shape[0] // units, matrix.shape[1]
-    blocks = (units + LANES - 1) // LANES
-    padded = np.zeros((gates, blocks * LANES, columns + 1), np.float32)
-    padded[:, :units, :columns] = matrix.reshape(gates, units, columns)
-    padded[:, :units, columns] = bias.reshape(gates, units)
-    lines = padded.reshape(gates, blocks, LANES, columns + 1).swapaxes(0, 1).reshape(-1, columns + 1)
-    count = (len(lines) + WIDTH - 1) // WIDTH
-    full = np.zeros((count * WIDTH, columns + 1), np.float32)
-    full[:len(lines)] = lines
-    panels = full.reshape(count, WIDTH, columns + 1).swapaxes(1, 2)
-    data = aligned(count * columns * WIDTH).reshape(count, columns, WIDTH)
-    data[...] = panels[:, :columns]
-    return data, np.ascontiguousarray(panels[:, columns])
-
-
-def aligned(size):
-    """`size` float32 zeros that begin on a cache line: panels that do not cost up to twice the time."""
-    memory = np.zeros(size + 16, np.float32)
-    offset = (64 - memory.ctypes.data % 64) % 64 // 4
-    return memory[offset:offset + size]
-
-
 cdef class Layer:
     """One layer in one direction: packed weights and the time loop over them; see `blas.Layer` for parameters.
 
@@ -102,10 +74,17 @@ cdef class Layer:
         self.cell.reset_after = reset_after
         self.cell.gates = gates_of(f, g, clip)
         recurrent = 3 * H if reset_after else 2 * H       # rows of U; the rest is V
-        W, U = pack(w_ih, b_ih, H), pack(w_hh[:recurrent], b_hh[:recurrent], H)
-        V = pack(w_hh[recurrent:], b_hh[recurrent:], H)
-        self.arrays = (W, U, V)
-        self.cell.W, self.cell.U, self.cell.V = panels_of(W), panels_of(U), panels_of(V)
+        panels, biases = zip(
+            packing.pack(w_ih, b_ih, H, LANES),
+            packing.pack(w_hh[:recurrent], b_hh[:recurrent], H, LANES),
+            packing.pack(w_hh[recurrent:], b_hh[recurrent:], H, LANES),
+            strict=True,
+        )
+        panels = packing.place(panels)
+        self.arrays = (panels, biases)
+        self.cell.W = panels_of(panels[0], biases[0])
+        self.cell.U = panels_of(panels[1], biases[1])
+        self.cell.V = panels_of(panels[2], biases[2])
         self.cell.rows = max(1, LIMIT // scratch_size(&self.cell, 1, 1) // ROWS) * ROWS
         self.kernel.cell = &self.cell
         self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, H, sizeof(float)
@@ -129,9 +108,8 @@ cdef class Layer:
             raise MemoryError("no memory for the scratch space of the time loop")
 
 
-cdef Panels panels_of(tuple packed):
+cdef Panels panels_of(cnp.ndarray data, cnp.ndarray bias):
     cdef Panels panels
-    cdef cnp.ndarray data = packed[0], bias = packed[1]
     panels.count, panels.K = data.shape[0], data.shape[1]
     panels.data, panels.bias = <const float*>cnp.PyArray_DATA(data), <const float*>cnp.PyArray_DATA(bias)
     return panels
@@ -158,17 +136,17 @@ cdef Scratch scratch_at(const Cell* cell, Py_ssize_t rows, Py_ssize_t N, void* m
     return scratch
 
 
-cdef inline void row_product(bint ahead, const Panels* panels, const float* const* x, float* out) noexcept nogil:
+cdef inline void row_product(const Panels* panels, const float* const* x, float* out) noexcept nogil:
     """One row has three chains of additions per panel, too few to hide their latency: four panels at a time."""
     cdef Py_ssize_t p = 0, K = panels.K, size = panels.K * WIDTH
     while p + 4 <= panels.count:
-        tile(1, 4, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        tile(1, 4, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
         p += 4
     if p + 2 <= panels.count:
-        tile(1, 2, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        tile(1, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
         p += 2
     if p < panels.count:
-        tile(1, 1, ahead, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
+        tile(1, 1, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, 0)
 
 
 cdef void product(
@@ -178,19 +156,16 @@ cdef void product(
     """out = bias + x W^T for all panels: a panel stays in cache while the rows pass."""
     cdef Py_ssize_t p = 0, r, K = panels.K, size = panels.K * WIDTH
     if rows == 1:
-        if panels.count * size * <Py_ssize_t>sizeof(float) > L1:
-            row_product(True, panels, x, out)
-        else:
-            row_product(False, panels, x, out)
+        row_product(panels, x, out)
         return
     if rows == 2:
         while p + 2 <= panels.count:
-            tile(2, 2, False, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
+            tile(2, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
             p += 2
     while p < panels.count:
         r = 0
         while r + ROWS <= rows:
-            tile(ROWS, 1, False, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
+            tile(ROWS, 1, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
                  out + r * ld + p * WIDTH, ld)
             r += ROWS
         if r < rows:
