@@ -126,7 +126,9 @@ class _Csv(Source):
             named = features > 0 and not _is_numbers(first)
             lines = sum(1 for line in self._file if line.strip()) + (features > 0 and not named)
             self._file.seek(0)
-            self._number = int(bool(named and self._file.readline()))
+            self._number = int(named)       # of the line that was read last
+            if named:
+                self._file.readline()
         except UnicodeDecodeError as error:
             self._file.close()
             raise ValueError(f"{path} is not a text file: {error}") from error

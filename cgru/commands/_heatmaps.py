@@ -12,7 +12,8 @@ from cgru.files import whole_file
 _FORMATS = (".png", ".pdf", ".svg")
 _TITLES: dict = {
     "r": "r, reset gate: share of the old state that the candidate sees",
-    "z": {"keep": "z, update gate: share of the old state that is kept", "new": "z, update gate: share of the new"},
+    "z": "z, update gate: share of the old state that is kept",
+    "z, new": "z, update gate: share of the candidate that is taken",
     "n": "n, candidate state",
     "h": "h, state",
 }
@@ -33,7 +34,7 @@ def draw(path, arrays, first, title, z_is):
     panels = figure.subplots(4, 1, sharex=True)
     edges = (first - 0.5, first + steps - 0.5, units - 0.5, -0.5)
     for axes, (name, array) in zip(panels, arrays.items(), strict=True):
-        heading = _TITLES[name][z_is] if name == "z" else _TITLES[name]
+        heading = _TITLES["z, new" if (name, z_is) == ("z", "new") else name]
         image = axes.imshow(
             array.T, aspect="auto", interpolation="nearest", extent=edges, **_colours(name, arrays)
         )  # fmt: skip
