@@ -88,7 +88,7 @@ print(model.engine)
 
 MODE = """
 import ctypes, platform, sys
-libm = ctypes.CDLL("libm.so.6")
+libm = ctypes.CDLL(None)
 UPWARD = 0x800 if platform.machine() == "x86_64" else 0x400000
 
 def facts():
