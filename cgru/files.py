@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import tempfile
+import secrets
 
 import safetensors
 import safetensors.numpy
@@ -35,14 +35,15 @@ def whole_file(path):
     Until then it has a temporary name in the same folder, and whatever had the name before stays.
     """
     path = os.fsdecode(path)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path) + ".")
+    # named before it exists and removed by name: an interrupt finds no moment in which the file is nobody's
+    temporary = f"{path}.{secrets.token_hex(8)}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
@@ -96,9 +97,3 @@ def _read_config(text):
     if missing:
         raise ValueError(f"the configuration lacks {', '.join(sorted(missing))}")
     return Config(**fields)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -154,7 +154,7 @@ cdef void product(
     float* out, Py_ssize_t ld,             # OUT (rows, count * WIDTH), rows ld apart
 ) noexcept nogil:
     """out = bias + x W^T for all panels: a panel stays in cache while the rows pass."""
-    cdef Py_ssize_t p = 0, r, K = panels.K, size = panels.K * WIDTH
+    cdef Py_ssize_t p = 0, r, tiles, size_of_tile, K = panels.K, size = panels.K * WIDTH
     if rows == 1:
         row_product(panels, x, out)
         return
@@ -163,14 +163,15 @@ cdef void product(
             tile(2, 2, x, panels.data + p * size, panels.bias + p * WIDTH, K, out + p * WIDTH, ld)
             p += 2
     while p < panels.count:
+        # tiles of nearly the same number of rows: 9 rows are 5 and 4, since a tile of one would wait for its sums
+        tiles = (rows + ROWS - 1) // ROWS
         r = 0
-        while r + ROWS <= rows:
-            tile(ROWS, 1, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
-                 out + r * ld + p * WIDTH, ld)
-            r += ROWS
-        if r < rows:
-            tile_of(rows - r, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
+        while tiles > 0:
+            size_of_tile = (rows - r + tiles - 1) // tiles
+            tile_of(size_of_tile, x + r, panels.data + p * size, panels.bias + p * WIDTH, K,
                     out + r * ld + p * WIDTH, ld)
+            r += size_of_tile
+            tiles -= 1
         p += 1
 
 
