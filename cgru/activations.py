@@ -113,3 +113,10 @@ def _is_pair(part):
 def code(item):
     """(kind, alpha, beta) for the engines."""
     return list(DEFAULTS).index(item.name), item.alpha, item.beta
+
+
+def rnn_activations(nonlinearity):
+    """The (f, g) pair of an RNN, which uses g alone: "tanh" or "relu"."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
+    return ("sigmoid", nonlinearity)

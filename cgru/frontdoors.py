@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgru import engines
 from cgru.gru import GRU
+from cgru.models import CLASSES
 from cgru.weights import check_dtype
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def model_from(convert, source, *arguments, dtype, engine, **options):
-    """The `GRU` with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
+    """The model with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes.
 
     Whatever a file's content runs into is a ValueError that names the file: the caller's own types were right.
     """
@@ -33,7 +34,7 @@ def model_from(convert, source, *arguments, dtype, engine, **options):
         if isinstance(error, ValueError) and os.fspath(source) in str(error):
             raise
         raise ValueError(f"{os.fspath(source)}: {error}") from error
-    return GRU._from_weights(weights, engine)
+    return CLASSES[weights.config.cell]._from_weights(weights, engine)
 
 
 def from_torch(
@@ -41,22 +42,26 @@ def from_torch(
     *,
     prefix: str | None = None,
     batch_first: bool | None = None,
+    nonlinearity: str | None = None,
     dtype: DTypeLike | None = None,
     engine: str = "auto",
-) -> GRU:
-    """A GRU from PyTorch: a module, a state dict or a file.
+) -> Any:
+    """A GRU from PyTorch, or an LSTM or RNN: from a module, a state dict or a file.
 
     Parameters
     ----------
     source : torch.nn.GRU, torch.nn.GRUCell, torch.nn.Module, mapping or path
-        A module that is or contains a GRU; a state dict, which may lie inside other dicts, as in checkpoints; the
-        path of a ``.safetensors`` file, or of a ``.pt`` file of `torch.save`, which needs PyTorch and is read with
-        ``weights_only=True``: no code in it is run.
+        A module that is or contains a GRU (or, where there is no GRU, an nn.LSTM, an nn.RNN or one of their cells);
+        a state dict, which may lie inside other dicts, as in checkpoints; the path of a ``.safetensors`` file, or of
+        a ``.pt`` file of `torch.save`, which needs PyTorch and is read with ``weights_only=True``: no code in it is
+        run.
     prefix : str, optional
         Which GRU, where there are several: what stands before ``weight_ih_l0`` (a GRUCell's ``weight_ih``), such
         as "encoder.gru.".
     batch_first : bool, optional
         As in `GRU`; by default as in the module, and False for a state dict, which does not hold it.
+    nonlinearity : {"tanh", "relu"}, optional
+        Of an RNN; by default as in the module, and "tanh" for a state dict, which does not hold it.
     dtype : dtype, optional
         float32 or float64; by default float64 where all parameters are float64, else float32.
     engine : str, default "auto"
@@ -64,7 +69,7 @@ def from_torch(
 
     Returns
     -------
-    GRU
+    GRU, LSTM or RNN
         With PyTorch's shapes. A GRUCell is a GRU of one layer: ``gru(x_t[None], h[None])`` is its step.
 
     Raises
@@ -72,7 +77,8 @@ def from_torch(
     TypeError
         Something else was given.
     ValueError
-        No GRU, several (their prefixes are listed), an LSTM or RNN, or a file that is damaged or needs code run.
+        No such network, several (their prefixes are listed), `nonlinearity` without an RNN, or a file that is
+        damaged or needs code run.
     OSError
         The file cannot be read.
     ImportError
@@ -87,7 +93,10 @@ def from_torch(
     """
     from cgru.convert.torch import weights_from_torch
 
-    return model_from(weights_from_torch, source, prefix=prefix, batch_first=batch_first, dtype=dtype, engine=engine)
+    return model_from(
+        weights_from_torch, source, prefix=prefix, batch_first=batch_first, nonlinearity=nonlinearity,
+        dtype=dtype, engine=engine,
+    )  # fmt: skip
 
 
 def from_keras(

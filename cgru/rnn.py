@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgru import engines
-from cgru.activations import code
+from cgru.activations import code, rnn_activations
 from cgru.gradients import backpropagate
 from cgru.recurrent import Recurrent
 from cgru.weights import Config
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from cgru.gradients import Gradients, Tape
 
-NONLINEARITIES = ("tanh", "relu")
 
 
 class RNN(Recurrent):
@@ -88,7 +87,7 @@ class RNN(Recurrent):
             bias=bias,
             batch_first=batch_first,
             bidirectional=bidirectional,
-            activations=_activations(nonlinearity),
+            activations=rnn_activations(nonlinearity),
             cell="rnn",
         )
         self._draw(config, dtype, engine, rng)
@@ -160,11 +159,5 @@ class RNN(Recurrent):
         """
         return cls._from_state_dict(
             mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first,
-            activations=_activations(nonlinearity),
+            activations=rnn_activations(nonlinearity),
         )  # fmt: skip
-
-
-def _activations(nonlinearity):
-    if nonlinearity not in NONLINEARITIES:
-        raise ValueError(f"nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
-    return ("sigmoid", nonlinearity)

@@ -88,10 +88,11 @@ def test_which_gru_is_meant_must_be_clear(torch, big):
         cgru.from_torch(big)
     with pytest.raises(ValueError, match=r"prefix='nowhere'.*'decoder\.'"):
         cgru.from_torch(big, prefix="nowhere")
-    with pytest.raises(ValueError, match=r"'memory\.'.*4 \* hidden_size"):
-        cgru.from_torch(big, prefix="memory.")
-    with pytest.raises(ValueError, match=r"4 \* hidden_size.*LSTM"):
-        cgru.from_torch(torch.nn.LSTM(3, 5))
+    odd = {"a.weight_ih_l0": np.ones((10, 3)), "a.weight_hh_l0": np.ones((10, 5))}
+    with pytest.raises(ValueError, match=r"'a\.' have 2 \* hidden_size rows, expected 3 .* 4 for an LSTM"):
+        cgru.from_torch(odd)
+    with pytest.raises(ValueError, match="nonlinearity='relu' is for an RNN; these are weights of a GRU"):
+        cgru.from_torch(big.encoder, nonlinearity="relu")
     with pytest.raises(ValueError, match="no weight_ih_l0"):
         cgru.from_torch(torch.nn.Linear(3, 5))
     with pytest.raises(TypeError, match="int"):
@@ -140,3 +141,18 @@ def test_what_pytorch_cannot_do_is_not_exported(options):
     state = cgru.GRU(3, 5, rng=1).state_dict()
     with pytest.raises(ValueError, match=next(iter(options))):
         build(BEST[0], state, **options).to_torch()
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "RNN"])
+def test_an_lstm_or_rnn_is_taken_where_there_is_no_gru(torch, big, rng, kind):
+    options = {"nonlinearity": "relu"} if kind == "RNN" else {}
+    module = getattr(torch.nn, kind)(4, 6, 2, batch_first=True, bidirectional=True, **options)
+    x = single(rng.normal(size=(3, 5, 4)))
+    expected = module(torch.from_numpy(x))[0].detach().numpy()
+    model = cgru.from_torch(module)
+    assert type(model) is getattr(cgru, kind)
+    assert_same(model(x)[0], expected)
+    again = cgru.from_torch(module.state_dict(), batch_first=True, **options)
+    assert_same(again(x)[0], expected)
+    memory = cgru.from_torch(big, prefix="memory")
+    assert type(memory) is cgru.LSTM and memory.hidden_size == 7

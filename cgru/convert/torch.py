@@ -7,16 +7,18 @@ import os
 import re
 from collections.abc import Mapping
 
+from cgru.activations import rnn_activations
 from cgru.convert._build import chosen, missing, real_array
 from cgru.convert._files import check_expansion, check_zip, file_size, read_safetensors
 from cgru.weights import weights_from_state_dict
 
+_CELLS = {3: "gru", 4: "lstm", 1: "rnn"}     # by the rows of weight_hh over its columns
 _FIRST = re.compile(r"(.*?)weight_ih(_l0)?")
 _NAME = re.compile(r"(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?")
 
 
-def weights_from_torch(source, *, prefix=None, batch_first=None, dtype=None):
-    """`Weights` of an nn.GRU, nn.GRUCell, a module or state dict that holds one, or a file; see `from_torch`."""
+def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None):
+    """`Weights` of a GRU, LSTM or RNN, of a module or state dict that holds one, or of a file; see `from_torch`."""
     modules = {}
     if isinstance(source, str | os.PathLike):
         state = _read(os.fspath(source))
@@ -27,10 +29,10 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, dtype=None):
         modules = dict(source.named_modules())
     else:
         raise TypeError(
-            "expected an nn.GRU, an nn.GRUCell, a module or a state dict that holds one, or the path of a "
+            "expected an nn.GRU (GRUCell, LSTM, RNN), a module or a state dict that holds one, or the path of a "
             f".safetensors or .pt file; got {type(source).__name__}"
         )
-    prefix = _prefix(state, prefix)
+    prefix, cell = _network(state, prefix)
     module = modules.get(prefix.removesuffix("."))
     if batch_first is None:
         batch_first = bool(getattr(module, "batch_first", False))
@@ -39,7 +41,12 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, dtype=None):
         for name, value in state.items()
         if name.startswith(prefix) and _NAME.fullmatch(name[len(prefix) :])
     }
-    return weights_from_state_dict(arrays, dtype=dtype, batch_first=batch_first)
+    options = {}
+    if cell == "rnn":
+        options["activations"] = rnn_activations(nonlinearity or getattr(module, "nonlinearity", "tanh"))
+    elif nonlinearity is not None:
+        raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.upper()}")
+    return weights_from_state_dict(arrays, dtype=dtype, cell=cell, batch_first=batch_first, **options)
 
 
 def _layered(name):
@@ -58,29 +65,37 @@ def _flat(mapping, above=""):
     return flat
 
 
-def _prefix(state, asked):
-    """The prefix of the only GRU in the state dict, or the one asked for, with or without its last dot."""
+def _network(state, asked):
+    """Prefix and cell of the only GRU in the state dict, or else of its only LSTM or RNN; or of the one asked for.
+
+    The prefix that is asked for may lack its last dot.
+    """
     found = {}
     for name, value in state.items():
         match = _FIRST.fullmatch(name)
         recurrent = state.get(name.replace("weight_ih", "weight_hh"))
         if match and len(getattr(value, "shape", ())) == len(getattr(recurrent, "shape", ())) == 2:
             found[match[1]] = value.shape[0] / max(1, recurrent.shape[1])
-    grus = {prefix: rows for prefix, rows in found.items() if rows == 3}
-    if asked is not None and asked not in grus and f"{asked}." in grus:
+    networks = {prefix: _CELLS[rows] for prefix, rows in found.items() if rows in _CELLS}
+    if asked is not None and asked not in networks and f"{asked}." in networks:
         asked = f"{asked}."
     other = asked if asked in found else next(iter(found), None)
-    if found and other not in grus and (asked in found or not grus):
+    if found and other not in networks and (asked in found or not networks):
         raise ValueError(
             f"the weights at prefix {other!r} have {found[other]:g} * hidden_size rows, expected 3 * hidden_size "
-            "for a GRU (an LSTM has 4, an RNN 1)"
+            "for a GRU, 4 for an LSTM or 1 for an RNN"
         )
     if not found:
         held = ", ".join(list(state)[:20]) + (", ..." if len(state) > 20 else "")
         raise ValueError(
             f"there is no weight_ih_l0 with its weight_hh_l0 in the state dict, which holds {held or 'nothing'}"
         )
-    return chosen(grus, asked, "GRU", "prefix")
+    grus = {prefix: cell for prefix, cell in networks.items() if cell == "gru"}
+    if asked is not None or not grus:
+        prefix = chosen(networks, asked, "recurrent network", "prefix")
+    else:
+        prefix = chosen(grus, None, "GRU", "prefix")
+    return prefix, networks[prefix]
 
 
 def _read(path):
