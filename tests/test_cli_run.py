@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgru
 from cgru.__main__ import main
 from cgru.commands import run
+from peers import peer
 
 T, N, H, INPUTS = 23, 5, 7, 3
 
@@ -173,6 +174,9 @@ def bad_files():
     ids=repr,
 )  # fmt: skip
 def test_errors_are_one_line_and_leave_nothing(capsys, arguments, words):
+    reader = {".onnx": "onnx", ".pt": "torch"}.get(os.path.splitext(arguments[0])[1])
+    if reader:
+        peer(reader)
     saved()
     bad_files()
     before = sorted(os.listdir())
@@ -214,7 +218,14 @@ def sparse(name, shape):
         file.truncate(file.tell() + 4 * int(np.prod(shape)))
 
 
-COMMAND = [sys.executable, "-m", "cgru", "run", "model.safetensors", "x.npy", "-o", "y.npy"]
+RUN = ["run", "model.safetensors", "x.npy", "-o", "y.npy"]
+# where the tests are started in the background, Ctrl-C is ignored from the start
+HEEDS_CTRL_C = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from cgru.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
 # the peak of this very program: ru_maxrss would be that of the process that started it, where it is larger
 MEASURED = """
 import sys
@@ -232,7 +243,7 @@ def test_memory_is_bounded(shape):
     """400 MB of x in less than 160 MB, the interpreter and NumPy included; rows of 140 MB too."""
     cgru.GRU(256, 4, rng=1, batch_first=len(shape) == 3).save("model.safetensors")
     sparse("x.npy", shape)
-    done = subprocess.run([COMMAND[0], "-c", MEASURED, *COMMAND[3:]], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", MEASURED, *RUN], capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) < 160
     assert np.load("y.npy", mmap_mode="r").shape == (*shape[:-1], 4)
 
@@ -244,7 +255,7 @@ def test_ctrl_c_leaves_no_file_and_keeps_the_old_one():
     with open("y.npy", "w") as file:
         file.write("old")
     before = sorted(os.listdir())
-    process = subprocess.Popen(COMMAND, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-P", "-c", HEEDS_CTRL_C, *RUN], stderr=subprocess.PIPE)
     for _ in range(3000):
         if sorted(os.listdir()) != before:      # the temporary file is there
             break

@@ -211,7 +211,7 @@ def test_picture_shows_every_setting():
 )
 def test_errors_are_one_line(arguments, words):
     environment = {**os.environ, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
-    command = [sys.executable, "-m", "cgru", "compare", *arguments]
+    command = [sys.executable, "-P", "-m", "cgru", "compare", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 2
     assert done.stdout == ""

@@ -58,7 +58,7 @@ def test_a_file_read_without_keras(model, rng, tmp_path, suffix):
     }
     inputs = {name: single(rng.normal(size=(3, 6, size))) for name, size in zip(layers, (4, 10, 7), strict=True)}
     np.savez(tmp_path / "x.npz", **inputs)
-    command = [sys.executable, "-c", READ_WITHOUT_KERAS, path, tmp_path / "x.npz", tmp_path / "y.npz"]
+    command = [sys.executable, "-P", "-c", READ_WITHOUT_KERAS, path, tmp_path / "x.npz", tmp_path / "y.npz"]
     subprocess.run(command, check=True, timeout=60)
     with np.load(tmp_path / "y.npz") as found:
         for name, layer in layers.items():

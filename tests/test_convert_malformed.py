@@ -291,5 +291,5 @@ def test_bombs_take_no_memory(tmp_path):
     (tmp_path / "expand.onnx").write_bytes(ones.SerializeToString())
     paths = sorted(str(path) for path in tmp_path.iterdir())
     assert len(paths) == 8
-    done = subprocess.run([sys.executable, "-c", BOMBS, *paths], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-P", "-c", BOMBS, *paths], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

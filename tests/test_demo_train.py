@@ -140,7 +140,7 @@ def test_same_bytes_whatever_blas_is_told(tmp_path):
     for number, settings in enumerate(told):
         environment = {**kept, **settings, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
         path = tmp_path / f"{number}.safetensors"
-        command = [sys.executable, "-c", SHORT, str(path)]
+        command = [sys.executable, "-P", "-c", SHORT, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
         models.append(path.read_bytes())

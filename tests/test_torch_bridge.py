@@ -200,7 +200,7 @@ def test_errors(torch, bridge):
 
 def test_cgru_does_not_import_torch():
     code = "import sys, cgru; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
 def test_without_torch_the_error_says_what_to_install():
@@ -208,5 +208,5 @@ def test_without_torch_the_error_says_what_to_install():
         "import sys; sys.modules['torch'] = None\nimport cgru\n"
         "try: import cgru.torch\nexcept ImportError as error: print(error)"
     )
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
     assert "pip install torch" in run.stdout
