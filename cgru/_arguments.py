@@ -23,12 +23,9 @@ def state_array(name, value, dtype, shape):
     """A state of exactly `shape` and `dtype`, C-contiguous; lists are converted, arrays of another dtype refused."""
     if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray:
         return value
-    if type(value) is not np.ndarray:
-        array = as_real_array(name, value)
-        if not hasattr(value, "dtype"):
-            array = array.astype(dtype)
-    else:
-        array = as_real_array(name, value)
+    array = as_real_array(name, value)
+    if not hasattr(value, "dtype"):
+        array = array.astype(dtype)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
     if array.dtype.newbyteorder("=") != dtype:

@@ -215,7 +215,7 @@ class Recurrent:
     def _forward(self, x, states, lengths, out, threads):
         """Checks, layouts and outputs around the layers: y in the caller's layout, and the final states."""
         config, dtype = self._weights.config, self._dtype
-        threads = 1 if threads == 1 and threads is not True else check_size("threads", threads)
+        threads = check_size("threads", threads)
         inputs = self._prepare(x, states, lengths)
         y_shape = (*inputs.x_shape[:-1], config.output_size)
         if out is None:

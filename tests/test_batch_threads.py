@@ -41,7 +41,7 @@ def test_groups_have_equal_work():
 
 @pytest.mark.parametrize("threads, error", [
     (0, ValueError), (-2, ValueError), (1.5, TypeError), (2.0, TypeError), (True, TypeError), ("2", TypeError),
-    (None, TypeError), ([2], TypeError),
+    (1.0, TypeError), (None, TypeError), ([2], TypeError),
 ])  # fmt: skip
 def test_bad_number_of_threads(best, threads, error):
     """Refused before anything is computed."""
