@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgru
 from cgru.__main__ import main
 from cgru.commands import run
-from peers import peer
+from support.peers import peer
 
 T, N, H, INPUTS = 23, 5, 7, 3
 

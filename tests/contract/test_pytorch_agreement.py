@@ -5,69 +5,58 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-from cases import random_lengths, random_sizes
-from variants import Variant
+from support.compare import assert_close, assert_equal, flat
+from support.models import build, draw, on_planes, pack, random_lengths, random_sizes
+from support.peers import torch_arrays, torch_network
 
 
-def run_torch(torch, model, x, h_0, lengths):
-    """y and h_n of nn.GRU as arrays; lengths as packed sequences."""
-    rnn = torch.nn.utils.rnn
-    given, T = torch.from_numpy(x), x.shape[1 if model.batch_first else 0]
-    if lengths is not None:
-        given = rnn.pack_padded_sequence(
-            given, torch.from_numpy(lengths), model.batch_first, enforce_sorted=False
-        )
-    with torch.no_grad():
-        y, h_n = model(given, None if h_0 is None else torch.from_numpy(h_0))
-    if lengths is not None:
-        y, _ = rnn.pad_packed_sequence(y, model.batch_first, total_length=T)
-    return y.numpy(), h_n.numpy()
+TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
+forms = pytest.mark.configurations(layout="one layer", in_pytorch=True)
 
 
+@forms
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
-def test_same_as_pytorch(torch, rng, best: Variant, num_layers, bidirectional, bias, with_lengths):
+def test_same_as_pytorch(torch, rng, best, configuration, num_layers, bidirectional, bias, with_lengths):
     config = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias}
     torch.manual_seed(20140603)
     for batch_first in (False, True):
-        for with_h_0 in (False, True):
+        for with_hx in (False, True):
             T, N, input_size, H = random_sizes(rng, high=35)
-            model = torch.nn.GRU(
-                input_size, H, batch_first=batch_first, dtype=getattr(torch, best.name), **config
+            theirs = getattr(torch.nn, best.cell.name)(
+                input_size, H, batch_first=batch_first, dtype=getattr(torch, best.name), **config,
+                **configuration.options,
+            )  # fmt: skip
+            ours = best.network.from_state_dict(
+                theirs.state_dict(), batch_first=batch_first, engine=best.engine, **configuration.options
             )
-            x = best.cast(rng.normal(size=(N, T, input_size) if batch_first else (T, N, input_size)))
-            h_0 = best.cast(rng.uniform(-1, 1, (num_layers * (1 + bidirectional), N, H)))
-            h_0 = h_0 if with_h_0 else None
-            lengths = random_lengths(rng, T, N) if with_lengths else None
-            expected_y, expected_h_n = run_torch(torch, model, x, h_0, lengths)
-            ours = cgru.GRU.from_state_dict(model.state_dict(), batch_first=batch_first, engine=best.engine)
             assert ours.dtype == best.dtype
-            y, h_n = ours(x, h_0, lengths=lengths)
-            assert y.shape == expected_y.shape and h_n.shape == expected_h_n.shape
-            assert_allclose(y, expected_y, rtol=0, atol=best.tolerance)
-            assert_allclose(h_n, expected_h_n, rtol=0, atol=best.tolerance)
+            x, hx = draw(best, rng, ours, T, N)
+            lengths = random_lengths(rng, T, N) if with_lengths else None
+            hx = hx if with_hx else None
+            expected = torch_arrays(torch, theirs, x, hx, lengths)
+            # relu is not bounded, and errors grow with it
+            tolerance = TOLERANCE[best.name] * max(1.0, *(np.abs(array).max() for array in flat(expected)))
+            assert_close(ours(x, hx, lengths=lengths), expected, tolerance)
 
 
-def test_the_way_back(torch, best):
-    """A cgru model's parameters load into nn.GRU, strictly, and give the same numbers."""
-    config = {"num_layers": 2, "bidirectional": True}
-    ours = best.gru(3, 5, rng=1, **config)
-    model = torch.nn.GRU(3, 5, dtype=getattr(torch, best.name), **config)
-    model.load_state_dict({name: torch.from_numpy(values) for name, values in ours.state_dict().items()})
+@pytest.mark.configurations(layout="both ways, two layers", in_pytorch=True)
+def test_the_way_back(torch, best, configuration):
+    """A cgru model's parameters load into PyTorch's module, strictly, and give the same numbers."""
+    ours = build(best, configuration, 3, 5)
+    theirs = torch_network(torch, configuration, ours.state_dict(), getattr(torch, best.name))
     x = best.cast(np.random.default_rng(2).normal(size=(7, 4, 3)))
-    y, h_n = ours(x)
-    expected_y, expected_h_n = run_torch(torch, model, x, None, None)
-    assert_allclose(y, expected_y, rtol=0, atol=best.tolerance)
-    assert_allclose(h_n, expected_h_n, rtol=0, atol=best.tolerance)
-    assert list(ours.state_dict()) == list(model.state_dict())
+    assert_close(ours(x), torch_arrays(torch, theirs, x), best.tolerance)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
 
 
-def test_defaults_and_drawing_are_pytorch_s(torch):
-    theirs, ours = torch.nn.GRU(4, 64), cgru.GRU(4, 64, rng=0)
+def test_defaults_and_drawing_are_pytorch_s(torch, best):
+    theirs, ours = getattr(torch.nn, best.cell.name)(4, 64), best.model(4, 64, rng=0)
     for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional"):
         assert getattr(ours, name) == getattr(theirs, name)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
     for name, values in theirs.state_dict().items():
         drawn = ours.state_dict()[name]
         assert drawn.shape == tuple(values.shape)
@@ -77,21 +66,19 @@ def test_defaults_and_drawing_are_pytorch_s(torch):
 
 def test_tensors_as_input(torch, best):
     """CPU tensors are taken wherever arrays are, parameters that require grad included."""
-    model = torch.nn.GRU(3, 5, dtype=getattr(torch, best.name))
-    named = dict(model.named_parameters())
+    theirs = getattr(torch.nn, best.cell.name)(3, 5, dtype=getattr(torch, best.name))
+    named = dict(theirs.named_parameters())
     assert named["weight_ih_l0"].requires_grad
-    ours = cgru.GRU.from_state_dict(named, engine=best.engine)
-    x, h_0, lengths = torch.randn(7, 2, 3, dtype=model.weight_ih_l0.dtype), torch.rand(1, 2, 5), [4, 7]
-    h_0 = h_0.to(x.dtype)
-    y, h_n = ours(x, h_0, lengths=torch.tensor(lengths))
-    expected_y, expected_h_n = ours(x.numpy(), h_0.numpy(), lengths=lengths)
-    assert_array_equal(y, expected_y)
-    assert_array_equal(h_n, expected_h_n)
+    ours = best.network.from_state_dict(named, engine=best.engine)
+    x, lengths = torch.randn(7, 2, 3, dtype=theirs.weight_ih_l0.dtype), [4, 7]
+    hx = pack([torch.rand(1, 2, 5).to(x.dtype) for _ in best.cell.states])
+    found = ours(x, hx, lengths=torch.tensor(lengths))
+    assert_equal(found, ours(x.numpy(), on_planes(hx, lambda plane: plane.numpy()), lengths=lengths))
 
 
 def test_parameters_are_copied_out_of_tensors(torch, best):
-    model = torch.nn.GRU(3, 5)
-    ours = cgru.GRU.from_state_dict(model.state_dict(), dtype=best.dtype, engine=best.engine)
+    model = getattr(torch.nn, best.cell.name)(3, 5)
+    ours = best.from_state(model.state_dict())
     x = best.cast(np.ones((7, 2, 3)))
     before, _ = ours(x)
     with torch.no_grad():
@@ -101,15 +88,16 @@ def test_parameters_are_copied_out_of_tensors(torch, best):
     assert_array_equal(before, after)
 
 
+@pytest.mark.variants(name="float32")
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
-def test_short_floats_are_widened(torch, name):
+def test_short_floats_are_widened(torch, best, name):
     """bfloat16 and float16 weights and inputs count as the float32 numbers that they are."""
-    model = torch.nn.GRU(3, 5).to(getattr(torch, name))
+    model = getattr(torch.nn, best.cell.name)(3, 5).to(getattr(torch, name))
     x = torch.randn(7, 2, 3).to(getattr(torch, name))
-    y, _ = cgru.GRU.from_state_dict(model.state_dict())(x)
-    wide = {key: values.float().numpy() for key, values in model.state_dict().items()}
-    expected, _ = cgru.GRU.from_state_dict(wide)(x.float().numpy())
-    assert_array_equal(y, expected)
+    ours = best.network.from_state_dict(model.state_dict(), engine=best.engine)
+    wide = best.from_state({key: values.float().numpy() for key, values in model.state_dict().items()})
+    assert ours.dtype == np.float32
+    assert_equal(ours(x), wide(x.float().numpy()))
 
 
 def test_tensors_that_are_no_numbers_here_are_named(torch):

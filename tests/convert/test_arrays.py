@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import cgru
-import reference
-from cases import random_sizes, random_state
-from peers import assert_same, single
+from support import reference
+from support.models import random_sizes, random_state
+from support.peers import assert_same, single
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import cgru
-from cases import random_lengths, random_sizes
-from peers import assert_same, peer, single
+from support.models import random_lengths, random_sizes
+from support.peers import assert_same, peer, single
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")      # Keras's own
 

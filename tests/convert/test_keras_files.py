@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import cgru
-import reference
-from cases import random_state
-from peers import assert_same, peer, single
+from support import reference
+from support.models import random_state
+from support.peers import assert_same, peer, single
 from test_convert_keras import a_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")      # Keras's own

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cgru
-from cases import random_state
-from onnx_models import single_node
-from peers import peer
+from support.models import random_state
+from support.onnx_models import single_node
+from support.peers import peer
 
 DOORS = {
     "safetensors": cgru.from_torch,

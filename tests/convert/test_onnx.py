@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import cgru
-from cases import random_sizes, random_state
-from onnx_models import as_y, single_node
-from peers import assert_same, peer, single
+from support.models import random_sizes, random_state
+from support.onnx_models import as_y, single_node
+from support.peers import assert_same, peer, single
 
 DIRECTIONS = ["forward", "reverse", "bidirectional"]
 

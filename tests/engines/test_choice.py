@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 import cgru
 from bits import assert_same_bits
 from cgru import engines
-from processes import run_python
+from support.processes import run_python
 
 MADE = """
 import pickle, sys

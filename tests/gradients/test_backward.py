@@ -1,5 +1,6 @@
 """The backward pass against central differences, PyTorch's autograd and a closed form; tapes; errors."""
 
+import dataclasses
 import threading
 
 import numpy as np
@@ -7,26 +8,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-from cases import random_lengths, random_state
 from cgru import engines
-from gradient_cases import (
-    KINDS,
-    assert_same_gradients,
-    central_differences,
-    random_problem,
-    torch_gradients,
-)
+from support.compare import assert_close, flat
+from support.gradients import assert_same_gradients, central_differences, random_problem, torch_gradients
+from support.cells import CELLS
+from support.models import build, network, pack, planes, random_lengths, random_state
 
-kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-LAYOUTS = {
-    "one_layer": {},
-    "layers": {"num_layers": 3},
-    "bidirectional": {"bidirectional": True},
-    "all": {"num_layers": 2, "bidirectional": True},
-    "no_bias": {"num_layers": 2, "bias": False},
-    "batch_first": {"bidirectional": True, "batch_first": True},
-}
-layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+forms = pytest.mark.configurations(layout="one layer")      # every form of every kind, with a layout of the test's own
+trained = pytest.mark.configurations(trains=True)
 
 
 def lengths_with_zero(T, N):
@@ -37,21 +26,19 @@ def lengths_with_zero(T, N):
 # ---- numbers
 
 
-@kinds
-@layouts
+@trained
 @pytest.mark.parametrize("lengths", [None, lengths_with_zero], ids=["full", "lengths"])
-def test_central_differences(rng, kind, layout, lengths):
-    problem = random_problem(rng, kind, lengths=lengths, **layout)
+def test_central_differences(rng, configuration, lengths):
+    problem = random_problem(rng, configuration, lengths=lengths)
     assert_same_gradients(problem.gradients(), central_differences(problem), 1e-6)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name != "gru_before"], ids=lambda kind: kind.name)
-@layouts
+@pytest.mark.configurations(in_pytorch=True)
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
 @pytest.mark.parametrize("sizes", [(7, 5, 3, 4), (6, 3, 21, 37)], ids=["small", "wider"])
-def test_pytorch_autograd(torch, rng, kind, layout, with_lengths, sizes):
+def test_pytorch_autograd(torch, rng, configuration, with_lengths, sizes):
     lengths = (lambda T, N: random_lengths(rng, T, N)) if with_lengths else None
-    problem = random_problem(rng, kind, lengths=lengths, sizes=sizes, **layout)
+    problem = random_problem(rng, configuration, lengths=lengths, sizes=sizes)
     expected = torch_gradients(torch, problem, torch.float64)
     assert_same_gradients(problem.gradients(), expected, 1e-10)
     single = problem.astype(np.float32)
@@ -59,58 +46,60 @@ def test_pytorch_autograd(torch, rng, kind, layout, with_lengths, sizes):
     assert_same_gradients(single.gradients(), torch_gradients(torch, single, torch.float32), 1e-4)
 
 
-@kinds
-@pytest.mark.parametrize("isa", engines.isas_usable())
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_instruction_set(rng, monkeypatch, kind, isa, dtype):
-    problem = random_problem(rng, kind, sizes=(6, 4, 18, 35), num_layers=2, bidirectional=True)
-    expected = problem.gradients()
-    monkeypatch.setattr(engines, "ISA", isa)
-    assert_same_gradients(problem.astype(dtype).gradients(), expected, 1e-12 if dtype == "float64" else 1e-5)
+@forms
+@pytest.mark.variants(engine="blas")        # the backward pass is the same one for every engine
+def test_every_instruction_set(rng, variant, configuration):
+    problem = random_problem(rng, configuration, sizes=(6, 4, 18, 35), num_layers=2, bidirectional=True)
+    with dataclasses.replace(variant, isa=engines.isas_usable()[-1]).selected():
+        expected = problem.gradients()
+    found = problem.astype(variant.dtype).gradients()
+    assert_same_gradients(found, expected, 1e-12 if variant.name == "float64" else 1e-5)
 
 
-@kinds
-def test_unbatched_is_a_batch_of_one(rng, kind):
-    problem = random_problem(rng, kind, sizes=(6, 1, 3, 5), num_layers=2, bidirectional=True)
+@forms
+def test_unbatched_is_a_batch_of_one(rng, configuration):
+    problem = random_problem(rng, configuration, sizes=(6, 1, 3, 5), num_layers=2, bidirectional=True)
     expected = problem.gradients()
     problem.x, problem.dy = problem.x[:, 0], problem.dy[:, 0]
     problem.states, problem.dstates = (tuple(s[:, 0] for s in some) for some in (problem.states, problem.dstates))
     found = problem.gradients()
-    for name in ("x", *problem.kind.states):
+    for name in ("x", *problem.names):
         assert found[name].shape == expected[name][:, 0].shape
         assert_array_equal(found[name], expected[name][:, 0])
     for name in problem.parameters:
         assert_array_equal(found[name], expected[name])
 
 
-@kinds
-def test_dy_alone_and_final_states_alone_add_up(rng, kind):
-    problem = random_problem(rng, kind, num_layers=2)
+@forms
+def test_dy_alone_and_final_states_alone_add_up(rng, configuration):
+    problem = random_problem(rng, configuration, num_layers=2)
     model = problem.model()
-    _, _, tape = model.forward(problem.x, kind.pack(problem.states), tape=True)
-    both = model.backward(tape, problem.dy, kind.pack(problem.dstates))
+    _, _, tape = model.forward(problem.x, problem.hx, tape=True)
+    both = model.backward(tape, problem.dy, problem.dh_n)
     one = model.backward(tape, problem.dy)
-    other = model.backward(tape, dh_n=kind.pack(problem.dstates))
+    other = model.backward(tape, dh_n=problem.dh_n)
     assert_allclose(one.x + other.x, both.x, rtol=1e-12, atol=1e-14)
     for name in both:
         assert_allclose(one[name] + other[name], both[name], rtol=1e-12, atol=1e-14)
 
 
-@kinds
+@forms
 @pytest.mark.parametrize("T, N", [(0, 3), (4, 0), (0, 0)])
-def test_empty(rng, kind, T, N):
-    problem = random_problem(rng, kind, sizes=(T, N, 2, 5))
+def test_empty(rng, configuration, T, N):
+    problem = random_problem(rng, configuration, sizes=(T, N, 2, 5))
     found = problem.gradients()
     assert found["x"].shape == (T, N, 2)
-    assert_array_equal(found["h_0"], problem.dstates[0])
+    for name, given in zip(problem.names, problem.dstates, strict=True):
+        assert_array_equal(found[name], given)
     assert all(not found[name].any() for name in problem.parameters)
 
 
-@kinds
-def test_all_lengths_zero(rng, kind):
-    problem = random_problem(rng, kind, lengths=lambda T, N: np.zeros(N, int))
+@forms
+def test_all_lengths_zero(rng, configuration):
+    problem = random_problem(rng, configuration, lengths=lambda T, N: np.zeros(N, int))
     found = problem.gradients()
-    assert_array_equal(found["h_0"], problem.dstates[0])
+    for name, given in zip(problem.names, problem.dstates, strict=True):
+        assert_array_equal(found[name], given)
     assert not found["x"].any() and not found["weight_hh_l0"].any()
 
 
@@ -132,51 +121,51 @@ def test_closed_form_without_recurrent_weights(rng):
 # ---- tapes
 
 
-@kinds
+@forms
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
-def test_forward_with_tape_is_the_forward(rng, kind, with_lengths):
+def test_forward_with_tape_is_the_forward(rng, configuration, with_lengths):
     lengths = lengths_with_zero if with_lengths else None
     for batch_first in (False, True):
         problem = random_problem(
-            rng, kind, sizes=(6, 5, 3, 18), num_layers=2, bidirectional=True, lengths=lengths, batch_first=batch_first
+            rng, configuration, sizes=(6, 5, 3, 18), num_layers=2, bidirectional=True, lengths=lengths,
+                batch_first=batch_first,
         )
         model = problem.model()
-        y, final = model(problem.x, kind.pack(problem.states), lengths=problem.lengths)
-        plain = model.forward(problem.x, kind.pack(problem.states), lengths=problem.lengths)
-        taped = model.forward(problem.x, kind.pack(problem.states), lengths=problem.lengths, tape=True)
+        y, final = model(problem.x, problem.hx, lengths=problem.lengths)
+        plain = model.forward(problem.x, problem.hx, lengths=problem.lengths)
+        taped = model.forward(problem.x, problem.hx, lengths=problem.lengths, tape=True)
         for other_y, other_final in (plain, taped[:2]):
-            assert_allclose(other_y, y, rtol=0, atol=1e-14)
-            assert_allclose(other_final, final, rtol=0, atol=1e-14)
+            assert_close((other_y, other_final), (y, final), 1e-14)
 
 
-@kinds
+@forms
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
-def test_a_tape_stays_right(rng, kind, with_lengths):
+def test_a_tape_stays_right(rng, configuration, with_lengths):
     """Whatever becomes of x, the states, lengths, y and earlier gradients, and however often it is used."""
     lengths = lengths_with_zero if with_lengths else None
-    problem = random_problem(rng, kind, sizes=(6, 5, 3, 4), num_layers=2, lengths=lengths)
+    problem = random_problem(rng, configuration, sizes=(6, 5, 3, 4), num_layers=2, lengths=lengths)
     expected = problem.gradients()
     model = problem.model()
     x, states = problem.x.copy(), tuple(state.copy() for state in problem.states)
     given = None if problem.lengths is None else problem.lengths.copy()
-    y, final, tape = model.forward(x, kind.pack(states), lengths=given, tape=True)
-    for array in (x, *states, y, *(final if kind.cell == "lstm" else (final,))):
+    y, final, tape = model.forward(x, pack(states), lengths=given, tape=True)
+    for array in (x, *states, *flat((y, final))):
         array[...] = np.nan
     if given is not None:
         given[:] = 1
     for _ in range(3):
-        grads = model.backward(tape, problem.dy, kind.pack(problem.dstates))
+        grads = model.backward(tape, problem.dy, problem.dh_n)
         for name in grads:
             assert_array_equal(grads[name], expected[name])
             grads[name][...] = np.nan
-        assert_array_equal(grads.x, expected["x"])
-        assert_array_equal(grads.h_0, expected["h_0"])
-        grads.x[...] = grads.h_0[...] = np.nan
+        for name in ("x", *problem.names):
+            assert_array_equal(getattr(grads, name), expected[name])
+            getattr(grads, name)[...] = np.nan
 
 
-@kinds
-def test_padding_is_not_looked_at(rng, kind):
-    problem = random_problem(rng, kind, sizes=(6, 5, 3, 4), bidirectional=True, lengths=lengths_with_zero)
+@forms
+def test_padding_is_not_looked_at(rng, configuration):
+    problem = random_problem(rng, configuration, sizes=(6, 5, 3, 4), bidirectional=True, lengths=lengths_with_zero)
     expected = problem.gradients()
     for row, length in enumerate(problem.lengths):
         problem.x[length:, row] = np.nan
@@ -185,9 +174,9 @@ def test_padding_is_not_looked_at(rng, kind):
     assert not expected["x"][problem.lengths[0] :, 0].any()
 
 
-@kinds
-def test_arguments_are_not_changed_and_may_be_read_only(rng, kind):
-    problem = random_problem(rng, kind, sizes=(5, 4, 3, 6), num_layers=2)
+@forms
+def test_arguments_are_not_changed_and_may_be_read_only(rng, configuration):
+    problem = random_problem(rng, configuration, sizes=(5, 4, 3, 6), num_layers=2)
     expected = problem.gradients()
     arrays = (problem.x, problem.dy, *problem.states, *problem.dstates)
     for array in arrays:
@@ -198,24 +187,26 @@ def test_arguments_are_not_changed_and_may_be_read_only(rng, kind):
     assert_same_gradients(problem.gradients(), expected, 1e-15)
 
 
-def test_tape_says_its_size(rng):
+@pytest.mark.parametrize("kind, numbers", [("gru", 4), ("lstm", 5), ("rnn", 0)])
+def test_tape_says_its_size(kind, numbers):
     T, N, input_size, H = 9, 4, 3, 8
-    model = cgru.GRU(input_size, H, num_layers=2, rng=0)
+    model = network(kind)(input_size, H, num_layers=2, rng=0)
     *_, tape = model.forward(np.zeros((T, N, input_size), np.float32), tape=True)
-    gates, ys, states = 2 * T * N * 4 * H, 2 * T * N * H, 2 * N * H
+    gates, ys, states = 2 * T * N * numbers * H, 2 * T * N * H, 2 * N * H * len(CELLS[kind].states)
     assert tape.nbytes == 4 * (T * N * input_size + gates + ys + states)
     assert str(tape.nbytes) in repr(tape)
 
 
-def test_one_tape_in_several_threads(rng):
-    problem = random_problem(rng, KINDS[0], sizes=(20, 6, 5, 33), num_layers=2)
+@forms
+def test_one_tape_in_several_threads(rng, configuration):
+    problem = random_problem(rng, configuration, sizes=(20, 6, 5, 33), num_layers=2)
     expected, model = problem.gradients(), problem.model()
-    *_, tape = model.forward(problem.x, *problem.states, tape=True)
+    *_, tape = problem.record(model)
     found = []
 
     def work():
         for _ in range(10):
-            found.append(model.backward(tape, problem.dy, *problem.dstates))
+            found.append(model.backward(tape, problem.dy, problem.dh_n))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -230,19 +221,22 @@ def test_one_tape_in_several_threads(rng):
 # ---- errors
 
 
-@pytest.fixture
-def taped(rng):
-    """A model, its tape, and y."""
-    model = cgru.GRU(3, 5, rng=1)
+@pytest.fixture(params=CELLS)
+def taped(request, rng):
+    """A model of each kind, its tape, and y."""
+    model = network(request.param)(3, 5, rng=1)
     y, _, tape = model.forward(rng.normal(size=(7, 2, 3)), tape=True)
     return model, tape, y
 
 
 def test_a_tape_from_another_model_is_refused(taped):
     model, tape, y = taped
-    other = cgru.GRU.from_state_dict(model.state_dict())
+    other = type(model).from_state_dict(model.state_dict())
     with pytest.raises(ValueError, match="another model"):
         other.backward(tape, y)
+    for kind in CELLS:
+        with pytest.raises(ValueError, match="another model"):
+            network(kind)(3, 5).backward(tape, y)
     model.backward(tape, y)
 
 
@@ -257,12 +251,25 @@ def test_gradients_of_wrong_shape_or_dtype(taped):
     model, tape, y = taped
     with pytest.raises(ValueError, match=r"dy has shape \(7, 2, 4\), expected \(7, 2, 5\)"):
         model.backward(tape, y[..., :4])
+    bad, good = y[0], y[:1]
+    count = len(planes(model(np.zeros((1, 2, 3)))[1]))
     with pytest.raises(ValueError, match=r"dh_n has shape \(2, 5\), expected \(1, 2, 5\)"):
-        model.backward(tape, dh_n=y[0])
+        model.backward(tape, dh_n=pack([bad, good][:count]))
+    if count == 2:
+        with pytest.raises(ValueError, match=r"dc_n has shape \(2, 5\), expected \(1, 2, 5\)"):
+            model.backward(tape, dh_n=(good, bad))
     with pytest.raises(TypeError, match="dy has dtype float64"):
         model.backward(tape, y.astype(np.float64))
     with pytest.raises(ValueError, match="pass dy"):
         model.backward(tape)
+
+
+def test_gradients_of_an_lstm_s_states_come_in_pairs():
+    model = cgru.LSTM(3, 5)
+    _, (h_n, _), tape = model.forward(np.zeros((4, 2, 3), np.float32), tape=True)
+    for bad in (h_n, (h_n,), (h_n, h_n, h_n)):
+        with pytest.raises(TypeError, match=r"dh_n must be a pair \(dh_n, dc_n\)"):
+            model.backward(tape, dh_n=bad)
 
 
 def test_unknown_parameter_name(taped):
@@ -271,3 +278,14 @@ def test_unknown_parameter_name(taped):
     assert list(grads) == list(model.state_dict())
     with pytest.raises(KeyError, match="weight_ih_l0"):
         grads["weight_ih_l7"]
+
+
+@pytest.mark.variants(engine="blas")
+@pytest.mark.configurations(trains=False)
+def test_what_has_no_backward_pass(best, configuration, rng):
+    """It is computed, and refused where a tape is wanted."""
+    model = build(best, configuration, 3, 5)
+    x = np.zeros((4, 2, 3))
+    model.forward(x)
+    with pytest.raises(ValueError, match="there is no backward pass for"):
+        model.forward(x, tape=True)

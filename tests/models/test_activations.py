@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-import reference
-from cases import float32_values, random_lengths, random_state
+from support import reference
+from support.models import float32_values, random_lengths, random_state
 from cgru.activations import DEFAULTS, Activation
 
 FUNCTIONS = {

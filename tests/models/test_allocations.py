@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cgru import engines
-from processes import run_python
+from support.processes import run_python
 
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
 STEPS = 500

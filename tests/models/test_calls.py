@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-from cases import random_lengths
+from support.models import random_lengths
 
 T, N, INPUT, H = 7, 4, 5, 19
 

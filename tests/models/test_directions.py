@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-import reference
-from cases import random_lengths, random_sizes, random_state
+from support import reference
+from support.models import random_lengths, random_sizes, random_state
 from cgru.weights import Config, Weights
-from variants import Variant
+from support.variants import Variant
 
 
 def build(best, state, **options):

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import cgru
-from samples import assert_same_model
+from support.compare import assert_same_model
 
 
 def test_file_there_and_back(model, tmp_path):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import g2p
-from peers import REQUIRED
+from support import g2p
+from support.peers import REQUIRED
 
 pytestmark = pytest.mark.skipif(
     g2p.data_file("checkpoint20.npz") is None and not REQUIRED,

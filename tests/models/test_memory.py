@@ -1,6 +1,6 @@
 """A million steps in bounded memory, and scratch that does not grow with the sequence."""
 
-from processes import run_python
+from support.processes import run_python
 
 PROGRAM = """
 import resource, sys

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgru
-from samples import assert_same_model, sample
+from support.compare import assert_same_model, sample
 
 # ------------------------------------------------------------------------------------------ state dicts
 

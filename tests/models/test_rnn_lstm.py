@@ -9,11 +9,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-import reference
-from cases import random_lengths, random_state
+from support import reference
+from support.models import random_lengths, random_state
 from cgru import engines
-from gradient_cases import KINDS, random_problem, torch_network
-from variants import TOLERANCE
+from support.gradients import KINDS, random_problem, torch_network
+from support.variants import TOLERANCE
 
 OTHERS = [kind for kind in KINDS if kind.cell != "gru"]
 kinds = pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.name)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import reference
-from cases import random_sizes, random_state
+from support import reference
+from support.models import random_sizes, random_state
 from golden import golden_cases
 
 # ------------------------------------------------------------------------------------- activations

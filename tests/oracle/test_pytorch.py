@@ -4,89 +4,53 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import reference
-from cases import random_lengths, random_sizes, random_state
 from golden import golden_cases
+from support import reference
+from support.compare import assert_close
+from support.models import configurations, pack, random_lengths, random_sizes, random_state
+from support.peers import torch_arrays, torch_network
 
 TOLERANCE = 2e-14
 
 
-def torch_model(torch, kind, state, input_size, H, **config):
-    """nn.GRU, nn.RNN or nn.LSTM in float64 with these parameters."""
-    options = {"nonlinearity": kind[4:]} if kind.startswith("rnn_") else {}
-    network = getattr(torch.nn, kind.split("_")[0].upper())
-    model = network(input_size, H, dtype=torch.float64, **options, **config)
-    model.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
-    return model
+FORMS = configurations(layout="one layer", in_pytorch=True)
+forms = pytest.mark.parametrize("form", FORMS, ids=str)
 
 
-def run_torch(torch, model, x, starts, lengths):
-    """y and the tuple of last states. starts: a tuple of arrays, or None; x in the model's layout."""
-    x = torch.from_numpy(x)
-    hx = None if starts is None else tuple(torch.from_numpy(start) for start in starts)
-    hx = hx[0] if hx is not None and len(hx) == 1 else hx
-    T = x.shape[1 if model.batch_first else 0]
-    pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
-    if lengths is not None:
-        x = pack(x, torch.from_numpy(lengths), model.batch_first, enforce_sorted=False)
-    with torch.no_grad():
-        y, ends = model(x, hx)
-    if lengths is not None:
-        y, _ = pad(y, model.batch_first, total_length=T)
-    return y.numpy(), tuple(end.numpy() for end in (ends if isinstance(ends, tuple) else (ends,)))
-
-
-def run_reference(kind, x, state, starts, lengths, batch_first):
+def run_reference(form, x, state, hx, lengths=None, batch_first=False):
     """The same from the oracle."""
-    if kind == "lstm":
-        return reference.lstm(x, state, starts, lengths, batch_first=batch_first)
-    h_0 = None if starts is None else starts[0]
-    if kind == "gru":
-        y, h_n = reference.gru(x, state, h_0, lengths, batch_first=batch_first)
-    else:
-        y, h_n = reference.rnn(x, state, h_0, lengths, nonlinearity=kind[4:], batch_first=batch_first)
-    return y, (h_n,)
+    run = getattr(reference, form.kind)
+    return run(x, state, hx, lengths, batch_first=batch_first, **form.options)
 
 
-@pytest.mark.parametrize("kind", ["gru", "rnn_tanh", "rnn_relu", "lstm"])
+@forms
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
-def test_same_as_pytorch(torch, rng, kind, num_layers, bidirectional, bias, with_lengths):
+def test_same_as_pytorch(torch, rng, form, num_layers, bidirectional, bias, with_lengths):
     config = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias}
     for batch_first in (False, True):
         for with_start in (False, True):
             T, N, input_size, H = random_sizes(rng)
-            state = random_state(rng, input_size, H, kind=kind.split("_")[0], **config)
+            state = random_state(rng, input_size, H, kind=form.kind, **config)
             x = rng.normal(size=(N, T, input_size) if batch_first else (T, N, input_size))
             shape = (num_layers * (1 + bidirectional), N, H)
-            starts = tuple(rng.normal(size=shape) for _ in range(2 if kind == "lstm" else 1))
-            starts = starts if with_start else None
+            hx = pack([rng.normal(size=shape) for _ in form.cell.states]) if with_start else None
             lengths = random_lengths(rng, T, N) if with_lengths else None
-            model = torch_model(torch, kind, state, input_size, H, batch_first=batch_first, **config)
-            expected_y, expected_ends = run_torch(torch, model, x, starts, lengths)
-            y, ends = run_reference(kind, x, state, starts, lengths, batch_first)
-            assert y.shape == expected_y.shape
-            assert_allclose(y, expected_y, rtol=0, atol=TOLERANCE)
-            for end, expected in zip(ends, expected_ends, strict=True):
-                assert end.shape == expected.shape
-                assert_allclose(end, expected, rtol=0, atol=TOLERANCE)
+            network = torch_network(torch, form, state, batch_first=batch_first)
+            expected = torch_arrays(torch, network, x, hx, lengths)
+            assert_close(run_reference(form, x, state, hx, lengths, batch_first), expected, TOLERANCE)
 
 
-@pytest.mark.parametrize("kind", ["gru", "rnn_tanh", "lstm"])
-def test_same_as_pytorch_without_a_batch(torch, rng, kind):
+@forms
+def test_same_as_pytorch_without_a_batch(torch, rng, form):
     T, _, input_size, H = random_sizes(rng)
-    config = {"num_layers": 2, "bidirectional": True}
-    state = random_state(rng, input_size, H, kind=kind.split("_")[0], **config)
+    state = random_state(rng, input_size, H, kind=form.kind, num_layers=2, bidirectional=True)
     x = rng.normal(size=(T, input_size))
-    starts = tuple(rng.normal(size=(4, H)) for _ in range(2 if kind == "lstm" else 1))
-    model = torch_model(torch, kind, state, input_size, H, **config)
-    expected_y, expected_ends = run_torch(torch, model, x, starts, None)
-    y, ends = run_reference(kind, x, state, starts, None, False)
-    for got, expected in zip((y, *ends), (expected_y, *expected_ends), strict=True):
-        assert got.shape == expected.shape
-        assert_allclose(got, expected, rtol=0, atol=TOLERANCE)
+    hx = pack([rng.normal(size=(4, H)) for _ in form.cell.states])
+    expected = torch_arrays(torch, torch_network(torch, form, state), x, hx)
+    assert_close(run_reference(form, x, state, hx), expected, TOLERANCE)
 
 
 def test_same_as_pytorch_at_the_contract_s_size(torch, rng):
@@ -94,7 +58,7 @@ def test_same_as_pytorch_at_the_contract_s_size(torch, rng):
     T, N, input_size, H = 100, 3, 200, 300
     state = random_state(rng, input_size, H)
     x, h_0 = rng.normal(size=(T, N, input_size)), rng.normal(size=(1, N, H))
-    expected_y, _ = run_torch(torch, torch_model(torch, "gru", state, input_size, H), x, (h_0,), None)
+    expected_y, _ = torch_arrays(torch, torch_network(torch, FORMS[0], state), x, h_0)
     y, _ = reference.gru(x, state, h_0)
     assert_allclose(y, expected_y, rtol=0, atol=1e-13)
 

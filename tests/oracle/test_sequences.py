@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import reference
-from cases import random_sizes, random_state
+from support import reference
+from support.models import random_sizes, random_state
 
 # Rows of a batch and a row alone go through different BLAS kernels: equal to rounding, not to the bit.
 ROUNDING = {"rtol": 0, "atol": 1e-14}

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 import cgru
 from cgru import engines
-from processes import run_python
+from support.processes import run_python
 
 FRAMEWORKS = "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "openvino", "flax", "matplotlib", "pytest"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import cgru
-from cases import random_state
-from peers import peer, single
+from support.models import random_state
+from support.peers import peer, single
 
 README = Path(__file__).parent.parent / "README.md"
 SECTION = README.read_text(encoding="utf-8").partition("## Coming from another framework")[2].partition("\n## ")[0]

@@ -8,9 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-import reference
+from support import reference
 from bits import STACKS, assert_same_bits, build, draw
-from cases import float32_values, random_state
+from support.models import float32_values, random_state
 
 T, N, INPUT, H = 9, 4, 5, 19
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgru
-from cases import random_state
+from support.models import random_state
 
 T, N, H, INPUTS = 7, 3, 5, 4
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import cgru
-import reference
+from support import reference
 from cgru import comparison
 from cgru.__main__ import main
 from cgru.gradient_flow import Flow, decay, gradient_flow, with_update_bias

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-import reference
-from cases import random_state
+from support import reference
+from support.models import random_state
 
 before_and_after = pytest.mark.parametrize("reset_after", [True, False], ids=["after", "before"])
 

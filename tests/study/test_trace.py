@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import reference
-from cases import float32_values, random_lengths, random_state
+from support import reference
+from support.models import float32_values, random_lengths, random_state
 
 SHAPES = [{}, {"num_layers": 2}, {"bidirectional": True}, {"num_layers": 2, "bidirectional": True, "bias": False}]
 T, N, H, INPUTS = 9, 4, 19, 3

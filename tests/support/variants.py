@@ -1,17 +1,19 @@
-"""Every engine, instruction set and dtype that this machine can run, so that one set of assertions serves all.
+"""Every kind, engine, instruction set and dtype that this machine can run, so that one set of assertions serves all.
 
-An engine that appears in `cgru.engines.ENGINES` joins by itself. Ask for the fixture `variant` (all of them) or
-`best` (each engine and dtype, on the chosen instruction set only).
+An engine that joins a cell's row of the table joins here by itself. Ask for the fixture `variant` (all of them) or
+`best` (each kind, engine and dtype, on the chosen instruction set only); `@pytest.mark.variants(kind="gru")` leaves
+those with these values of attributes.
 """
 
 import contextlib
-import importlib.util
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 import cgru
 from cgru import engines
+from support.cells import CELLS
 
 SINGLE_ONLY = ("packed",)
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
@@ -21,12 +23,13 @@ TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
 class Variant:
     """One way to compute. Build its models inside the fixture's test, or under `selected`."""
 
+    kind: str
     engine: str
     isa: str
     name: str  # of the dtype
 
     def __str__(self):
-        return f"{self.engine}-{self.isa}-{self.name}"
+        return f"{self.kind}-{self.engine}-{self.isa}-{self.name}"
 
     @property
     def dtype(self):
@@ -38,17 +41,32 @@ class Variant:
         """The contract's absolute error."""
         return TOLERANCE[self.name]
 
+    @property
+    def cell(self):
+        """Row of the table of cells."""
+        return CELLS[self.kind]
+
+    @property
+    def network(self):
+        """The class: cgru.GRU, ..."""
+        return getattr(cgru, self.cell.name)
+
+    @property
+    def fused(self):
+        """Whether its instruction set has the contract's fused multiply-add."""
+        return _fused(self.isa)
+
     def cast(self, values):
         """A new C-contiguous array of this dtype."""
         return np.array(values, dtype=self.dtype, order="C")
 
-    def gru(self, *args, **options):
-        """A GRU with random parameters."""
-        return cgru.GRU(*args, dtype=self.dtype, engine=self.engine, **options)
+    def model(self, *args, **options):
+        """A model with random parameters."""
+        return self.network(*args, dtype=self.dtype, engine=self.engine, **options)
 
     def from_state(self, state, **options):
-        """A GRU with these parameters."""
-        return cgru.GRU.from_state_dict(state, dtype=self.dtype, engine=self.engine, **options)
+        """A model with these parameters."""
+        return self.network.from_state_dict(state, dtype=self.dtype, engine=self.engine, **options)
 
     @contextlib.contextmanager
     def selected(self):
@@ -61,15 +79,24 @@ class Variant:
             engines.ISA = before
 
 
-def _built(engine, isa):
-    return importlib.util.find_spec(f"cgru.engines._{engine}_{isa.replace('-', '_')}") is not None
+@functools.cache
+def _fused(isa):
+    with Variant("gru", "packed", isa, "float32").selected():
+        return bool(engines.load("packed").FUSED)
 
 
 VARIANTS = [
-    Variant(engine, isa, name)
-    for engine in engines.ENGINES
+    Variant(kind, engine, isa, name)
+    for kind, cell in CELLS.items()
+    for engine in cell.engines
     for isa in engines.isas_usable()
-    if _built(engine, isa)
     for name in (("float32",) if engine in SINGLE_ONLY else ("float32", "float64"))
 ]
-BEST = [variant for variant in VARIANTS if variant.isa == engines.ISA]
+
+
+def variants(**wanted):
+    """Those with these values of attributes: kind, engine, isa, name, fused."""
+    return [one for one in VARIANTS if all(getattr(one, name) == value for name, value in wanted.items())]
+
+
+BEST = variants(isa=engines.ISA)
