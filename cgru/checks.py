@@ -118,7 +118,7 @@ def state_array(name, value, dtype, shape):
 
 
 def output_array(out, dtype, shape, inputs):
-    """Refuse an `out` that cannot be filled in place; `inputs` are (name, array) pairs it must not overlap."""
+    """Refuse an `out` that cannot be filled in place; `inputs`, by name, are arrays or pairs it must not overlap."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.shape != shape:
@@ -129,9 +129,10 @@ def output_array(out, dtype, shape, inputs):
         raise ValueError("out must be C-contiguous and aligned; pass numpy.empty(shape, dtype)")
     if not out.flags.writeable:
         raise ValueError("out is read-only; pass an array that can be written to")
-    for name, array in inputs:
-        if isinstance(array, np.ndarray) and overlaps(out, array):
-            raise ValueError(f"out overlaps {name}, which would change it while it is read; pass another array")
+    for name, given in inputs.items():
+        for array in given if isinstance(given, tuple | list) else (given,):
+            if isinstance(array, np.ndarray) and overlaps(out, array):
+                raise ValueError(f"out overlaps {name}, which would change it while it is read; pass another array")
     return out
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,17 +119,17 @@ class Config:
             if allowed is not None and (f.name, g.name) not in allowed:
                 raise ValueError(f"{self.cell.name} has no activations {f.name} and {g.name}")
 
-    @property
+    @cached_property
     def cell(self) -> Cell:
         """Its row in the table of cells."""
         return CELLS[self.kind]
 
-    @property
+    @cached_property
     def num_directions(self) -> int:
         """1, or 2 when bidirectional."""
         return 2 if self.bidirectional else 1
 
-    @property
+    @cached_property
     def output_size(self) -> int:
         """Features of y: the hidden units, times the directions that are side by side."""
         return self.hidden_size * (self.num_directions if self.merge_mode == "concat" else 1)

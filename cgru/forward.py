@@ -3,13 +3,14 @@
 Everybody who computes goes through `run` or `run_layers`: calls, streams fed with chunks, tapes for training, traces.
 """
 
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
 from cgru import layout
 from cgru.checks import BLAS_LIMIT, check_size, input_array, lengths_array, output_array, state_array
-from cgru.layout import Layout
+from cgru.layout import LAYOUTS, Layout
 from cgru.threads import in_threads, row_groups
 
 
@@ -48,7 +49,7 @@ def prepare(weights, x, hx=None, lengths=None):
     if x.ndim not in (2, 3):
         expected = layout.text(config.batch_first)
         raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {expected} or unbatched (T, I)")
-    form = Layout(config.batch_first, x.ndim == 3)
+    form = LAYOUTS[config.batch_first, x.ndim == 3]
     x = form.time_major(x)
     T, N = x.shape[:2]
     if N > BLAS_LIMIT:
@@ -96,33 +97,28 @@ def named_planes(cell, name, value):
     return list(zip(names, value, strict=True))
 
 
-def as_state(cell, planes):
-    """Planes of a state as a caller gets them: the array, or the tuple where there are two."""
-    return planes[0] if len(cell.states) == 1 else planes
-
-
 def call(model, x, hx, lengths, out, threads):
     """y and the final state, in the caller's form; see `Recurrent.__call__`."""
-    threads = check_size("threads", threads)
-    config = model.config
+    if type(threads) is not int or threads < 1:
+        threads = check_size("threads", threads)
     inputs = prepare(model.weights, x, hx, lengths)
     T, N = inputs.x.shape[:2]
-    shape = inputs.layout.shape(T, N, config.output_size)
+    shape = inputs.layout.shape(T, N, model.config.output_size)
     if out is None:
         y = np.empty(shape, model.dtype)
     else:
-        y = output_array(out, model.dtype, shape, (("x", x), *named_planes(config.cell, "hx", hx)))
-    return y, as_state(config.cell, run(model, inputs, y, threads))
+        y = output_array(out, model.dtype, shape, {"x": x, "hx": hx})
+    run(model, inputs, y, threads)
+    return y, inputs.layout.state(inputs.states)
 
 
 def run(model, inputs, y, threads=1, tapes=None):
-    """Run on checked inputs into y, in the caller's layout; the planes of the final state are returned, likewise.
+    """Run on checked inputs into y, in the caller's layout; the inputs' states become the final ones.
 
     Parameters
     ----------
     model : Recurrent
     inputs : Inputs
-        Its initial states become the final ones.
     y : ndarray
     threads : int
     tapes : ndarray, optional
@@ -137,7 +133,6 @@ def run(model, inputs, y, threads=1, tapes=None):
             run_layers(model, x, y, states, lengths, order, tapes)
         else:
             _run_in_threads(model, x, y, states, lengths, order, tapes, threads)
-    return form.states(states)
 
 
 def _run_in_threads(model, x, y, states, lengths, order, tapes, threads):
@@ -203,7 +198,7 @@ def _run_layer(model, layer, x, y, states, lengths, order, tapes):
         if tape is not None and x_reversed:
             tape = tape[::-1]       # a step of the tape stands where its x stands
         model.directions[k].run(
-            source, target if D == 1 else target[:, :, d * H : (d + 1) * H], tuple([plane[k] for plane in states]),
+            source, target if D == 1 else target[:, :, d * H : (d + 1) * H], tuple(map(itemgetter(k), states)),
             lengths, order, d == 1 or config.reverse or y_reversed, tape,
         )  # fmt: skip
 

@@ -81,11 +81,10 @@ class Gradients(Mapping[str, np.ndarray]):
     h_0: np.ndarray
     c_0: np.ndarray | None
 
-    def __init__(self, parameters, x, states):
+    def __init__(self, parameters, x, state):
         self._parameters = parameters
         self.x = x
-        self.h_0 = states[0]
-        self.c_0 = states[1] if len(states) > 1 else None
+        self.h_0, self.c_0 = state if isinstance(state, tuple) else (state, None)
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
@@ -198,7 +197,7 @@ def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True) -> Gradie
     dx = _all_layers(tape, dy, states, parameters, need_x) if tape.xs[0].size else None
     if tape.order is not None:
         states = tuple(_unsorted(plane, tape.order) for plane in states)
-    return Gradients(parameters, _input_gradient(tape, dx) if need_x else None, tape.layout.states(states))
+    return Gradients(parameters, _input_gradient(tape, dx) if need_x else None, tape.layout.state(states))
 
 
 def _all_layers(tape, dy, states, parameters, need_x):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from cgru.activations import Activation
     from cgru.model import Rng, StrPath
     from cgru.study.trace import Gates
 
@@ -135,31 +134,6 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], kind="gru"):
     def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
         return self.config.reset_after
-
-    @property
-    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
-        """(f, g) for each direction, each an `Activation`: f of the gates r and z, g of the candidate n."""
-        return self.config.activations
-
-    @property
-    def clip(self) -> float | None:
-        """What the activations' arguments are clamped to, or None."""
-        return self.config.clip
-
-    @property
-    def reverse(self) -> bool:
-        """Whether the only direction runs from the end to the start, with y in order."""
-        return self.config.reverse
-
-    @property
-    def go_backwards(self) -> bool:
-        """Whether it does, with y left in reversed order."""
-        return self.config.go_backwards
-
-    @property
-    def merge_mode(self) -> str:
-        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
-        return self.config.merge_mode
 
     def trace(
         self, x: ArrayLike, hx: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"

@@ -35,9 +35,15 @@ class Layout(NamedTuple):
             return T, features
         return (N, T, features) if self.batch_first else (T, N, features)
 
-    def states(self, planes):
-        """The caller's form of planes of state (L*D, N, H)."""
-        return planes if self.batched else tuple(plane[:, 0] for plane in planes)
+    def state(self, planes):
+        """The caller's form of a state's planes (L*D, N, H): the array, or the tuple where there are two."""
+        if not self.batched:
+            planes = tuple([plane[:, 0] for plane in planes])
+        return planes[0] if len(planes) == 1 else planes
+
+
+#: By (batch_first, batched).
+LAYOUTS = {form: Layout(*form) for form in ((False, False), (False, True), (True, False), (True, True))}
 
 
 def text(batch_first, features="I"):

@@ -47,10 +47,6 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
     TypeError, ValueError
         As in `GRU`.
 
-    Notes
-    -----
-    A model is immutable and may be shared by any number of threads; the GIL is released while it computes.
-
     References
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", 1997; the forget gate: Gers, Schmidhuber and Cummins,

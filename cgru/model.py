@@ -11,7 +11,7 @@ from cgru import engines, files
 from cgru.activations import PLAIN, shown
 from cgru.checks import check_dtype
 from cgru.config import Config
-from cgru.summary import summary_lines
+from cgru.summary import summary_lines, text_of
 from cgru.weights import Weights, weights_from_state_dict
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import DTypeLike
+
+    from cgru.activations import Activation
 
     Rng = int | Sequence[int] | np.random.Generator | None
 
@@ -151,6 +153,31 @@ class Model:
         return self.config.bidirectional
 
     @property
+    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
+        """(f, g) for each direction, each an `Activation`: f of the gates, g of the candidate; an RNN's is g."""
+        return self.config.activations
+
+    @property
+    def clip(self) -> float | None:
+        """What the activations' arguments are clamped to, or None."""
+        return self.config.clip
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the only direction runs from the end to the start, with y in order."""
+        return self.config.reverse
+
+    @property
+    def go_backwards(self) -> bool:
+        """Whether it does, with y left in reversed order."""
+        return self.config.go_backwards
+
+    @property
+    def merge_mode(self) -> str:
+        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
+        return self.config.merge_mode
+
+    @property
     def num_parameters(self) -> int:
         """How many numbers the model has learnt, biases and a stored initial state included."""
         return sum(array.size for array in self.weights.tensors.values())
@@ -162,7 +189,7 @@ class Model:
 
     def summary(self) -> str:
         """Sizes, parameters, the cost of a step and conventions, in lines: what ``cgru info`` prints."""
-        return "\n".join(f"{name:14}{text}" for name, text in summary_lines(self))
+        return text_of(summary_lines(self))
 
     def __repr__(self) -> str:
         config, fields = self.config, Config.__dataclass_fields__

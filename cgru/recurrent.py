@@ -111,7 +111,7 @@ class Recurrent(Model, Generic[State, StateLike]):
         inputs = forward.prepare(self.weights, x, hx, lengths)
         y, final, tape = record(self, inputs)
         y = np.array(inputs.layout.as_given(y), order="C")
-        return y, forward.as_state(self.config.cell, inputs.layout.states(final)), tape
+        return y, inputs.layout.state(final), tape
 
     def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: StateLike | None = None) -> Gradients:
         """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.

@@ -43,10 +43,6 @@ class RNN(Recurrent[np.ndarray, "ArrayLike"], kind="rnn"):
     TypeError, ValueError
         As in `GRU`; another nonlinearity.
 
-    Notes
-    -----
-    A model is immutable and may be shared by any number of threads; the GIL is released while it computes.
-
     References
     ----------
     Elman, "Finding structure in time", 1990.

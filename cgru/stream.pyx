@@ -12,7 +12,7 @@ import numpy as np
 from cgru import forward
 from cgru.checks import BLAS_LIMIT, check_size, input_array
 from cgru.config import Config
-from cgru.layout import Layout
+from cgru.layout import LAYOUTS
 
 cnp.import_array()
 
@@ -282,7 +282,7 @@ cdef class Stream:
         return y
 
     def _layout(self):
-        return Layout(self.model.batch_first, self.ndim == 2)
+        return LAYOUTS[self.model.batch_first, self.ndim == 2]
 
     def _planes(self):
         """A copy of the state: planes (layers, N, H)."""
@@ -307,7 +307,7 @@ cdef class Stream:
         self._enter()
         planes = self._planes()
         release(&self.busy)
-        return forward.as_state(self.model.config.cell, self._layout().states(planes))
+        return self._layout().state(planes)
 
     @state.setter
     def state(self, value):

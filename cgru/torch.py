@@ -152,7 +152,7 @@ class _Recurrence(torch.autograd.Function):
         inputs = prepare(model.weights, x.detach().numpy(), None if hx is None else hx.detach().numpy(), lengths)
         y, final, tape = record(model, inputs, copy_x=False)
         y = torch.from_numpy(inputs.layout.as_given(y))
-        (h_n,) = (torch.from_numpy(plane) for plane in inputs.layout.states(final))
+        h_n = torch.from_numpy(inputs.layout.state(final))
         # Saved, not kept: PyTorch frees them when the graph goes, and notices changes in place. A tape of lengths
         # has copies of x and y of its own.
         arrays = [torch.from_numpy(array) for array in (*tape.xs, *tape.gates)]
