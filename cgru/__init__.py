@@ -2,7 +2,7 @@
 
 from cgru._config import show_config
 from cgru._version import __version__
-from cgru.checking import check
+from cgru.study.check import check
 from cgru.frontdoors import from_keras, from_onnx, from_torch
 from cgru.frontdoors_arrays import (
     from_flax,

@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from cgru import __version__
-from cgru._cli import Parser, guarded
+from cgru.commands._exit import Parser, guarded
 
 # name -> (module, help). A module has add_arguments(parser) and main(args), which is where it imports what is slow.
 COMMANDS = {
@@ -13,9 +13,9 @@ COMMANDS = {
     "run": ("cgru.commands.run", "run a model over a file of any size, in bounded memory"),
     "trace": ("cgru.commands.trace", "show the gates r, z, n and the state h over time, as a picture or as arrays"),
     "check": ("cgru.commands.check", "compare a model with recorded outputs, and name the convention that is wrong"),
-    "demo": ("cgru.demo.run", "recognise nine speakers in 370 real utterances with the embedded model"),
-    "compare": ("cgru.comparison", "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back"),
-    "bench": ("cgru._bench", "measure how fast a GRU of a given shape, or a saved model, is on this machine"),
+    "demo": ("cgru.commands.demo", "recognise nine speakers in 370 real utterances with the embedded model"),
+    "compare": ("cgru.commands.compare", "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back"),
+    "bench": ("cgru.commands.bench", "measure how fast a GRU of a given shape, or a saved model, is on this machine"),
 }
 
 

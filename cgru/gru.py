@@ -10,10 +10,10 @@ from cgru import engines
 from cgru.activations import code
 from cgru.convert.equations import weights_from_equations
 from cgru.gradients import backpropagate
-from cgru.jacobian import gru_jacobian
+from cgru.study.jacobian import gru_jacobian
 from cgru.recurrent import Recurrent
 from cgru.stream import Stream
-from cgru.tracing import trace
+from cgru.study.trace import trace
 from cgru.weights import Config
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cgru.activations import Activation
     from cgru.gradients import Gradients, Tape
     from cgru.recurrent import StrPath
-    from cgru.tracing import Gates
+    from cgru.study.trace import Gates
 
 
 class GRU(Recurrent):

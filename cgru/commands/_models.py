@@ -7,7 +7,7 @@ import warnings
 
 import cgru
 from cgru import files
-from cgru._cli import MissingExtra
+from cgru.commands._exit import MissingExtra
 from cgru.convert._files import file_size
 from cgru.weights import Weights
 

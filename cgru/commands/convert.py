@@ -2,7 +2,7 @@
 
 import os
 
-from cgru._cli import MissingExtra
+from cgru.commands._exit import MissingExtra
 from cgru.commands._models import add_model_options, read_model, writable
 
 

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from cgru._cli import Progress
+from cgru.commands._progress import Progress
 from cgru.commands._arrays import SUFFIXES, open_source, read_whole, writing
 from cgru.commands._models import add_model_options, read_model, writable
 from cgru.weights import Weights

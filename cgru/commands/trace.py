@@ -5,7 +5,7 @@ import numpy as np
 from cgru.commands._arrays import open_source
 from cgru.commands._models import add_model_options, writable
 from cgru.commands.run import add_input_options, initial_state, prepared_model
-from cgru.tracing import states
+from cgru.study.trace import states
 
 _STEPS = 400
 
@@ -28,9 +28,9 @@ def add_arguments(parser):
 def main(args):
     """Run ``cgru trace``."""
     if args.plot is not None:
-        from cgru.commands import _heatmaps
+        from cgru.commands import _trace_picture
 
-        _heatmaps.check(args.plot)
+        _trace_picture.check(args.plot)
     if args.output is not None:
         writable(args.output, (".npz",), "--output")
     if args.start < 0 or args.steps < 1:
@@ -54,7 +54,7 @@ def main(args):
             np.savez(file, **shown)
         print(f"wrote {args.output}")
     if args.plot is not None:
-        _heatmaps.draw(args.plot, shown, steps[0], f"{args.model}: {where}", args.z)
+        _trace_picture.draw(args.plot, shown, steps[0], f"{args.model}: {where}", args.z)
         print(f"wrote {args.plot}")
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from cgru import __version__
-from cgru._cli import Parser, Progress, guarded
+from cgru.commands._exit import Parser, guarded
+from cgru.commands._progress import Progress
 from cgru.demo.adamw import AdamW, clip_norm
 from cgru.demo.classifier import Classifier, cross_entropy
 from cgru.demo.data import FEATURES, SPEAKERS, load_utterances

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cgru._bench import duration, measure, positive, sequence_sampler, step_sampler
+from cgru.commands.bench import duration, measure, positive, sequence_sampler, step_sampler
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}  # stacked in each weight matrix
 BIASES = (-4, 0, 4)  # of the update gate, in the starting equations' sense
@@ -43,14 +43,14 @@ def main(args):
     ------
     ValueError, OSError
         A picture that cannot be written.
-    cgru._cli.MissingExtra
+    cgru.commands._exit.MissingExtra
         A picture is asked for and matplotlib is missing.
     """
-    from cgru import _picture
-    from cgru._cli import Progress
+    from cgru.commands import _pictures
+    from cgru.commands._progress import Progress
 
     if args.plot is not None:
-        _picture.check(args.plot)
+        _pictures.check(args.plot)
     sizes = equal_hidden(args.hidden_size), equal_parameters(args.input_size, args.hidden_size)
     titles = (
         f"equal hidden size: I = {args.input_size}, H = {args.hidden_size}",
@@ -74,9 +74,9 @@ def main(args):
     finally:
         progress.close()
     if args.plot is not None:
-        from cgru import _comparison_plot
+        from cgru.commands import _compare_picture
 
-        _picture.save(_comparison_plot.figure(panels, args.input_size, *sizes), args.plot)
+        _pictures.save(_compare_picture.figure(panels, args.input_size, *sizes), args.plot)
         print(f"\nwrote {args.plot}")
 
 
@@ -176,7 +176,7 @@ def flows_of_settings(input_size, hidden, lags):
         For each network.
     """
     import cgru
-    from cgru.gradient_flow import gradient_flow, with_update_bias
+    from cgru.study.gradient_flow import gradient_flow, with_update_bias
 
     x = np.random.default_rng(2).standard_normal((WARM_UP + lags, SEQUENCES, input_size))
     models = {name: getattr(cgru, name)(input_size, H, dtype=np.float64, rng=0) for name, H in hidden.items()}
@@ -197,7 +197,7 @@ def flows_of_demo(lags):
     """
     import cgru
     from cgru.demo.data import load_tensors, load_utterances
-    from cgru.gradient_flow import gradient_flow
+    from cgru.study.gradient_flow import gradient_flow
 
     lags = min(lags, DEMO_LAGS)
     utterances = load_utterances("test")
@@ -215,7 +215,7 @@ def flows_of_demo(lags):
 
 def flow_lines(setting, flows):
     """Yield the table of one setting as text."""
-    from cgru.gradient_flow import decay
+    from cgru.study.gradient_flow import decay
 
     lags = len(next(iter(flows.values())).h) - 1
     shown = sorted({1, min(10, lags), lags})

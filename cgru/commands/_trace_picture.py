@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from cgru._cli import need
+from cgru.commands._exit import need
 from cgru.commands._models import writable
 from cgru.files import whole_file
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cgru import _picture
+from cgru.commands import _pictures
 from cgru.demo.data import SPEAKERS
 
 # Nine colours that can be told apart with any common colour deficiency: Paul Tol's "muted" scheme.
@@ -38,7 +38,7 @@ def draw(path, table, number, speaker, probabilities):
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     _draw_table(left, table)
     _draw_probabilities(right, number, speaker, probabilities)
-    _picture.save(figure, path)
+    _pictures.save(figure, path)
 
 
 def _draw_table(axes, table):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgru._corners import apply, changes
+from cgru.study.changes import apply, changes
 from cgru.gru import GRU
 from cgru.weights import as_real_array
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cgru import _picture
+from cgru.commands import _pictures
 from cgru.demo.classifier import Classifier
 from cgru.demo.data import SPEAKERS, load_tensors, load_utterances
 
@@ -68,14 +68,14 @@ def main(args):
     ------
     ValueError, OSError
         No such utterance, or a picture that cannot be written.
-    cgru._cli.MissingExtra
+    cgru.commands._exit.MissingExtra
         A picture is asked for and matplotlib is missing.
     """
     utterances = load_utterances("test")
     if not 1 <= args.utterance <= len(utterances):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
     if args.plot is not None:
-        _picture.check(args.plot)
+        _pictures.check(args.plot)
     model = Classifier(load_tensors())
     result = recognise(model, utterances)
     table = confusion(utterances.speaker, result.batched)
@@ -87,9 +87,9 @@ def main(args):
     lines += summary_lines(utterances, result)
     print("\n".join(lines))
     if args.plot is not None:
-        from cgru.demo import plot
+        from cgru.commands import _demo_picture
 
-        plot.draw(args.plot, table, args.utterance, speaker, followed)
+        _demo_picture.draw(args.plot, table, args.utterance, speaker, followed)
         print(f"wrote {args.plot}")
 
 

@@ -3,7 +3,7 @@
 from io import BytesIO
 from pathlib import Path
 
-from cgru._cli import need
+from cgru.commands._exit import need
 
 FORMATS = (".png", ".pdf", ".svg")
 
