@@ -1,4 +1,4 @@
-"""What every command line here shares: one-line errors, exit statuses, optional packages."""
+"""How a command ends: what the user can mend is one line and status 2, found before any work is done where it can be."""
 
 import argparse
 import importlib
@@ -10,39 +10,6 @@ USER_ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two: 128 + SIGINT
 
 class MissingExtra(ImportError):
     """A package is needed that cgru does not depend on; the message says what to install."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all others."""
-
-    def error(self, message):
-        """Raise what `guarded` reports."""
-        raise ValueError(f"{message} (see {self.prog} --help)")
-
-
-def need(module, purpose, install):
-    """Import an optional package.
-
-    Parameters
-    ----------
-    module : str
-        Its import name.
-    purpose : str
-        What asks for it, the subject of the error's sentence.
-    install : str
-        What to give to ``pip install``.
-
-    Raises
-    ------
-    MissingExtra
-        It is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        raise MissingExtra(f'{purpose} needs {error.name}: pip install "{install}"') from None
 
 
 def guarded(function, program="cgru"):
@@ -70,3 +37,77 @@ def _discard_output():
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
+
+
+# ---- arguments
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, like all others, and whose options are written in full."""
+
+    def __init__(self, **options):
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def error(self, message):
+        """Raise what `guarded` reports."""
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def positive(text):
+    """Argument type: an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def positive_seconds(text):
+    """Argument type: a time in seconds."""
+    value = float(text)
+    if not 0 < value < 3600:
+        raise ValueError(text)
+    return value
+
+
+# what argparse calls them in its messages
+positive.__name__, positive_seconds.__name__ = "positive integer", "time"
+
+
+# ---- what is asked before the work
+
+
+def writable(path, suffixes, option):
+    """`path`, once it is clear that a file of that name can be made: a known suffix, in a folder that is there."""
+    if os.path.splitext(path)[1].lower() not in suffixes:
+        raise ValueError(f"{option} {path}: expected a name that ends with {', '.join(suffixes)}")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{option} {path}: this is a folder, expected a file name")
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{option} {path}: there is no folder {folder}; make it first")
+    return path
+
+
+def need(module, purpose, install):
+    """Import an optional package.
+
+    Parameters
+    ----------
+    module : str
+        Its import name.
+    purpose : str
+        What asks for it, the subject of the error's sentence.
+    install : str
+        What to give to ``pip install``.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise MissingExtra(f'{purpose} needs {error.name}: pip install "{install}"') from None

@@ -41,7 +41,6 @@ class Result:
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``cgru demo``."""
     parser.add_argument(
         "--utterance",
         type=int,
@@ -57,20 +56,6 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Run ``cgru demo``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        What the options of `add_arguments` gave.
-
-    Raises
-    ------
-    ValueError, OSError
-        No such utterance, or a picture that cannot be written.
-    cgru.commands._exit.MissingExtra
-        A picture is asked for and matplotlib is missing.
-    """
     utterances = load_utterances("test")
     if not 1 <= args.utterance <= len(utterances):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
@@ -89,7 +74,7 @@ def main(args):
     if args.plot is not None:
         from cgru.commands import _demo_picture
 
-        _demo_picture.draw(args.plot, table, args.utterance, speaker, followed)
+        _pictures.save(_demo_picture.figure(table, args.utterance, speaker, followed), args.plot)
         print(f"wrote {args.plot}")
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgru.checks import real_array
+from cgru.model import Model, model_of
 from cgru.study.changes import apply, changes
-from cgru.gru import GRU
-from cgru.weights import as_real_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from cgru.gru import GRU
 
 _ROWS, _STEPS = 4, 8      # of the batch that the search looks at
 _SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
@@ -31,10 +33,10 @@ class Report:
         Its largest absolute error over the valid steps; inf where its output has another shape.
     tolerance : float
         The largest absolute error that counts as a match.
-    corner : tuple of str
+    changes : tuple of str
         The changes of convention with which it would match, as few as possible; empty where it matches as it is, and
         where nothing does.
-    corner_error : float
+    changes_error : float
         The largest absolute error with these changes; where nothing matches, the least that was found.
     model : GRU or None
         The model with these changes made; None where nothing matches.
@@ -45,8 +47,8 @@ class Report:
     matches: bool
     max_error: float
     tolerance: float
-    corner: tuple[str, ...]
-    corner_error: float
+    changes: tuple[str, ...]
+    changes_error: float
     model: GRU | None
     explanation: str
 
@@ -58,7 +60,7 @@ def check(
     model: GRU,
     x: ArrayLike,
     y_expected: ArrayLike,
-    h_0: ArrayLike | None = None,
+    hx: ArrayLike | None = None,
     *,
     lengths: ArrayLike | None = None,
     tolerance: float | None = None,
@@ -77,7 +79,7 @@ def check(
         As the model takes it. Random numbers, and T, N, I, H all different, make the answer unique.
     y_expected : array_like
         y as the other system computed it, of the shape that the model returns.
-    h_0 : array_like, optional
+    hx : array_like, optional
         The initial state that the other system had.
     lengths : array_like of int, optional
         Valid steps of each row; what stands past them is not compared.
@@ -95,7 +97,7 @@ def check(
     TypeError
         `model` is no GRU, or an argument that the model refuses.
     ValueError
-        x, h_0 or lengths that the model refuses in every layout; y_expected of no shape that it could return, or
+        x, hx or lengths that the model refuses in every layout; y_expected of no shape that it could return, or
         with NaN or infinity; a tolerance that is not positive.
 
     Examples
@@ -104,35 +106,32 @@ def check(
     >>> gru = cgru.GRU(3, 5, rng=0)
     >>> x = np.random.default_rng(0).normal(size=(7, 2, 3))
     >>> y, _ = cgru.GRU.from_state_dict(gru.state_dict(), reset_after=False)(x)
-    >>> cgru.check(gru, x, y).corner
+    >>> cgru.check(gru, x, y).changes
     ('the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX \
 linear_before_reset=0)',)
     """
-    if not isinstance(model, GRU):
+    if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
         raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
-    x, y = as_real_array("x", x), as_real_array("y_expected", y_expected)
+    x, y = real_array("x", x), real_array("y_expected", y_expected)
     if not np.isfinite(y).all():
         raise ValueError("y_expected holds NaN or infinity, which nothing can be compared with; leave such rows out")
     limit = _tolerance(tolerance, model.dtype, y)
+    recorded = _Recorded(x, y, hx, lengths)
     try:
-        error, refusal = _error(model, x, y, h_0, lengths), None
+        error, refusal = recorded.error(model), None
         if error is None:
             refusal = _shape_error(model, x, y)
     except ValueError as problem:      # a batch read in the wrong layout, perhaps
         error, refusal = None, problem
     if error is not None and error <= limit:
-        return _report(model, error, limit, (), error, model, [])
-    if refusal is not None and not _fits_otherwise(model, x, y, h_0, lengths):
+        text = f"The model matches: {_shown(error)}, tolerance {limit:.3g}."
+        return Report(True, error, limit, (), error, model, text)
+    if refusal is not None and not _fits_otherwise(model, recorded):
         raise refusal
-    found = _search(model, x, y, h_0, lengths, limit)
+    found = _search(model, recorded, limit)
     if refusal is not None and not found.matching:
         raise refusal
-    before = np.inf if error is None else error
-    if not found.matching:
-        return _report(model, before, limit, found.closest, found.error, None, [])
-    corner, *others = found.matching
-    fixed, swapped = _fixed(model, corner)
-    return _report(model, before, limit, corner, _error(fixed, x, _swapped(y, swapped), h_0, lengths), fixed, others)
+    return _report(model, np.inf if error is None else error, limit, found)
 
 
 def _tolerance(tolerance, dtype, y):
@@ -145,31 +144,50 @@ def _tolerance(tolerance, dtype, y):
 
 
 def _shape_error(model, x, y):
-    expected = (*x.shape[:-1], model._weights.config.output_size)
+    expected = (*x.shape[:-1], model.config.output_size)
     return ValueError(f"y_expected has shape {y.shape}, expected {expected}: y at every step, as the model returns it")
 
 
-def _error(model, x, y, h_0, lengths):
-    """Largest absolute error at valid steps; None where the shapes differ."""
-    got, _ = model(x, h_0, lengths=lengths)
-    if got.shape != y.shape:
-        return None
-    error = np.abs(got.astype(np.float64) - y)
-    if lengths is not None:
-        valid = np.arange(len(y) if not model.batch_first else y.shape[1])[:, None] < np.asarray(lengths)
-        error = error[valid.T if model.batch_first else valid]
-    worst = float(error.max(initial=0.0))
-    return np.inf if np.isnan(worst) else worst
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+    """What the other system was given, and what it computed."""
 
+    x: np.ndarray
+    y: np.ndarray
+    hx: Any
+    lengths: Any
 
-def _swapped(y, swap):
-    return y.swapaxes(0, 1) if swap else y
+    def error(self, model):
+        """Largest absolute error of a model at valid steps; None where the shapes differ."""
+        got, _ = model(self.x, self.hx, lengths=self.lengths)
+        if got.shape != self.y.shape:
+            return None
+        error = np.abs(got.astype(np.float64) - self.y)
+        if self.lengths is not None:
+            steps = self.y.shape[1 if model.batch_first else 0]
+            valid = np.arange(steps)[:, None] < np.asarray(self.lengths)
+            error = error[valid.T if model.batch_first else valid]
+        worst = float(error.max(initial=0.0))
+        return np.inf if np.isnan(worst) else worst
 
+    def with_layout(self, chosen):
+        """The same with the axes of y exchanged, where a change says that they are."""
+        if not any(change.swap_y for change in chosen):
+            return self
+        return dataclasses.replace(self, y=self.y.swapaxes(0, 1))
 
-def _fixed(model, corner):
-    """The model with the changes of a corner, and whether y_expected's axes are then to be exchanged."""
-    swapped = any(change.swap_y for change in corner)
-    return GRU._from_weights(apply(model._weights, corner), model.engine), swapped
+    def excerpt(self, config):
+        """The first rows, and the first steps where the later ones cannot matter."""
+        x, y, hx, lengths = self.x, self.y, self.hx, self.lengths
+        if x.ndim == 3:
+            rows = np.s_[:_ROWS] if config.batch_first else np.s_[:, :_ROWS]
+            x, y = x[rows], y[rows]
+            hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
+            lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
+        if lengths is None and not (config.bidirectional or config.reverse or config.go_backwards):
+            steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
+            x, y = x[steps], y[steps]
+        return _Recorded(x, y, hx, lengths)
 
 
 # ---- the search
@@ -177,84 +195,77 @@ def _fixed(model, corner):
 
 @dataclasses.dataclass
 class _Found:
-    matching: list          # corners of the least number of changes that match
-    closest: tuple = ()
+    matching: list          # (combination, error) of those with the least number of changes that match
+    closest: tuple = ()     # the combination with the least error, and that error
     error: float = np.inf
 
 
-def _fits_otherwise(model, x, y, h_0, lengths):
+def _changed(model, chosen):
+    return model_of(apply(model.weights, chosen), model.engine)
+
+
+def _quick_error(model, chosen, recorded):
+    weights = apply(model.weights, chosen)
+    return recorded.with_layout(chosen).excerpt(weights.config).error(model_of(weights, "blas"))
+
+
+def _fits_otherwise(model, recorded):
     """Whether the arguments fit the model in another layout."""
-    for change in changes(model._weights.config, x.ndim == 3)[-1]:
+    for change in changes(model.config, recorded.x.ndim == 3)[-1]:
         try:
-            if _quick_error(model, (change,), x, y, h_0, lengths) is not None:
+            if _quick_error(model, (change,), recorded) is not None:
                 return True
         except ValueError:
             continue
     return False
 
 
-def _search(model, x, y, h_0, lengths, limit):
-    """Corners in the order of their number of changes, tried on a few rows and steps, then on everything."""
-    dimensions = changes(model._weights.config, x.ndim == 3)
+def _search(model, recorded, limit):
+    """Combinations in the order of their number of changes, tried on a few rows and steps, then on everything."""
+    dimensions = changes(model.config, recorded.x.ndim == 3)
     found = _Found([])
-    size = sum(array.size for array in model._weights.tensors.values())
-    for count in range(1, 5 if size <= _SMALL else 4):
-        for chosen in combinations(dimensions, count):
-            for corner in product(*chosen):
-                try:
-                    error = _quick_error(model, corner, x, y, h_0, lengths)
-                    if error is not None and error <= limit:
-                        fixed, swapped = _fixed(model, corner)
-                        error = _error(fixed, x, _swapped(y, swapped), h_0, lengths)
-                        found.matching += [corner] if error <= limit else []
-                except ValueError:      # this layout does not fit x, h_0 or lengths
-                    continue
-                if error is not None and error < found.error:
-                    found.closest, found.error = corner, error
+    for count in range(1, 5 if model.num_parameters <= _SMALL else 4):
+        for chosen in (chosen for some in combinations(dimensions, count) for chosen in product(*some)):
+            try:
+                error = _quick_error(model, chosen, recorded)
+                if error is not None and error <= limit:
+                    error = recorded.with_layout(chosen).error(_changed(model, chosen))
+                    found.matching += [(chosen, error)] if error is not None and error <= limit else []
+            except ValueError:      # this layout does not fit x, hx or lengths
+                continue
+            if error is not None and error < found.error:
+                found.closest, found.error = chosen, error
         if found.matching:
             break
     return found
 
 
-def _quick_error(model, corner, x, y, h_0, lengths):
-    """The error of a corner on the first rows, and on the first steps where the later ones cannot matter."""
-    weights = apply(model._weights, corner)
-    config = weights.config
-    y = _swapped(y, any(change.swap_y for change in corner))
-    if x.ndim == 3:
-        rows = np.s_[:_ROWS] if config.batch_first else np.s_[:, :_ROWS]
-        x, y = x[rows], y[rows]
-        h_0 = None if h_0 is None else np.asarray(h_0)[:, :_ROWS]
-        lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
-    if lengths is None and not (config.bidirectional or config.reverse or config.go_backwards):
-        steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
-        x, y = x[steps], y[steps]
-    return _error(GRU._from_weights(weights, "blas"), x, y, h_0, lengths)
-
-
 # ---- the words
 
 
-def _report(model, error, limit, corner, corner_error, fixed, others):
-    matches = fixed is model
-    shown = "an output of another shape" if error == np.inf else f"a largest error of {error:.3g}"
-    if matches:
-        text = f"The model matches: {shown}, tolerance {limit:.3g}."
-    elif fixed is not None:
-        text = f"The model does not match: {shown}, tolerance {limit:.3g}. It would match with {_words(corner)}: "
-        text += f"a largest error of {corner_error:.3g}. That model is in the report's attribute model."
-        if others:
-            alike = "; or with ".join(_words(other) for other in others[:5])
-            text += f" These inputs cannot tell that from other corners that match too: with {alike}"
-            text += "." if len(others) <= 5 else f"; and {len(others) - 5} more."
-    else:
-        text = f"The model does not match: {shown}, tolerance {limit:.3g}, and no other corner does: "
-        text += "the weights, x or h_0 are not those of these outputs."
-        if corner:
-            text += f" Closest is {_words(corner)}, with a largest error of {corner_error:.3g}."
-    names = tuple(change.text for change in corner) if fixed is not None else ()
-    return Report(matches, error, limit, names, corner_error, fixed, text)
+def _report(model, error, limit, found):
+    """What is said of a model that does not match."""
+    text = f"The model does not match: {_shown(error)}, tolerance {limit:.3g}"
+    if not found.matching:
+        text += ", and no combination of changes does: "
+        text += "the weights, x or the initial state are not those of these outputs."
+        if found.closest:
+            text += f" Closest is {_words(found.closest)}, with a largest error of {found.error:.3g}."
+        return Report(False, error, limit, (), found.error, None, text)
+    (chosen, least), *others = found.matching
+    text += f". It would match with {_words(chosen)}: "
+    text += f"a largest error of {least:.3g}. That model is in the report's attribute model."
+    if others:
+        alike = "; or with ".join(_words(other) for other, _ in others[:5])
+        text += f" These inputs cannot tell that from other changes that match too: with {alike}"
+        text += "." if len(others) <= 5 else f"; and {len(others) - 5} more."
+    names = tuple(change.text for change in chosen)
+    return Report(False, error, limit, names, least, _changed(model, chosen), text)
 
 
-def _words(corner):
-    return ", and ".join(change.text for change in corner)
+def _shown(error):
+    return "an output of another shape" if error == np.inf else f"a largest error of {error:.3g}"
+
+
+def _words(chosen):
+    return ", and ".join(change.text for change in chosen)
