@@ -1,4 +1,4 @@
-"""How a command ends: what the user can mend is one line and status 2, found before any work is done where it can be."""
+"""How a command ends: what the user can mend is one line and exit status 2, found before the work where it can be."""
 
 import argparse
 import importlib

@@ -5,7 +5,7 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 from cgru.activations import Activation, activation
-from cgru.convert._build import gates, negated_z      # to be reorder and negate_z of convert/conventions.py
+from cgru.convert._build import gates, negated_z  # to be reorder and negate_z of convert/conventions.py
 from cgru.weights import Weights
 
 # what each system means: to be asked of convert/conventions.py, these and the names in the texts below

@@ -22,8 +22,9 @@ class Flow:
     c : (K + 1,) float64 or None
         LSTM: the same of d h_T / d c_{T-k}, h_{T-k} and c_{T-k} being independent; -inf at k = 0.
     kept : (K + 1,) float64 or None
-        A cell whose only state is h and that has a gate which keeps it, the GRU: the same of the diagonal matrix of the products of 1 - z_t over the k last steps, z as in the
-        starting equations h_t = (1 - z_t) * h_{t-1} + z_t * n_t (1 - z_t is PyTorch's z_t).
+        GRU (a cell whose only state is h, with a gate that keeps it): the same of the diagonal matrix of the
+        products of 1 - z_t over the k last steps, z as in the starting equations
+        h_t = (1 - z_t) * h_{t-1} + z_t * n_t (1 - z_t is PyTorch's z_t).
     """
 
     h: np.ndarray
