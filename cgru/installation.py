@@ -37,7 +37,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "isa": {
             "built": list(engines.isas_built()),
             "usable": list(engines.isas_usable()),
-            "chosen": engines.ISA,
+            "chosen": engines.isa(),
             "CGRU_ISA": os.environ.get("CGRU_ISA", "not set"),
         },
         "engines": {
