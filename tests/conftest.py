@@ -100,4 +100,4 @@ def torch():
 def pytest_report_header():
     """Say which cgru is tested, from where, and on which instruction sets."""
     isas = ", ".join(cgru.engines.isas_usable())
-    return f"cgru: {cgru.__version__} from {cgru.__file__}, {isas}; here {cgru.engines.ISA}, {len(VARIANTS)} variants"
+    return f"cgru: {cgru.__version__} from {cgru.__file__}, {isas}; here {cgru.engines.isa()}, {len(VARIANTS)} variants"

@@ -256,5 +256,5 @@ def test_instruction_sets(rng, configuration):
 def test_the_instruction_sets_are_the_ones_asked_for():
     """What is compared above comes from different modules."""
     models = [build(variant, configurations(kind=variant.kind)[0], 2, 3) for variant in PACKED]
-    modules = [type(model._cells[0]).__module__ for model in models]
+    modules = [type(model.directions[0]).__module__ for model in models]
     assert modules == [f"cgru.engines._packed_{variant.isa.replace('-', '_')}" for variant in PACKED]

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from cgru.weights import Config
+from cgru.config import Config
 from support.compare import assert_same_bits
 from support.models import build, build_from, configuration, configurations
 from support.variants import variants

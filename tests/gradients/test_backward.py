@@ -11,7 +11,7 @@ import cgru
 from cgru import engines
 from support.compare import assert_close, flat
 from support.gradients import assert_same_gradients, central_differences, random_problem, torch_gradients
-from support.cells import CELLS
+from cgru.cells import CELLS
 from support.models import build, network, pack, planes, random_lengths, random_state
 
 forms = pytest.mark.configurations(layout="one layer")      # every form of every kind, with a layout of the test's own

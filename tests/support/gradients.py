@@ -51,7 +51,7 @@ class Problem:
     def record(self, model=None):
         """y, the final state and the tape."""
         model = self.model() if model is None else model
-        return model.forward(self.x, self.hx, lengths=self.lengths, tape=True)
+        return model.record(self.x, self.hx, lengths=self.lengths)
 
     def gradients(self, model=None):
         """Name -> gradient by the backward pass: every parameter, x, h_0 (c_0)."""

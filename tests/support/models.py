@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import cgru
-from cgru.weights import Config, Weights
+from cgru.cells import CELLS
+from cgru.config import Config
+from cgru.weights import Weights
 from support import reference
-from support.cells import CELLS
 
 
 # ------------------------------------------------------------------------------------ the configurations
@@ -20,7 +21,7 @@ UNTRAINED = {"activations", "clip", "reverse", "go_backwards", "merge_mode", "in
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """A kind of cell with options of `cgru.weights.Config`: a form of its equations in a layout, or a special one."""
+    """A kind of cell with options of `cgru.config.Config`: a form of its equations in a layout, or a special one."""
 
     kind: str
     name: str
@@ -62,7 +63,7 @@ class Configuration:
         if "nonlinearity" in options:
             pair = ("sigmoid", options.pop("nonlinearity"))
             options["activations"] = (pair,) * (1 + options.get("bidirectional", False))
-        return options | {"cell": self.kind}
+        return options | {"kind": self.kind}
 
 
 LAYOUTS = {
@@ -180,7 +181,7 @@ def build(variant, configuration, input_size, H):
 def build_from(variant, config, tensors):
     """A model of these parameters."""
     with variant.selected():
-        return variant.network._from_weights(Weights(config, tensors), variant.engine)
+        return variant.network.from_weights(Weights(config, tensors), variant.engine)
 
 
 def draw(variant, rng, model, T, N):

@@ -5,7 +5,6 @@ An engine that joins a cell's row of the table joins here by itself. Ask for the
 those with these values of attributes.
 """
 
-import contextlib
 import functools
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import numpy as np
 
 import cgru
 from cgru import engines
-from support.cells import CELLS
+from cgru.cells import CELLS
 
 SINGLE_ONLY = ("packed",)
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
@@ -68,20 +67,14 @@ class Variant:
         """A model with these parameters."""
         return self.network.from_state_dict(state, dtype=self.dtype, engine=self.engine, **options)
 
-    @contextlib.contextmanager
     def selected(self):
-        """Models built inside run on this instruction set."""
-        before = engines.ISA
-        engines.ISA = self.isa
-        try:
-            yield self
-        finally:
-            engines.ISA = before
+        """A context: models built inside run on this instruction set."""
+        return engines.using(self.isa)
 
 
 @functools.cache
 def _fused(isa):
-    with Variant("gru", "packed", isa, "float32").selected():
+    with engines.using(isa):
         return bool(engines.load("packed").FUSED)
 
 
@@ -99,4 +92,4 @@ def variants(**wanted):
     return [one for one in VARIANTS if all(getattr(one, name) == value for name, value in wanted.items())]
 
 
-BEST = variants(isa=engines.ISA)
+BEST = variants(isa=engines.isa())
