@@ -12,7 +12,7 @@ from cgru import engines
 from support.compare import assert_close, flat
 from support.gradients import assert_same_gradients, central_differences, random_problem, torch_gradients
 from cgru.cells import CELLS
-from support.models import build, network, pack, planes, random_lengths, random_state
+from support.models import build, network, on_planes, pack, planes, random_lengths, random_state
 
 forms = pytest.mark.configurations(layout="one layer")      # every form of every kind, with a layout of the test's own
 trained = pytest.mark.configurations(trains=True)
@@ -74,7 +74,7 @@ def test_unbatched_is_a_batch_of_one(rng, configuration):
 def test_dy_alone_and_final_states_alone_add_up(rng, configuration):
     problem = random_problem(rng, configuration, num_layers=2)
     model = problem.model()
-    _, _, tape = model.forward(problem.x, problem.hx, tape=True)
+    _, _, tape = model.record(problem.x, problem.hx)
     both = model.backward(tape, problem.dy, problem.dh_n)
     one = model.backward(tape, problem.dy)
     other = model.backward(tape, dh_n=problem.dh_n)
@@ -110,7 +110,7 @@ def test_closed_form_without_recurrent_weights(rng):
     state["weight_hh_l0"][:] = 0
     model = cgru.GRU.from_state_dict(state)
     x, h_0 = rng.normal(size=(T, N, input_size)), rng.normal(size=(1, N, H))
-    _, _, tape = model.forward(x, h_0, tape=True)
+    _, _, tape = model.record(x, h_0)
     a = x @ state["weight_ih_l0"][H : 2 * H].T + (state["bias_ih_l0"] + state["bias_hh_l0"])[H : 2 * H]
     z_new = 1 / (1 + np.exp(a))         # takes the new state; PyTorch's z is 1 - this
     product = np.prod(1 - z_new, axis=0)
@@ -123,19 +123,18 @@ def test_closed_form_without_recurrent_weights(rng):
 
 @forms
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
-def test_forward_with_tape_is_the_forward(rng, configuration, with_lengths):
+def test_a_record_is_a_call(rng, configuration, with_lengths):
     lengths = lengths_with_zero if with_lengths else None
     for batch_first in (False, True):
         problem = random_problem(
             rng, configuration, sizes=(6, 5, 3, 18), num_layers=2, bidirectional=True, lengths=lengths,
-                batch_first=batch_first,
-        )
+            batch_first=batch_first,
+        )  # fmt: skip
         model = problem.model()
         y, final = model(problem.x, problem.hx, lengths=problem.lengths)
-        plain = model.forward(problem.x, problem.hx, lengths=problem.lengths)
-        taped = model.forward(problem.x, problem.hx, lengths=problem.lengths, tape=True)
-        for other_y, other_final in (plain, taped[:2]):
-            assert_close((other_y, other_final), (y, final), 1e-14)
+        taped_y, taped_final, tape = problem.record(model)
+        assert isinstance(tape, cgru.gradients.Tape)
+        assert_close((taped_y, taped_final), (y, final), 1e-14)
 
 
 @forms
@@ -148,7 +147,7 @@ def test_a_tape_stays_right(rng, configuration, with_lengths):
     model = problem.model()
     x, states = problem.x.copy(), tuple(state.copy() for state in problem.states)
     given = None if problem.lengths is None else problem.lengths.copy()
-    y, final, tape = model.forward(x, pack(states), lengths=given, tape=True)
+    y, final, tape = model.record(x, pack(states), lengths=given)
     for array in (x, *states, *flat((y, final))):
         array[...] = np.nan
     if given is not None:
@@ -191,7 +190,7 @@ def test_arguments_are_not_changed_and_may_be_read_only(rng, configuration):
 def test_tape_says_its_size(kind, numbers):
     T, N, input_size, H = 9, 4, 3, 8
     model = network(kind)(input_size, H, num_layers=2, rng=0)
-    *_, tape = model.forward(np.zeros((T, N, input_size), np.float32), tape=True)
+    *_, tape = model.record(np.zeros((T, N, input_size), np.float32))
     gates, ys, states = 2 * T * N * numbers * H, 2 * T * N * H, 2 * N * H * len(CELLS[kind].states)
     assert tape.nbytes == 4 * (T * N * input_size + gates + ys + states)
     assert str(tape.nbytes) in repr(tape)
@@ -225,7 +224,7 @@ def test_one_tape_in_several_threads(rng, configuration):
 def taped(request, rng):
     """A model of each kind, its tape, and y."""
     model = network(request.param)(3, 5, rng=1)
-    y, _, tape = model.forward(rng.normal(size=(7, 2, 3)), tape=True)
+    y, _, tape = model.record(rng.normal(size=(7, 2, 3)))
     return model, tape, y
 
 
@@ -243,11 +242,11 @@ def test_a_tape_from_another_model_is_refused(taped):
 @pytest.mark.parametrize("wrong", [None, "tape", np.zeros(3)])
 def test_backward_without_a_tape(taped, wrong):
     model, _, y = taped
-    with pytest.raises(TypeError, match=r"forward\(\.\.\., tape=True\)"):
+    with pytest.raises(TypeError, match=r"what record\(\.\.\.\) returned"):
         model.backward(wrong, y)
 
 
-def test_gradients_of_wrong_shape_or_dtype(taped):
+def test_gradients_of_wrong_shape(taped):
     model, tape, y = taped
     with pytest.raises(ValueError, match=r"dy has shape \(7, 2, 4\), expected \(7, 2, 5\)"):
         model.backward(tape, y[..., :4])
@@ -258,15 +257,29 @@ def test_gradients_of_wrong_shape_or_dtype(taped):
     if count == 2:
         with pytest.raises(ValueError, match=r"dc_n has shape \(2, 5\), expected \(1, 2, 5\)"):
             model.backward(tape, dh_n=(good, bad))
-    with pytest.raises(TypeError, match="dy has dtype float64"):
-        model.backward(tape, y.astype(np.float64))
     with pytest.raises(ValueError, match="pass dy"):
         model.backward(tape)
 
 
+def test_gradients_of_another_float_are_converted(taped):
+    """As x and the states are."""
+    model, tape, y = taped
+    expected = model.backward(tape, y, on_planes(model(np.zeros((1, 2, 3)))[1], np.ones_like))
+    for dtype in (np.float64, np.float16, int):
+        dy = y.astype(dtype)
+        dh_n = on_planes(model(np.zeros((1, 2, 3)))[1], lambda plane: np.ones(plane.shape, dtype))      # noqa: B023
+        found = model.backward(tape, dy, dh_n)
+        assert found.x.dtype == model.dtype
+        if dtype == np.float64:
+            assert_array_equal(found.x, expected.x)
+    for bad in (y * 1j, y.astype(object), "dy"):
+        with pytest.raises(TypeError, match="dy .*real numbers"):
+            model.backward(tape, bad)
+
+
 def test_gradients_of_an_lstm_s_states_come_in_pairs():
     model = cgru.LSTM(3, 5)
-    _, (h_n, _), tape = model.forward(np.zeros((4, 2, 3), np.float32), tape=True)
+    _, (h_n, _), tape = model.record(np.zeros((4, 2, 3), np.float32))
     for bad in (h_n, (h_n,), (h_n, h_n, h_n)):
         with pytest.raises(TypeError, match=r"dh_n must be a pair \(dh_n, dc_n\)"):
             model.backward(tape, dh_n=bad)
@@ -286,6 +299,6 @@ def test_what_has_no_backward_pass(best, configuration, rng):
     """It is computed, and refused where a tape is wanted."""
     model = build(best, configuration, 3, 5)
     x = np.zeros((4, 2, 3))
-    model.forward(x)
+    model(x)
     with pytest.raises(ValueError, match="there is no backward pass for"):
-        model.forward(x, tape=True)
+        model.record(x)

@@ -140,7 +140,7 @@ def test_tape_goes_with_the_graph(torch, bridge, monkeypatch):
 
     def watched(*args, **options):
         result = record(*args, **options)
-        kept.extend(weakref.ref(array) for array in result[2]._gates)
+        kept.extend(weakref.ref(array) for array in result[2].gates)
         return result
 
     monkeypatch.setattr(bridge, "record", watched)
