@@ -29,23 +29,23 @@ def _umask():
     return mask
 
 
-def test_a_bare_file_name(best, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    model = best.gru(3, 5, rng=1)
+def test_a_bare_file_name(best, folder):
+    model = best.model(3, 5, rng=1)
     model.save("model")
     assert_same_model(cgru.load("model", engine=best.engine), model)
 
 
 def test_file_is_plain_safetensors(best, tmp_path):
     """Others can read it: PyTorch's names, and the configuration as JSON with a format version."""
-    model = best.gru(3, 5, 2, rng=1, reset_after=False)
+    model = best.model(3, 5, 2, rng=1, batch_first=True)
     model.save(tmp_path / "model")
     tensors = safetensors.numpy.load_file(tmp_path / "model")
     assert set(tensors) == set(model.state_dict())
     with safetensors.safe_open(tmp_path / "model", framework="numpy") as file:
         metadata = json.loads(file.metadata()["cgru"])
     assert metadata["format"] == 1
-    assert metadata["config"]["num_layers"] == 2 and metadata["config"]["reset_after"] is False
+    assert metadata["config"]["num_layers"] == 2 and metadata["config"]["batch_first"] is True
+    assert metadata["config"]["kind"] == best.kind
 
 
 def test_a_failed_save_leaves_nothing(tmp_path):
@@ -173,4 +173,4 @@ def test_every_configuration_entry_is_stored(tmp_path):
     path = good_file(tmp_path)
     with safetensors.safe_open(path, framework="numpy") as file:
         stored = json.loads(file.metadata()["cgru"])["config"]
-    assert set(stored) == {field.name for field in dataclasses.fields(cgru.GRU(3, 5)._weights.config)}
+    assert set(stored) == {field.name for field in dataclasses.fields(cgru.GRU(3, 5).config)}

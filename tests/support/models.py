@@ -116,6 +116,12 @@ CONFIGURATIONS = [
 ]
 
 
+def options_of(configuration):
+    """The options that a state dict does not hold, as `from_state_dict` takes them."""
+    inferred = ("num_layers", "bidirectional", "bias", "initial_state")
+    return {name: value for name, value in configuration.options.items() if name not in inferred}
+
+
 def configurations(**wanted):
     """Those with these values of attributes: kind, form, layout, trains, streams, in_pytorch, constructed."""
     return [one for one in CONFIGURATIONS if all(getattr(one, name) == value for name, value in wanted.items())]
