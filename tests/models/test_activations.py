@@ -1,4 +1,4 @@
-"""Every activation, clip and direction option, in both engines, equal to the oracle."""
+"""Every activation and clip of a GRU, in both engines, equal to the oracle."""
 
 import pickle
 
@@ -7,22 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
+from cgru.activations import DEFAULTS, Activation
 from support import reference
 from support.models import float32_values, random_lengths, random_state
-from cgru.activations import DEFAULTS, Activation
 
-FUNCTIONS = {
-    "sigmoid": lambda x, a, b: reference.sigmoid(x),
-    "tanh": lambda x, a, b: np.tanh(x),
-    "hard_sigmoid": lambda x, a, b: np.clip(a * x + b, 0, 1),
-    "relu": lambda x, a, b: np.maximum(x, 0),
-    "linear": lambda x, a, b: a * x + b,
-    "softsign": lambda x, a, b: x / (1 + np.abs(x)),
-    "leaky_relu": lambda x, a, b: np.where(x < 0, a * x, x),
-    "elu": lambda x, a, b: np.where(x < 0, a * np.expm1(np.minimum(x, 0)), x),
-    "softplus": lambda x, a, b: np.logaddexp(x, 0),
-    "scaled_tanh": lambda x, a, b: a * np.tanh(b * x),
-}
 LIMITS = {  # at -inf and +inf, with the default parameters
     "sigmoid": (0, 1), "tanh": (-1, 1), "hard_sigmoid": (0, 1), "relu": (0, np.inf), "linear": (-np.inf, np.inf),
     "softsign": (-1, 1), "leaky_relu": (-np.inf, np.inf), "elu": (-1, np.inf), "softplus": (0, np.inf),
@@ -34,14 +22,9 @@ CASES = [
     ("linear",), ("linear", -0.75, 0.125), ("softsign",), ("leaky_relu",), ("leaky_relu", 0.25), ("elu",),
     ("elu", 1.5), ("softplus",), ("scaled_tanh",), ("scaled_tanh", 1.7159, 0.6667),
 ]  # fmt: skip
+pytestmark = pytest.mark.variants(kind="gru")
 ACCURACY = {"float32": 2.5e-7, "float64": 1e-15}
 T, N, H, INPUTS = 6, 3, 19, 4
-
-
-def function(case, dtype=np.float64):
-    """The oracle's callable; parameters rounded as the engine rounds them."""
-    alpha, beta = (dtype.type(p).astype(np.float64) for p in (*case[1:], *DEFAULTS[case[0]][len(case) - 1 :])[:2])
-    return lambda x: FUNCTIONS[case[0]](x, alpha, beta)
 
 
 def probe(variant, case, x):
@@ -55,7 +38,8 @@ def probe(variant, case, x):
 
 
 def test_all_are_there():
-    assert {case[0] for case in CASES} == set(DEFAULTS) == set(FUNCTIONS) == set(LIMITS)
+    assert {case[0] for case in CASES} == set(DEFAULTS) == set(reference.ACTIVATIONS) == set(LIMITS)
+    assert {name: values for name, values in DEFAULTS.items() if any(values)} == reference.DEFAULTS
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
@@ -67,7 +51,7 @@ def test_accuracy(variant, case):
     ])  # fmt: skip
     x = variant.cast(x).astype(np.float64)
     with np.errstate(over="ignore"):
-        expected = function(case, variant.dtype)(x)
+        expected = reference.activation(case, variant.dtype)(x)
         product = (case[1] if len(case) > 1 else DEFAULTS[case[0]][0]) * x
     scale = np.maximum(1, np.maximum(np.abs(expected), np.abs(product)))
     for got in probe(variant, case, x):
@@ -83,7 +67,7 @@ def test_nan_and_infinity(variant, name):
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_nan_stays_in_its_row(rng, variant, name):
-    gru = variant.gru(INPUTS, H, activations=((name, "tanh"), ("sigmoid", name)), bidirectional=True, rng=1)
+    gru = variant.model(INPUTS, H, activations=((name, "tanh"), ("sigmoid", name)), bidirectional=True, rng=1)
     x = variant.cast(rng.normal(size=(T, N, INPUTS)))
     clean, _ = gru(x)
     x[2, 1] = np.nan
@@ -100,7 +84,7 @@ def forward(rng, variant, pairs, *, reset_after, clip=None, lengths=None, **shap
     h_0 = float32_values(rng.normal(size=(len(pairs) * shape.get("num_layers", 1), N, H)))
     gru = variant.from_state(state, reset_after=reset_after, activations=pairs, clip=clip)
     y, h_n = gru(variant.cast(x), variant.cast(h_0), lengths=lengths)
-    f, g = (tuple(function(pair[k], variant.dtype) for pair in pairs) for k in (0, 1))
+    f, g = (tuple(reference.activation(pair[k], variant.dtype) for pair in pairs) for k in (0, 1))
     expected = reference.gru(x, state, h_0, lengths, reset_after=reset_after, f=f, g=g, clip=clip)
     for got, want in zip((y, h_n), expected, strict=True):
         # a gate beyond 0..1 makes states grow from step to step, and errors with them
@@ -139,34 +123,6 @@ def test_steps_and_batches_give_the_same_bits(rng, case):
     assert_array_equal(np.stack([stream.step(x_t) for x_t in x]), y)
 
 
-# ---- directions
-
-
-def test_reverse_puts_the_output_back_and_go_backwards_does_not(rng, variant):
-    state = random_state(rng, INPUTS, H)
-    x = variant.cast(rng.normal(size=(T, N, INPUTS)))
-    y, h_n = variant.from_state(state)(x[::-1])
-    reverse, go_backwards = variant.from_state(state, reverse=True), variant.from_state(state, go_backwards=True)
-    assert_array_equal(reverse(x)[0], y[::-1])
-    assert_array_equal(go_backwards(x)[0], y)
-    for model in (reverse, go_backwards):
-        assert_array_equal(model(x)[1], h_n)
-
-
-@pytest.mark.parametrize("mode", ["sum", "mul", "ave"])
-def test_merge_modes(rng, variant, mode):
-    state = random_state(rng, INPUTS, H, bidirectional=True)
-    x = variant.cast(rng.normal(size=(T, N, INPUTS)))
-    y, h_n = variant.from_state(state)(x)
-    forward, backward = y[..., :H], y[..., H:]
-    expected = {"sum": forward + backward, "mul": forward * backward, "ave": (forward + backward) / 2}
-    merged = variant.from_state(state, merge_mode=mode)
-    got, got_h = merged(x)
-    assert_array_equal(got, expected[mode])
-    assert_array_equal(got_h, h_n)
-    assert merged.merge_mode == mode
-
-
 # ---- construction
 
 
@@ -181,7 +137,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=repr)
 def test_repr_file_pickle_and_state_dict_keep_everything(best, tmp_path, options):
-    gru = best.gru(INPUTS, 5, rng=1, **options)
+    gru = best.model(INPUTS, 5, rng=1, **options)
     gru.save(tmp_path / "model.safetensors")
     shape = ("bidirectional", "num_layers")
     others = {name: value for name, value in options.items() if name not in shape}

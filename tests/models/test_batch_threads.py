@@ -1,6 +1,6 @@
 """``threads=``: which rows go to which thread, and what happens when a thread fails, or cannot be had.
 
-That the result has the same bits for every number of threads is in test_contract.py.
+That the result has the same bits for every number of threads is in contract/test_same_bits.py.
 """
 
 import threading
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import cgru
-from cgru import _threads
-from cgru._threads import in_threads, row_groups
+from cgru import threads as threads_module
+from cgru.checks import lengths_array
+from cgru.threads import in_threads, row_groups
+from support.compare import assert_equal
 
 
 def rows_of(groups):
@@ -45,7 +46,7 @@ def test_groups_have_equal_work():
 ])  # fmt: skip
 def test_bad_number_of_threads(best, threads, error):
     """Refused before anything is computed."""
-    model = best.gru(3, 5, rng=1)
+    model = best.model(3, 5, rng=1)
     out = np.full((4, 2, 5), np.nan, best.dtype)
     with pytest.raises(error, match="threads must be"):
         model(np.ones((4, 2, 3)), threads=threads, out=out)
@@ -53,14 +54,14 @@ def test_bad_number_of_threads(best, threads, error):
 
 
 def test_integers_of_numpy_are_numbers_of_threads(best, rng):
-    model, x = best.gru(3, 5, rng=1), best.cast(rng.normal(size=(4, 6, 3)))
+    model, x = best.model(3, 5, rng=1), best.cast(rng.normal(size=(4, 6, 3)))
     for threads in (np.int8(2), np.uint64(3)):
         np.testing.assert_allclose(model(x, threads=threads)[0], model(x)[0], rtol=0, atol=best.tolerance)
 
 
 def test_threads_end_with_the_call(best, rng):
     """No thread is left, spinning or not; and one thread starts none."""
-    model, x = best.gru(3, 5, num_layers=2, rng=1), best.cast(rng.normal(size=(4, 64, 3)))
+    model, x = best.model(3, 5, num_layers=2, rng=1), best.cast(rng.normal(size=(4, 64, 3)))
     before = threading.active_count()
     model(x, threads=4)
     assert threading.active_count() == before
@@ -70,9 +71,9 @@ def test_one_thread_starts_none(best, rng, monkeypatch):
     def no_thread(*arguments, **options):
         raise AssertionError("a thread was made")
 
-    monkeypatch.setattr(_threads.threading, "Thread", no_thread)
-    best.gru(3, 5, rng=1)(best.cast(rng.normal(size=(4, 6, 3))))
-    best.gru(3, 5, rng=1)(best.cast(rng.normal(size=(4, 1, 3))), threads=8)
+    monkeypatch.setattr(threads_module.threading, "Thread", no_thread)
+    best.model(3, 5, rng=1)(best.cast(rng.normal(size=(4, 6, 3))))
+    best.model(3, 5, rng=1)(best.cast(rng.normal(size=(4, 1, 3))), threads=8)
 
 
 @pytest.mark.parametrize("failing", range(4))
@@ -95,7 +96,7 @@ def test_an_error_waits_for_every_job(failing):
 @pytest.mark.parametrize("allowed", [0, 1, 2])
 def test_rows_without_a_thread_are_computed_all_the_same(best, rng, monkeypatch, allowed):
     """A process that may start no more threads gets its result, just later."""
-    model, x = best.gru(3, 19, num_layers=2, rng=1), best.cast(rng.normal(size=(5, 64, 3)))
+    model, x = best.model(3, 19, num_layers=2, rng=1), best.cast(rng.normal(size=(5, 64, 3)))
     expected = model(x, threads=4)
     started = []
     start = threading.Thread.start
@@ -107,8 +108,7 @@ def test_rows_without_a_thread_are_computed_all_the_same(best, rng, monkeypatch,
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    for result, wanted in zip(model(x, threads=4), expected, strict=True):
-        assert_array_equal(result, wanted)
+    assert_equal(model(x, threads=4), expected)
     assert len(started) == allowed
 
 
@@ -141,6 +141,6 @@ def test_an_interrupt_while_waiting(monkeypatch):
 def test_lengths_are_the_models_own(rng):
     """The engine reads lengths without the GIL: whatever another thread does to the array, it has a copy."""
     lengths = np.array([3, 1, 4, 2])
-    kept = cgru.recurrent.lengths_array(lengths, 4, 4)
+    kept = lengths_array(lengths, 4, 4)
     assert not np.shares_memory(kept, lengths) and kept.dtype == np.intp
     assert_array_equal(kept, lengths)

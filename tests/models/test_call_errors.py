@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import cgru
+from support.arrays import ones, read_only, unaligned
+from support.compare import flat
+from support.models import on_planes, pack
 
 T, N, INPUT, H = 7, 4, 3, 5
 
@@ -13,32 +15,24 @@ def call_with(model, dtype, **changes):
     """Call with good arguments but for `changes`; then check that none of them was written to."""
     good = {
         "x": np.ones((T, N, INPUT), dtype),
-        "h_0": np.full((2, N, H), 0.25, dtype),
+        "hx": pack([np.full((2, N, H), 0.25, dtype) for _ in model.config.cell.states]),
         "lengths": np.array([3, T, 0, 5]),
         "out": np.full((T, N, H), 7.0, dtype),
     }
     arguments = good | changes
-    kept = {name: np.copy(value) for name, value in arguments.items() if isinstance(value, np.ndarray)}
+    arrays = [array for value in arguments.values() for array in flat(value) if isinstance(array, np.ndarray)]
+    kept = [array.copy() for array in arrays]
     try:
         x = arguments.pop("x")
         return model(x, **arguments)
     finally:
-        for name, value in kept.items():
-            assert_array_equal((good | changes)[name], value)
+        for array, value in zip(arrays, kept, strict=True):
+            assert_array_equal(array, value)
 
 
-def ones(*shape, dtype=np.float32):
-    return np.ones(shape, dtype)
-
-
-def read_only():
-    out = ones(T, N, H)
-    out.flags.writeable = False
-    return out
-
-
-def unaligned(*shape):
-    return np.ones(4 * np.prod(shape) + 1, np.uint8)[1:].view(np.float32).reshape(shape)
+def one_bad_plane(cell, plane, bad, good):
+    """An hx whose plane of that number is bad."""
+    return pack([bad if number == plane else good for number in range(len(cell.states))])
 
 
 class Unreadable:
@@ -62,15 +56,6 @@ BAD_CALLS = {
     "x dates": ({"x": np.zeros((T, N, INPUT), "M8[s]")}, TypeError, ["x has dtype datetime64", "real numbers"]),
     "x ragged": ({"x": [[1.0, 2.0], [3.0]]}, ValueError, ["x cannot be read as an array"]),
     "x unreadable": ({"x": Unreadable()}, TypeError, ["x cannot be read as an array", "on another device"]),
-    # h_0
-    "h_0 layers": ({"h_0": ones(1, N, H)}, ValueError, ["h_0 has shape (1, 4, 5)", "(2, 4, 5)"]),
-    "h_0 rows": ({"h_0": ones(2, 1, H)}, ValueError, ["h_0 has shape (2, 1, 5)", "(2, 4, 5)"]),
-    "h_0 units": ({"h_0": ones(2, N, INPUT)}, ValueError, ["h_0 has shape (2, 4, 3)", "(2, 4, 5)"]),
-    "h_0 rank": ({"h_0": ones(2, H)}, ValueError, ["h_0 has shape (2, 5)", "(2, 4, 5)"]),
-    "h_0 dtype": ({"h_0": ones(2, N, H, dtype=np.float16)}, TypeError, ["h_0 has dtype float16", "astype"]),
-    "h_0 integers": ({"h_0": ones(2, N, H, dtype=int)}, TypeError, ["h_0 has dtype int64", "astype"]),
-    "h_0 complex": ({"h_0": ones(2, N, H, dtype=complex)}, TypeError, ["h_0 has dtype complex128", "real numbers"]),
-    "h_0 string": ({"h_0": "zeros"}, TypeError, ["h_0 has dtype <U5", "real numbers"]),
     # out
     "out shape": ({"out": ones(N, T, H)}, ValueError, ["out has shape (4, 7, 5)", "(7, 4, 5)"]),
     "out rank": ({"out": ones(T * N * H)}, ValueError, ["out has shape (140,)", "(7, 4, 5)"]),
@@ -92,10 +77,50 @@ BAD_CALLS = {
 }  # fmt: skip
 
 
+#: What is wrong with one plane of the state.
+BAD_STATES = {
+    "layers": (ones(1, N, H), ValueError, ["has shape (1, 4, 5)", "(2, 4, 5)"]),
+    "rows": (ones(2, 1, H), ValueError, ["has shape (2, 1, 5)", "(2, 4, 5)"]),
+    "units": (ones(2, N, INPUT), ValueError, ["has shape (2, 4, 3)", "(2, 4, 5)"]),
+    "rank": (ones(2, H), ValueError, ["has shape (2, 5)", "(2, 4, 5)"]),
+    "complex": (ones(2, N, H, dtype=complex), TypeError, ["has dtype complex128", "real numbers"]),
+    "objects": (ones(2, N, H).astype(object), TypeError, ["has dtype object", "real numbers"]),
+    "dates": (np.zeros((2, N, H), "M8[s]"), TypeError, ["has dtype datetime64", "real numbers"]),
+    "string": ("zeros", TypeError, ["has dtype <U5", "real numbers"]),
+    "ragged": ([[1.0, 2.0], [3.0]], ValueError, ["cannot be read as an array"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_STATES)
+def test_bad_states(best, case):
+    """The error names the plane where there are two."""
+    bad, error, words = BAD_STATES[case]
+    model = best.model(INPUT, H, num_layers=2, rng=1)
+    names = ["hx"] if len(best.cell.states) == 1 else [f"{state}_0" for state in best.cell.states]
+    for plane, name in enumerate(names):
+        with pytest.raises(error) as caught:
+            call_with(model, best.dtype, hx=one_bad_plane(best.cell, plane, bad, ones(2, N, H)))
+        for word in (f"{name} ", *words):
+            assert word in str(caught.value)
+
+
+@pytest.mark.variants(kind="lstm")
+@pytest.mark.parametrize("hx", [ones(2, N, H), (None,), (None, None, None), "h", {"h": 1, "c": 2}, 0.0], ids=str)
+def test_an_lstm_s_states_come_in_pairs(best, hx):
+    with pytest.raises(TypeError, match=r"hx must be a pair \(h_0, c_0\)"):
+        call_with(best.model(INPUT, H, num_layers=2, rng=1), best.dtype, hx=hx)
+
+
+@pytest.mark.variants(kind="gru")
+def test_a_gru_s_state_is_no_pair(best):
+    with pytest.raises((TypeError, ValueError), match="hx"):
+        call_with(best.model(INPUT, H, num_layers=2, rng=1), best.dtype, hx=(ones(2, N, H), ones(2, N, H)))
+
+
 @pytest.mark.parametrize("case", BAD_CALLS)
 def test_bad_calls(best, case):
     changes, error, words = BAD_CALLS[case]
-    model = best.gru(INPUT, H, num_layers=2, rng=1)
+    model = best.model(INPUT, H, num_layers=2, rng=1)
     with pytest.raises(error) as caught:
         call_with(model, best.dtype, **changes)
     for word in words:
@@ -105,32 +130,31 @@ def test_bad_calls(best, case):
 BAD_OUTS = {
     "strided": (lambda: ones(T, N, 2 * H)[..., ::2], ["C-contiguous"]),
     "Fortran": (lambda: np.asfortranarray(ones(T, N, H)), ["C-contiguous"]),
-    "read-only": (read_only, ["read-only"]),
-    "unaligned": (lambda: unaligned(T, N, H), ["aligned"]),
+    "read-only": (lambda: read_only(ones(T, N, H)), ["read-only"]),
+    "unaligned": (lambda: unaligned(ones(T, N, H)), ["aligned"]),
 }
 
 
+@pytest.mark.variants(name="float32")
 @pytest.mark.parametrize("case", BAD_OUTS)
-def test_outs_that_cannot_be_filled(case):
+def test_outs_that_cannot_be_filled(best, case):
     make, words = BAD_OUTS[case]
     with pytest.raises(ValueError, match="out") as caught:
-        call_with(cgru.GRU(INPUT, H, num_layers=2, rng=1), np.float32, out=make())
+        call_with(best.model(INPUT, H, num_layers=2, rng=1), np.float32, out=make())
     for word in words:
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["h_0", "out"])
-def test_the_other_float_is_refused(best, name):
-    """x is converted; for h_0 and out, where memory is shared in spirit, the caller says it."""
+def test_an_out_of_the_other_float_is_refused(best):
+    """x and hx are converted; in `out` the caller would find nothing."""
     other = np.float64 if best.dtype == np.float32 else np.float32
-    shape = (2, N, H) if name == "h_0" else (T, N, H)
-    with pytest.raises(TypeError, match=rf"{name} has dtype float\d\d.*float\d\d"):
-        call_with(best.gru(INPUT, H, num_layers=2, rng=1), best.dtype, **{name: np.ones(shape, other)})
+    with pytest.raises(TypeError, match=r"out has dtype float\d\d.*float\d\d"):
+        call_with(best.model(INPUT, H, num_layers=2, rng=1), best.dtype, out=np.ones((T, N, H), other))
 
 
 def test_out_that_overlaps(best):
     """x, h_0 and out in one piece of memory, from identical to a single shared element."""
-    model = best.gru(5, 5, rng=1)
+    model = best.model(5, 5, rng=1)
     memory = best.cast(np.linspace(-1, 1, 3 * T * N * 5))
     size = T * N * 5
 
@@ -144,8 +168,10 @@ def test_out_that_overlaps(best):
         with pytest.raises(ValueError, match="out overlaps x"):
             model(view(start, T, N, 5)[::-1], out=view(0, T, N, 5))
     for start in (0, 5, size - 1):
-        with pytest.raises(ValueError, match="out overlaps h_0"):
-            model(view(2 * size, T, N, 5), view(start, 1, N, 5), out=view(0, T, N, 5))
+        for plane in range(len(best.cell.states)):
+            hx = one_bad_plane(best.cell, plane, view(start, 1, N, 5), None)
+            with pytest.raises(ValueError, match="out overlaps hx"):
+                model(view(2 * size, T, N, 5), hx, out=view(0, T, N, 5))
     assert_array_equal(memory, kept)
     expected, _ = model(view(0, T, N, 5).copy())
     y, _ = model(view(0, T, N, 5), out=view(size, T, N, 5))  # neighbours do not overlap
@@ -154,7 +180,7 @@ def test_out_that_overlaps(best):
 
 def test_interleaved_out_does_not_overlap(best):
     """Bounds of x and out cross, their elements do not."""
-    model = best.gru(5, 5, rng=1)
+    model = best.model(5, 5, rng=1)
     memory = best.cast(np.linspace(-1, 1, 2 * T * N * 5)).reshape(2 * T, N, 5)
     x, out = memory[::2], memory[1 : T + 1].copy()
     expected, _ = model(x.copy())
@@ -163,22 +189,35 @@ def test_interleaved_out_does_not_overlap(best):
 
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_unbatched(best, batch_first):
-    model = best.gru(INPUT, H, num_layers=2, batch_first=batch_first, rng=1)
-    x, h_0 = np.ones((T, INPUT), best.dtype), np.ones((2, H), best.dtype)
+    model = best.model(INPUT, H, num_layers=2, batch_first=batch_first, rng=1)
+    x, hx = np.ones((T, INPUT), best.dtype), pack([np.ones((2, H), best.dtype) for _ in best.cell.states])
     with pytest.raises(ValueError, match="lengths needs a batch"):
-        model(x, h_0, lengths=[T])
-    with pytest.raises(ValueError, match=r"h_0 has shape \(2, 1, 5\), expected \(2, 5\)"):
-        model(x, h_0[:, None])
+        model(x, hx, lengths=[T])
+    with pytest.raises(ValueError, match=r"h(x|_0) has shape \(2, 1, 5\), expected \(2, 5\)"):
+        model(x, on_planes(hx, lambda plane: plane[:, None]))
     with pytest.raises(ValueError, match=r"out has shape \(7, 1, 5\), expected \(7, 5\)"):
-        model(x, h_0, out=np.ones((T, 1, H), best.dtype))
+        model(x, hx, out=np.ones((T, 1, H), best.dtype))
 
 
-def test_batch_first_is_named():
+def test_batch_first_is_named(best):
     with pytest.raises(ValueError, match=r"expected \(N, T, I\)"):
-        cgru.GRU(INPUT, H, batch_first=True)(ones(INPUT))
+        best.model(INPUT, H, batch_first=True)(ones(INPUT))
+
+
+def test_the_state_is_called_hx(best):
+    """One name in every call; h_0 is a plane of it."""
+    model = best.model(INPUT, H, rng=1)
+    stream = model.stream()
+    x = ones(T, INPUT)
+    hx = pack([ones(1, H) for _ in best.cell.states])
+    for call in (model, model.record, lambda _, **options: model.stream(**options),
+                 lambda _, **options: stream.reset(**options)):  # fmt: skip
+        call(x, hx=hx)
+        with pytest.raises(TypeError, match="h_0"):
+            call(x, h_0=hx)
 
 
 def test_more_rows_than_blas_can_count(best):
     x = np.broadcast_to(best.cast([1, 2, 3]), (1, 2**31, INPUT))  # 12 bytes of memory, or 24
     with pytest.raises(ValueError, match=r"x has 2147483648 rows.*limit.*2147483647"):
-        best.gru(INPUT, H, rng=1)(x)
+        best.model(INPUT, H, rng=1)(x)

@@ -43,7 +43,7 @@ def test_file_is_plain_safetensors(best, tmp_path):
     assert set(tensors) == set(model.state_dict())
     with safetensors.safe_open(tmp_path / "model", framework="numpy") as file:
         metadata = json.loads(file.metadata()["cgru"])
-    assert metadata["format"] == 1
+    assert metadata["format"] == 2
     assert metadata["config"]["num_layers"] == 2 and metadata["config"]["batch_first"] is True
     assert metadata["config"]["kind"] == best.kind
 
@@ -129,8 +129,8 @@ def rewrite(path, tensors=None, **changes):
 
 
 BAD_FILES = {
-    "newer format": ({"format": 2}, ["format version 2", "reads version 1", "update cgru"]),
-    "no format": ({"format": None}, ["format version None", "reads version 1"]),
+    "newer format": ({"format": 3}, ["format version 3", "reads versions 1 and 2", "update cgru"]),
+    "no format": ({"format": None}, ["format version None", "reads versions 1 and 2"]),
     "no configuration": ({"config": None}, ["no configuration"]),
     "unknown entry": ({"config": {"peephole": True}}, ["peephole", "update cgru"]),
     "missing entry": ({"config": {"hidden_size": ...}}, ["lacks hidden_size"]),
@@ -139,7 +139,8 @@ BAD_FILES = {
     "far more layers": ({"config": {"num_layers": 10**9}}, ["missing weight_ih_l1 (15, 5)", "and more"]),
     "no bias": ({"config": {"bias": False}}, ["unknown bias_ih_l0"]),
     "size of a wrong type": ({"config": {"input_size": "3"}}, ["input_size must be an integer"]),
-    "other cell": ({"config": {"cell": "lstm9"}}, ["lstm9"]),
+    "other kind": ({"config": {"kind": "lstm9"}}, ["lstm9"]),
+    "another kind's option": ({"config": {"kind": "lstm", "reset_after": False}}, ["reset_after", "LSTM"]),
     "tensor missing": ({"tensors": {"bias_hh_l0": None}}, ["missing bias_hh_l0"]),
     "tensor unknown": ({"tensors": {"extra": np.ones(2)}}, ["unknown extra"]),
     "tensor of integers": ({"tensors": {"bias_hh_l0": np.ones(15, int)}}, ["bias_hh_l0 has dtype int64", "float32"]),
@@ -158,6 +159,15 @@ def test_files_that_do_not_fit(case, tmp_path):
         cgru.load(path)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_first_format_is_still_read(best, tmp_path):
+    """0.1 said "cell" where it is "kind" now; a file of each kind that it wrote is in golden/models."""
+    model = best.model(3, 5, 2, batch_first=True, rng=1)
+    path = tmp_path / "model"
+    model.save(path)
+    rewrite(path, format=1, config={"kind": ..., "cell": best.kind})
+    assert_same_model(cgru.load(path, engine=best.engine), model)
 
 
 def test_metadata_that_is_not_json(tmp_path):

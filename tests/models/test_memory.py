@@ -7,9 +7,9 @@ import resource, sys
 import numpy as np
 import cgru
 
-engine, isa, dtype, steps = sys.argv[1], sys.argv[2], np.dtype(sys.argv[3]), int(sys.argv[4])
-cgru.engines.ISA = isa
-model = cgru.GRU(8, 8, rng=1, dtype=dtype, engine=engine)
+network, engine, isa, dtype, steps = *sys.argv[1:4], np.dtype(sys.argv[4]), int(sys.argv[5])
+with cgru.engines.using(isa):
+    model = getattr(cgru, network)(8, 8, rng=1, dtype=dtype, engine=engine)
 x = np.random.default_rng(2).standard_normal((steps, 1, 8), dtype=dtype)
 model(x[:1])
 y, h_n = model(x)
@@ -19,7 +19,7 @@ if sys.platform == "linux":  # ru_maxrss there includes what the parent held whe
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 assert y.shape == (steps, 1, 8)
-print(peak, x.nbytes + y.nbytes, float(np.abs(y).max()), float(y[-1, 0, 3]), float(h_n[0, 0, 3]))
+print(peak, x.nbytes + y.nbytes, float(np.abs(y).max()), float(y[-1, 0, 3]), float((h_n[0] if isinstance(h_n, tuple) else h_n)[0, 0, 3]))
 """
 
 
@@ -28,7 +28,7 @@ def test_a_million_steps(variant):
 
     OpenBLAS touches memory for every thread that it starts, so their number is fixed.
     """
-    arguments = variant.engine, variant.isa, variant.name, 1_000_000
+    arguments = variant.cell.name, variant.engine, variant.isa, variant.name, 1_000_000
     words = run_python(PROGRAM, *arguments, environment={"OPENBLAS_NUM_THREADS": "2"}).stdout.split()
     peak, arrays = int(words[0]), int(words[1])
     largest, last, state = map(float, words[2:])

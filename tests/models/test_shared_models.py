@@ -6,6 +6,9 @@ from threading import Barrier
 import numpy as np
 from numpy.testing import assert_array_equal
 
+from support.compare import assert_equal
+from support.models import draw, planes
+
 THREADS = 8
 
 
@@ -23,28 +26,27 @@ def run_together(jobs):
 
 def test_eight_threads_share_a_model(variant, rng):
     """Different inputs, batch sizes and lengths at the same time: the same bits as one after the other."""
-    model = variant.gru(13, 37, num_layers=2, bidirectional=True, rng=1)
+    model = variant.model(13, 37, num_layers=2, bidirectional=True, rng=1)
     inputs = []
     for k in range(THREADS):
         T, N = 20 + k, 1 + k % 5
-        x, h_0 = variant.cast(rng.normal(size=(T, N, 13))), variant.cast(rng.normal(size=(4, N, 37)))
+        x, hx = draw(variant, rng, model, T, N)
         lengths = rng.integers(0, T + 1, N) if k % 2 else None
-        inputs.append((x, h_0, lengths))
+        inputs.append((x, hx, lengths))
     jobs = [lambda given=given: model(*given[:2], lengths=given[2]) for given in inputs]
     expected = [job() for job in jobs]
     for _ in range(5):
-        for (y, h_n), (expected_y, expected_h_n) in zip(run_together(jobs), expected, strict=True):
-            assert_array_equal(y, expected_y)
-            assert_array_equal(h_n, expected_h_n)
+        assert_equal(run_together(jobs), expected)
 
 
 def test_threads_share_inputs(variant, rng):
-    """The same read-only x and h_0 in all threads, each with its own out."""
-    model = variant.gru(13, 37, rng=1)
-    x, h_0 = variant.cast(rng.normal(size=(30, 3, 13))), variant.cast(rng.normal(size=(1, 3, 37)))
-    x.flags.writeable = h_0.flags.writeable = False
-    expected, _ = model(x, h_0)
+    """The same read-only x and state in all threads, each with its own out."""
+    model = variant.model(13, 37, rng=1)
+    x, hx = draw(variant, rng, model, 30, 3)
+    for array in (x, *planes(hx)):
+        array.flags.writeable = False
+    expected, _ = model(x, hx)
     outs = [np.full_like(expected, np.nan) for _ in range(THREADS)]
-    run_together([lambda out=out: model(x, h_0, out=out) for out in outs])
+    run_together([lambda out=out: model(x, hx, out=out) for out in outs])
     for out in outs:
         assert_array_equal(out, expected)
