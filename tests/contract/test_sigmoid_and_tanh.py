@@ -7,22 +7,31 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from cgru import engines
+from cgru.activations import Activation, code
+from cgru.cells import CELLS
 
 CONTRACT = {"float32": 2e-7, "float64": 1e-15}
 WIDER = {"float32": np.float64, "float64": np.longdouble}
-GATES = {"sigmoid": False, "tanh": True}
+GATES = "sigmoid", "tanh"
 
 
 @pytest.fixture(params=engines.isas_usable())
-def evaluate(request, monkeypatch):
-    """evaluate(gate, x): the compiled gate functions of one instruction set, shared by its engines."""
-    monkeypatch.setattr(engines, "ISA", request.param)
-    module = engines.load("blas")
+def evaluate(request):
+    """evaluate(gate, x): a gate function as an engine applies it, for one instruction set.
+
+    A plain cell of one unit, h' = g(1 x + 0 + 0 h + 0), takes one step in as many rows as there are numbers. The sums
+    lose the sign of a zero.
+    """
+    with engines.using(request.param):
+        module = engines.load("blas")
 
     def run(gate, x):
-        out = np.empty_like(x)
-        module.evaluate(GATES[gate], x, out)
-        return out
+        one, zero = np.ones((1, 1), x.dtype), np.zeros((1, 1), x.dtype)
+        cell = module.Direction(one, zero, zero[0], zero[0], kind=CELLS["rnn"].code, g=code(Activation(gate)))
+        y, h = np.empty((1, len(x), 1), x.dtype), np.zeros((len(x), 1), x.dtype)
+        cell.run(x.reshape(1, -1, 1), y, (h,), None, None, False, None)
+        assert_array_equal(h, y[0])
+        return y[0, :, 0]
 
     return run
 
@@ -75,9 +84,7 @@ def test_accuracy(evaluate, gate, name):
 def test_exact_values(evaluate, name):
     ends = np.array([-np.inf, np.inf, 0.0, -0.0], name)
     assert_array_equal(evaluate("sigmoid", ends), [0, 1, 0.5, 0.5])
-    tanh = evaluate("tanh", ends)
-    assert_array_equal(tanh, [-1, 1, 0, 0])
-    assert_array_equal(np.signbit(tanh), [True, False, False, True])
+    assert_array_equal(evaluate("tanh", ends), [-1, 1, 0, 0])
     largest = np.finfo(name).max
     assert_array_equal(evaluate("tanh", np.array([-largest, largest], name)), [-1, 1])
     assert_array_equal(evaluate("sigmoid", np.array([largest], name)), [1])
@@ -109,9 +116,10 @@ def test_nan_stays_nan(evaluate, gate, name):
         assert_array_equal(np.delete(got, place), np.delete(clean, place))
 
 
+@pytest.mark.variants(kind="gru")
 @pytest.mark.parametrize("gate", GATES)
-def test_accuracy_inside_a_model(variant, gate):
-    """The gates as a model uses them: whole blocks of units and the tail give the same bits.
+def test_accuracy_inside_a_gru(variant, gate):
+    """The gates as a GRU uses them: whole blocks of units and the tail give the same bits.
 
     h' = (1 - z) n + z h: with z = 0 it is n = tanh(x); with n = 0 and h = 1 it is z = sigmoid(x).
     """
@@ -131,6 +139,40 @@ def test_accuracy_inside_a_model(variant, gate):
     y, _ = variant.from_state(state)(x[None, :, None], h_0)
     assert_array_equal(y[0], np.repeat(y[0, :, :1], H, axis=1))
     assert np.abs(y[0, :, 0] - exact_sample(gate, variant.name)[::9]).max() <= CONTRACT[variant.name]
+
+
+@pytest.mark.variants(kind="lstm")
+@pytest.mark.parametrize("gate", GATES)
+def test_accuracy_inside_an_lstm(variant, gate):
+    """The same: with i = 1 and f = 0, c' is g = tanh(x); with c = h = 0 and x in i alone, i = sigmoid(x) times 1."""
+    H = 19
+    x = sample(variant.name)[::9]
+    zero, ones = np.zeros((H, 1)), np.ones((H, 1))
+    rows = {"tanh": [zero, zero, ones, zero], "sigmoid": [ones, zero, zero, zero]}[gate]
+    bias = np.repeat({"tanh": [1000.0, -1000.0, 0.0, 0.0], "sigmoid": [0.0, -1000.0, 1000.0, 0.0]}[gate], H)
+    state = {
+        "weight_ih_l0": np.concatenate(rows),
+        "weight_hh_l0": np.zeros((4 * H, H)),
+        "bias_ih_l0": bias,
+        "bias_hh_l0": np.zeros(4 * H),
+    }
+    _, (_, c) = variant.from_state(state)(x[None, :, None])
+    assert_array_equal(c[0], np.repeat(c[0, :, :1], H, axis=1))
+    assert np.abs(c[0, :, 0] - exact_sample(gate, variant.name)[::9]).max() <= CONTRACT[variant.name]
+
+
+@pytest.mark.variants(kind="lstm")
+def test_tanh_keeps_the_sign_of_zero(variant):
+    """With f = o = 1, i = 0 and g < 0, c' is c + -0, and h' is tanh(c')."""
+    H = 19
+    bias = np.repeat([-1000.0, 1000.0, -1.0, 1000.0], H)
+    state = {"weight_ih_l0": np.zeros((4 * H, 1)), "weight_hh_l0": np.zeros((4 * H, H)), "bias_ih_l0": bias}
+    model = variant.from_state(state | {"bias_hh_l0": np.zeros(4 * H)})
+    for zero in (0.0, -0.0):
+        c = variant.cast(np.full((1, 2, H), zero))
+        y, (_, c_n) = model(np.zeros((1, 2, 1)), (None, c))
+        for array in (y, c_n):
+            assert not array.any() and (np.signbit(array) == np.signbit(zero)).all()
 
 
 @pytest.mark.exhaustive
