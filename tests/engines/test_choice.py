@@ -6,17 +6,24 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import cgru
-from bits import assert_same_bits
 from cgru import engines
+from cgru.cells import CELLS
+from support.compare import assert_same_bits, flat
+from support.models import build, configurations
 from support.processes import run_python
+from support.variants import variants
+
+#: Layers, directions, and whatever form of the cell stands last in the list.
+LAYERED = {kind: configurations(kind=kind, layout="both ways, two layers")[-1] for kind in CELLS}
 
 MADE = """
 import pickle, sys
 import numpy as np, cgru
-models = [cgru.GRU(3, 5, dtype=dtype, rng=1) for dtype in ("float32", "float64")]
-print(cgru.engines.ISA, *[model.engine for model in models])
-print(*[type(model._cells[0]).__module__ for model in models])
+networks = (cgru.GRU, cgru.RNN, cgru.LSTM)
+models = [network(3, 5, dtype=dtype, rng=1) for network in networks for dtype in ("float32", "float64")]
+print(cgru.engines.isa())
+print(*[model.engine for model in models])
+print(*[type(model.directions[0]).__module__ for model in models])
 for model in models:
     assert np.isfinite(model(np.ones((4, 2, 3)), threads=2)[0]).all()
     assert np.isfinite(model.stream().step(np.ones(3))).all()
@@ -25,49 +32,50 @@ for model in models:
 
 @pytest.mark.parametrize("isa", engines.isas_usable())
 def test_the_automatic_choice(isa):
-    """packed for float32 where there are fused multiply-adds, else blas; each from the forced instruction set."""
-    chosen, modules = run_python(MADE, environment={"CGRU_ISA": isa}).stdout.splitlines()
-    fused = isa != "x86-64-v2"
-    assert chosen.split() == [isa, "packed" if fused else "blas", "blas"]
+    """A cell's best engine for float32 where there are fused multiply-adds, else blas; from the forced instruction set."""
+    forced, chosen, modules = run_python(MADE, environment={"CGRU_ISA": isa}).stdout.splitlines()
+    assert forced == isa
+    expected = []
+    for kind in ("gru", "rnn", "lstm"):
+        (fused,) = {variant.fused for variant in variants(isa=isa, kind=kind)}
+        expected += ["packed" if fused and "packed" in CELLS[kind].engines else "blas", "blas"]
+    assert chosen.split() == expected
     suffix = isa.replace("-", "_")
-    assert modules.split() == [
-        f"cgru.engines._{'packed' if fused else 'blas'}_{suffix}", f"cgru.engines._blas_{suffix}",
-    ]  # fmt: skip
+    assert modules.split() == [f"cgru.engines._{engine}_{suffix}" for engine in expected]
+
+
+def test_fused_is_what_the_contract_says():
+    """x86-64-v3 and v4 have fused multiply-adds, x86-64-v2 has not; the engines say so themselves."""
+    for isa in engines.isas_usable():
+        with engines.using(isa):
+            for engine in engines.ENGINES:
+                fused = engines.load(engine).FUSED
+                assert isinstance(fused, bool)
+                if isa.startswith("x86-64"):
+                    assert fused == (isa != "x86-64-v2")
 
 
 def test_the_choice_here(variant):
-    fused = variant.isa != "x86-64-v2"
-    assert cgru.GRU(3, 5, dtype=variant.dtype).engine == (
-        "packed" if fused and variant.dtype == np.float32 else "blas"
-    )
-    assert variant.gru(3, 5).engine == variant.engine
-
-
-def test_packed_is_for_float32():
-    with pytest.raises(ValueError, match="'packed' computes in float32 only; for float64 take 'blas' or 'auto'"):
-        cgru.GRU(3, 5, dtype=np.float64, engine="packed")
-
-
-@pytest.mark.parametrize("engine", ["avx", "", "PACKED", None, 3, "Auto"])
-def test_unknown_engine(engine):
-    with pytest.raises(ValueError, match=f"engine must be one of 'auto', 'blas', 'packed'; got {engine!r}"):
-        cgru.GRU(3, 5, engine=engine)
+    best = variant.cell.engines[0] if variant.fused and variant.dtype == np.float32 else "blas"
+    assert variant.network(3, 5, dtype=variant.dtype).engine == best
+    assert engines.choose("auto", variant.dtype, variant.cell) == best
+    assert variant.model(3, 5).engine == variant.engine
 
 
 def test_pickles_keep_their_engine(variant, rng):
     """The engine by name, on the instruction set of the machine that reads; the same bits on the same one."""
-    model = variant.gru(5, 33, num_layers=2, bidirectional=True, reset_after=False, rng=1)
+    model = build(variant, LAYERED[variant.kind], 5, 33)
     x = variant.cast(rng.normal(size=(7, 3, 5)))
     again = pickle.loads(pickle.dumps(model))
     assert again.engine == variant.engine
-    assert type(again._cells[0]) is type(model._cells[0])
+    assert type(again.directions[0]) is type(model.directions[0])
     assert_same_bits(again(x), model(x))
 
 
 @pytest.mark.parametrize("isa", engines.isas_usable())
 def test_pickles_cross_instruction_sets(best, rng, isa, tmp_path):
     """A model pickled here computes the same, within the contract, where another instruction set is taken."""
-    model = best.gru(5, 33, num_layers=2, rng=1)
+    model = best.model(5, 33, num_layers=2, rng=1)
     x = best.cast(rng.normal(size=(7, 3, 5)))
     program = """
 import pathlib, pickle, sys
@@ -79,10 +87,11 @@ print(model.engine)
     sent, back = tmp_path / "sent", tmp_path / "back"
     sent.write_bytes(pickle.dumps((model, x)))
     assert run_python(program, sent, back, environment={"CGRU_ISA": isa}).stdout == f"{best.engine}\n"
-    for given, wanted in zip(pickle.loads(back.read_bytes()), model(x), strict=True):
+    (fused,) = {variant.fused for variant in variants(isa=isa)}
+    for given, wanted in zip(flat(pickle.loads(back.read_bytes())), flat(model(x)), strict=True):
         assert given.dtype == best.dtype
         assert_allclose(given, wanted, rtol=0, atol=best.tolerance)
-        if best.engine == "packed" and isa != "x86-64-v2" and best.isa != "x86-64-v2":
+        if best.engine == "packed" and fused and best.fused:
             assert_same_bits(given, wanted)
 
 
@@ -119,8 +128,8 @@ assert facts() == before, ("import", facts(), before)
 x = np.random.default_rng(0).normal(size=(5, 19, 4)) * 1e3
 x[0, 0, 0], x[1, 1, 1] = np.inf, 1e-42
 with np.errstate(all="ignore"):
-    for engine in cgru.engines.ENGINES:
-        model = cgru.GRU(4, 19, num_layers=2, rng=1, engine=engine)
+    for network, engine in [("GRU", "packed"), ("GRU", "blas"), ("RNN", "blas"), ("LSTM", "blas")]:
+        model = getattr(cgru, network)(4, 19, num_layers=2, rng=1, engine=engine)
         model(x)
         model(x, threads=3)
         model.stream(19).step(x[0])
