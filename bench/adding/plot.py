@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from adding_problem import CHANCE
+from bench.adding.settings import CHANCE
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 COLOURS = {"RNN": "#0072B2", "GRU": "#D55E00", "LSTM": "#009E73"}
@@ -10,7 +10,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
 
 def draw(results, path):
-    """Draw the curves of `adding.main`; returns the path."""
+    """Draw the curves of `run.main`; returns the path."""
     runs = results["runs"]
     lengths = sorted({run["length"] for run in runs})
     networks = [name for name in COLOURS if any(run["network"] == name for run in runs)]

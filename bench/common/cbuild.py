@@ -1,4 +1,4 @@
-"""Compile the C sources beside this file with the system's compiler, into a temporary shared library."""
+"""Compile a C source with the system's compiler, into a temporary shared library."""
 
 import ctypes
 import os
@@ -7,8 +7,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-SOURCES = Path(__file__).resolve().parent / "c"
 
 
 class NoCompiler(RuntimeError):
@@ -35,12 +33,12 @@ def compiler_version():
 
 
 def build(source, flags):
-    """Compile ``c/<source>`` and load it.
+    """Compile a source file and load it.
 
     Parameters
     ----------
-    source : str
-        File name in ``bench/c``.
+    source : Path
+        What it includes stands beside it.
     flags : sequence of str
         Optimisation flags; other spellings are tried where this compiler refuses them.
 
@@ -58,11 +56,11 @@ def build(source, flags):
     complaint = ""
     # A library that is loaded does not need its file any more.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        name = Path(directory) / Path(source).stem
+        name = Path(directory) / source.stem
         for attempt in _spellings(list(flags)):
             arguments = ["-std=gnu11", *attempt, "-fPIC"]
             steps = (
-                [*arguments, "-c", str(SOURCES / source), "-o", f"{name}.o"],
+                [*arguments, "-c", str(source), "-o", f"{name}.o"],
                 # Without the flags: -ffast-math at the link would make the whole process flush subnormals.
                 ["-shared", f"{name}.o", "-o", f"{name}.so", "-lm"],
             )
@@ -73,9 +71,9 @@ def build(source, flags):
                 complaint = error.stderr.strip()
                 continue
             library = ctypes.CDLL(f"{name}.so")
-            library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source])
+            library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source.name])
             return library
-    raise NoCompiler(f"{command[0]} could not build {source}: {complaint[-500:]}")
+    raise NoCompiler(f"{command[0]} could not build {source.name}: {complaint[-500:]}")
 
 
 def _spellings(flags):

@@ -1,6 +1,7 @@
 """The small interface of everything that takes part."""
 
 from importlib.metadata import version
+from typing import ClassVar
 
 
 class Contestant:
@@ -12,10 +13,17 @@ class Contestant:
         Shown in tables and used by ``--peers``.
     distribution : str
         Package whose version is recorded.
+    label : str
+        Name in the legend of a plot, where it is another.
+    style : dict
+        Line of a plot, as Matplotlib has it: Okabe and Ito's colours, which colour-blind readers tell apart; C
+        baselines are grey and told apart by dashes.
     """
 
     name = ""
     distribution = ""
+    label = ""
+    style: ClassVar[dict] = {}
 
     def __init__(self, threads=1):
         self.threads = threads

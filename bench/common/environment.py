@@ -43,7 +43,7 @@ def ensure_clean(threads):
 def describe(threads):
     """Machine and settings, for the results file."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "caches": _caches(),
         "system": " ".join((platform.system(), platform.machine(), *platform.libc_ver())).strip(),
@@ -60,7 +60,8 @@ def load_average():
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
-def _cpu():
+def cpu():
+    """The CPU model, as the results files name it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -73,6 +74,12 @@ def _cpu():
     if "model name" not in text:
         return platform.machine()
     return f"{first('model name')} (family {first('cpu family')}, model {first('model')})"
+
+
+def folder_name(model):
+    """The CPU model as the name of a folder: ``AMD EPYC (family 26, model 2)`` -> ``amd-epyc-family-26-model-2``."""
+    model = re.sub(r"\((r|tm)\)|@\s*[\d.]+\s*GHz|\bCPU\b", " ", model, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-") or "unknown"
 
 
 def _caches():

@@ -2,51 +2,22 @@
 
 import ctypes
 import mmap
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-import cbuild
+from bench.common import cbuild
 
+SOURCE = Path(__file__).resolve().parent / "c" / "probe.c"
 KIB = 1 << 10
 LARGEST = 64 << 20
 HUGE_PAGE = 2 << 20
 FOOTPRINTS = [
     KIB * n
     for n in (
-        4,
-        8,
-        16,
-        24,
-        32,
-        40,
-        48,
-        56,
-        64,
-        80,
-        96,
-        128,
-        192,
-        256,
-        384,
-        512,
-        640,
-        768,
-        896,
-        1024,
-        1280,
-        1536,
-        2048,
-        3072,
-        4096,
-        6144,
-        8192,
-        12288,
-        16384,
-        24576,
-        32768,
-        49152,
-        65536,
+        *(4, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024),
+        *(1280, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152, 65536),
     )
 ]
 STREAMS = (1, 4, 8)
@@ -71,7 +42,7 @@ class Probe:
     """
 
     def __init__(self):
-        self._library = library = cbuild.build("probe.c", ["-O3", "-march=native"])
+        self._library = library = cbuild.build(SOURCE, ["-O3", "-march=native"])
         library.probe_fma.restype = library.probe_read.restype = ctypes.c_double
         library.probe_fma.argtypes = [ctypes.c_int64]
         library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]

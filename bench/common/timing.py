@@ -129,7 +129,7 @@ class _Plan:
         return (turn * self.rounds) // ROUNDS != ((turn + 1) * self.rounds) // ROUNDS
 
 
-def interleave(runners, budget=0.4, seed=0, progress=lambda: None):
+def interleave(runners, budget=0.4, seed=0):
     """Time every runner in ROUNDS short rounds, in a new order each round.
 
     Parameters
@@ -159,7 +159,6 @@ def interleave(runners, budget=0.4, seed=0, progress=lambda: None):
                     if plan.warm:
                         runner.sample(plan.warm, 1)
                     samples[name].append(runner.sample(plan.calls, plan.count))
-            progress()
     finally:
         if collecting:
             gc.enable()

@@ -6,72 +6,41 @@ import sys
 
 import numpy as np
 
-import frameworks
-import timing
-from problem import Point, Problem
+from bench.common import timing
+from bench.common.problem import Point, Problem
+from bench.speed import jitter
+from bench.speed.peers.cgru_engines import CgruPacked
 
-JITTER_POINT = Point(1, 1, 64, 64)
-JITTER_BLOCK = 2_000
-JITTER_WARM = 50
 THREADS_POINT = Point(100, 32, 256, 256)
 
 _IMPORT = "import time; t = time.perf_counter_ns(); import {}; print(time.perf_counter_ns() - t)"
 
 
-def jitter(contestants, steps=200_000, progress=lambda: None):
-    """Every step by itself: the distribution of single calls.
-
-    The contestants take turns in blocks of JITTER_BLOCK steps, each after JITTER_WARM untimed ones. The
-    garbage collector stays on, as it is for a user. A time includes one reading of the clock
-    (`clock_ns`); nothing is subtracted.
-
-    Parameters
-    ----------
-    contestants : dict of str to contestant
-    steps : int
-        For each contestant.
-
-    Returns
-    -------
-    dict
-        ``steps``, ``clock_ns``, and for each contestant p50, p99, p99.9 and max in nanoseconds.
-    """
-    problem = Problem(JITTER_POINT)
-    runners = {name: timing.fastest(one.runners(problem))[0] for name, one in contestants.items()}
-    taken = {name: [] for name in runners}
-    order = np.random.default_rng(0)
-    block = min(JITTER_BLOCK, steps)
-    for _ in range(steps // block):
-        for name in order.permutation(list(runners)).tolist():
-            runners[name].single(JITTER_WARM)
-            taken[name].append(runners[name].single(block))
-        progress()
-    clock = timing.PythonRunner("pass", "None", dict, 1).single(20_000)
-    found = {
-        "point": JITTER_POINT.key,
-        "steps": steps // block * block,
-        "clock_ns": float(np.median(clock)),
-        "contestants": {},
-    }
-    for name, blocks in taken.items():
-        every = np.concatenate(blocks)
-        p50, p99, p999 = (float(v) for v in np.percentile(every, [50, 99, 99.9], method="higher"))
-        found["contestants"][name] = {
-            "p50": p50,
-            "p99": p99,
-            "p99.9": p999,
-            "max": float(every.max()),
-            "call": runners[name].call,
-        }
-    return found
+def measure(options, contestants, bar):
+    """Jitter, second thread and import cost; found by name, and failures by name."""
+    found, failures = {}, {}
+    steppers = {name: contestants[name] for name in jitter.TAKE_PART if name in contestants}
+    tasks = {"jitter": lambda: jitter.measure(steppers, 10_000 if options.quick else 200_000)}
+    if not options.jitter:
+        tasks["import"] = lambda: import_cost(5 if options.quick else 21)
+        if "cgru packed" in contestants:
+            tasks["threads"] = lambda: second_thread(0.2 if options.quick else 1.5)
+    for name, task in tasks.items():
+        bar.set_description(name)
+        try:
+            found[name] = task()
+        except Exception as error:  # recorded: the rest of the run is worth keeping
+            failures[name] = f"{type(error).__name__}: {error}"
+        bar.update()
+    return found, failures
 
 
-def second_thread(budget=1.0, progress=lambda: None):
+def second_thread(budget=1.0):
     """Packed engine with threads=1 and threads=2, interleaved."""
     problem = Problem(THREADS_POINT)
-    runners = {str(n): timing.fastest(frameworks.CgruPacked(n).runners(problem))[0] for n in (1, 2)}
+    runners = {str(n): timing.fastest(CgruPacked(n).runners(problem))[0] for n in (1, 2)}
     same = all(np.array_equal(runners["1"].result(), runner.result()) for runner in runners.values())
-    times = timing.interleave(runners, budget, progress=progress)
+    times = timing.interleave(runners, budget)
     return {
         "point": THREADS_POINT.key,
         "one": times["1"],
@@ -81,7 +50,7 @@ def second_thread(budget=1.0, progress=lambda: None):
     }
 
 
-def import_cost(runs=21, progress=lambda: None):
+def import_cost(runs=21):
     """Time of `import numpy` and of `import cgru` (NumPy included), each in fresh interpreters in turn."""
     taken = {"numpy": [], "cgru": []}
     for run in range(runs + 1):
@@ -92,7 +61,6 @@ def import_cost(runs=21, progress=lambda: None):
                 raise RuntimeError(f"import {module} failed: {done.stderr.strip().splitlines()[-1]}")
             if run:  # the first fills the file cache
                 times.append(int(done.stdout) / 1e6)
-        progress()
     medians = {module: statistics.median(times) for module, times in taken.items()}
     return {
         "runs": runs,

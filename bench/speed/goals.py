@@ -4,7 +4,7 @@ Every goal is about cgru's packed engine, float32, one thread, called from Pytho
 table. The targets here are the project's: a run never changes them.
 """
 
-from problem import Point
+from bench.common.problem import Point
 
 CGRU = "cgru packed"
 RIVAL = "ONNX Runtime"

@@ -7,30 +7,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from bench.speed.peers import CONTESTANTS
+
 LARGEST_RATIO = 60  # above it lie the call overheads of small sizes
 PANELS = ((1, 1), (100, 1), (100, 4), (100, 8), (100, 32))
 
-# Okabe and Ito's colours, told apart by colour-blind readers; C baselines are grey and told apart by dashes.
-_STYLES = {
-    "cgru packed": {"color": "#D55E00", "linewidth": 2.6, "marker": "o", "markersize": 5, "zorder": 5},
-    "cgru blas": {"color": "#E69F00", "linewidth": 1.6, "marker": "o", "markersize": 3.5, "zorder": 4},
-    "ONNX Runtime": {"color": "#0072B2", "linewidth": 1.6, "marker": "s", "markersize": 3.5},
-    "OpenVINO": {"color": "#CC79A7", "linewidth": 1.6, "marker": "^", "markersize": 4},
-    "JAX": {"color": "#009E73", "linewidth": 1.6, "marker": "v", "markersize": 4},
-    "PyTorch": {"color": "#7A3E9D", "linewidth": 1.6, "marker": "D", "markersize": 3.5},
-    "NumPy": {"color": "#56B4E9", "linewidth": 1.6, "marker": "P", "markersize": 4},
-    "C naive": {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
-    "C naive fast": {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 1.5, 1, 1.5))},
-    "C BLAS": {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 2))},
-    "C panels": {"color": "#333333", "linewidth": 1.2, "linestyle": (0, (3, 1))},
-}
-_LABELS = {
-    "C naive": "C: triple loop, -O3",
-    "C naive fast": "C: triple loop, native, fast-math",
-    "C BLAS": "C: SciPy's BLAS, fast-math",
-    "C panels": "C: panel and gate loops alone",
-    "limit": "limit of this machine",
-}
+_STYLES = {kind.name: kind.style for kind in CONTESTANTS}
+_LABELS = {kind.name: kind.label or kind.name for kind in CONTESTANTS} | {"limit": "limit of this machine"}
 _LIMIT = {"color": "black", "linewidth": 1.2}
 
 
@@ -71,7 +54,7 @@ def _figure(results, value, label, latency):
     order = [name for name in [*_STYLES, "limit"] if name in handles]
     axes.flat[len(panels)].legend(
         [handles[name] for name in order],
-        [_LABELS.get(name, name) for name in order],
+        [_LABELS[name] for name in order],
         loc="center",
         frameon=False,
     )

@@ -1,9 +1,6 @@
-"""Tables for the screen, and the results file; ``python bench/report.py DIR`` does both again from a file."""
+"""Tables for the screen, from the results of a run or from a file."""
 
-import json
-import sys
 from itertools import groupby
-from pathlib import Path
 
 CGRU = "cgru packed"
 QUIET = 0.1  # rounds whose medians differ by more than this were disturbed
@@ -17,19 +14,6 @@ def text(results):
         parts.append(f"{title}, N={rows}: median in microseconds\n{_medians(list(group), results)}")
     parts += [_ratios(results), _extras(results["extras"]), _failures(results), _goals(results["goals"])]
     return "\n\n".join(part for part in parts if part)
-
-
-def write(results, directory):
-    """Write results.json and, where Matplotlib is installed, the plots; returns the paths."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "results.json"
-    path.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    try:
-        import plots
-    except ImportError:
-        return [path]
-    return [path, *plots.draw(results, directory)]
 
 
 def table(header, rows):
@@ -176,12 +160,3 @@ def _goals(goals):
 
 def _shape(point):
     return f"H={point['H']}" if point["H"] == point["I"] else f"I={point['I']} H={point['H']}"
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python bench/report.py DIR    (a directory with results.json)")
-    stored = json.loads((Path(sys.argv[1]) / "results.json").read_text(encoding="utf-8"))
-    print(text(stored))
-    for written in write(stored, sys.argv[1]):
-        print(f"wrote {written}")

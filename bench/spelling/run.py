@@ -1,27 +1,76 @@
 """How much faster cgru spells words than the NumPy equations of the package g2p_en, with that package's model.
 
-Goal: a real model at batch 1, with a decoder that cannot be batched over time: each step needs the last one's answer.
-Both spell the same words in the same process, interleaved in blocks; medians and percentiles over the blocks. Writes
-bench/results/g2p.json:
+    python bench/spelling/run.py                    prints the record, a few seconds
+    python bench/spelling/run.py --record           and keeps it
 
-    python bench/g2p.py [--words 200] [--rounds 15] [--output FILE]
+README.md beside this file says what is measured.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from pathlib import Path
 
-import environment
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # the clone, behind what is installed: cgru is found there
+
+from bench.common import environment, results
 
 
-def seconds(model, words):
+def arguments(argv):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--words", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=15)
+    results.add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Measure, print, write what is asked for."""
+    options = arguments(argv)
+    found = measure(options.words, options.rounds)
+    print(results.to_json(found), end="")
+    folder = results.folder(options, __file__)
+    if folder is not None:
+        print(f"wrote {results.write(found, folder)}")
+    return 0
+
+
+def measure(count, rounds):
+    """Spell the same words by both, in turns; returns what the results file holds."""
+    import numpy as np
+
+    import cgru
+    from bench.spelling import model
+
+    weights, words = model.checkpoint(), model.words(count)
+    models = {"cgru": model.CgruModel(weights), "numpy": model.NumPyModel(weights)}
+    same = sum(models["cgru"](word) == models["numpy"](word) for word in words)
+    times = {name: [] for name in models}
+    for _ in range(rounds):
+        for name, speller in models.items():
+            times[name].append(seconds(speller, words))
+    found = {
+        "what": "microseconds per word, one thread, batch 1: encoder, decoder, output layer",
+        "date": results.now(),
+        "words": len(words),
+        "spelt_the_same": same,
+        "rounds": rounds,
+        **{name: summary(values, len(words)) for name, values in times.items()},
+        "engine": models["cgru"].encoder.engine,
+        "versions": {"cgru": cgru.__version__, "numpy": np.__version__},
+        "machine": environment.describe(threads=1),
+    }
+    found["speed_ratio"] = found["numpy"]["median_us"] / found["cgru"]["median_us"]
+    return found
+
+
+def seconds(speller, words):
     """Time for spelling all `words`."""
     start = time.perf_counter()
     for word in words:
-        model(word)
+        speller(word)
     return time.perf_counter() - start
 
 
@@ -32,43 +81,6 @@ def summary(times, count):
     return {"median_us": statistics.median(each), "p5_us": low, "p95_us": high}
 
 
-def main():
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--words", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "g2p.json")
-    arguments = parser.parse_args()
-    environment.ensure_clean(threads=1)
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    import numpy as np
-
-    import cgru
-    import g2p
-
-    weights, words = g2p.checkpoint(), g2p.words(arguments.words)
-    models = {"cgru": g2p.CgruModel(weights), "numpy": g2p.NumPyModel(weights)}
-    same = sum(models["cgru"](word) == models["numpy"](word) for word in words)
-    times = {name: [] for name in models}
-    for _ in range(arguments.rounds):
-        for name, model in models.items():
-            times[name].append(seconds(model, words))
-    result = {
-        "what": "microseconds per word, one thread, batch 1: encoder, decoder, output layer",
-        "words": len(words),
-        "spelt_the_same": same,
-        "rounds": arguments.rounds,
-        **{name: summary(values, len(words)) for name, values in times.items()},
-        "engine": models["cgru"].encoder.engine,
-        "versions": {"cgru": cgru.__version__, "numpy": np.__version__},
-        "machine": environment.describe(threads=1),
-    }
-    result["speed_ratio"] = result["numpy"]["median_us"] / result["cgru"]["median_us"]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
-
-
 if __name__ == "__main__":
-    main()
+    environment.ensure_clean(threads=1)
+    sys.exit(main())

@@ -1,10 +1,15 @@
 """The contestants in C: compiled on the spot, called through ctypes, timed inside C."""
 
 import ctypes
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-import cbuild
+from bench.common import cbuild
+from bench.common.contestant import Contestant
+
+SOURCES = Path(__file__).resolve().parents[1] / "c"
 
 _POINTERS = ("w_ih", "w_hh", "b_ih", "b_hh", "x", "h_0", "h", "y", "scratch", "sgemv", "sgemm")
 _ARRAYS = {"w_ih": "weight_ih_l0", "w_hh": "weight_hh_l0", "b_ih": "bias_ih_l0", "b_hh": "bias_hh_l0"}
@@ -29,7 +34,7 @@ class _Gru(ctypes.Structure):
 
 
 class CRunner:
-    """A baseline on one problem; same interface as :class:`timing.PythonRunner`."""
+    """A baseline on one problem; same interface as :class:`bench.common.timing.PythonRunner`."""
 
     def __init__(self, library, problem, blas):
         p = problem.point
@@ -72,15 +77,14 @@ def aligned(count, boundary=64):
     return raw[start : start + 4 * count].view(np.float32)
 
 
-class Baseline:
-    """A C source and the flags it is compiled with; same interface as :class:`peers.Contestant`."""
+class Baseline(Contestant):
+    """A C source and the flags it is compiled with; one thread always."""
 
-    name = source = ""
+    source = ""
     flags = ("-O3",)
 
-    def __init__(self, threads=1):
-        del threads  # one thread always
-        self._library = library = cbuild.build(self.source, self.flags)
+    def load(self):
+        self._library = library = cbuild.build(SOURCES / self.source, self.flags)
         library.gru_scratch.restype = ctypes.c_int64
         library.gru_sample.restype = library.gru_run.restype = None
         library.gru_sample.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
@@ -101,6 +105,8 @@ class Naive(Baseline):
     """The textbook triple loop at -O3."""
 
     name, source = "C naive", "naive.c"
+    label = "C: triple loop, -O3"
+    style: ClassVar = {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
 
     def runners(self, problem):
         """One runner; none where a call would take a second or more."""
@@ -111,12 +117,16 @@ class NaiveFast(Naive):
     """The same source with the boldest flags, which no library can use: this machine's ISA, fast-math."""
 
     name, flags = "C naive fast", FAST_FLAGS
+    label = "C: triple loop, native, fast-math"
+    style: ClassVar = {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 1.5, 1, 1.5))}
 
 
 class Blas(Baseline):
     """C on the BLAS that SciPy carries, which is also the one of cgru's engine `blas`; fast-math gates."""
 
     name, source, flags = "C BLAS", "cblas_gru.c", FAST_FLAGS
+    label = "C: SciPy's BLAS, fast-math"
+    style: ClassVar = {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 2))}
 
     def blas(self):
         from scipy.linalg import cython_blas
@@ -128,6 +138,8 @@ class Panel(Baseline):
     """Packed panels and gate loops in plain C, one row, one step."""
 
     name, source, flags = "C panels", "panel.c", PANEL_FLAGS
+    label = "C: panel and gate loops alone"
+    style: ClassVar = {"color": "#333333", "linewidth": 1.2, "linestyle": (0, (3, 1))}
 
     def runners(self, problem):
         return super().runners(problem) if problem.point.N == problem.point.T == 1 else []
@@ -141,6 +153,3 @@ def _address(capsule):
     api.PyCapsule_GetPointer.restype = ctypes.c_void_p
     api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
     return api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
-
-
-BASELINES = [Naive, NaiveFast, Blas, Panel]
