@@ -51,8 +51,7 @@ class Cgru(Contestant):
             return {"gru": gru, "x": problem.x, "h": problem.h_0[None]}
 
         def prepare_stream():
-            stream = gru.stream()
-            stream.state = problem.h_0.reshape(stream.state.shape)
+            stream = gru.stream(hx=problem.h_0)
             return {"step": stream.step, "x": problem.x[0, 0], "out": np.empty(gru.hidden_size, np.float32)}
 
         return [
