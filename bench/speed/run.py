@@ -52,6 +52,8 @@ def arguments(argv):
         parser.error(f"--threads must be at least 1, got {options.threads}")
     if options.record and (options.quick or options.jitter):
         parser.error("--record keeps whole runs: it goes neither with --quick nor with --jitter")
+    if options.report and not (options.report / "results.json").is_file():
+        parser.error(f"--report {options.report}: there is no results.json in it")
     options.budget = options.budget or (0.1 if options.quick else 0.4)
     return options
 

@@ -111,7 +111,7 @@ class CgruModel:
 
 def _gru(weights, kind):
     names = {"w_ih": "weight_ih_l0", "w_hh": "weight_hh_l0", "b_ih": "bias_ih_l0", "b_hh": "bias_hh_l0"}
-    return cgru.from_torch({name: weights[f"{kind}_{short}"] for short, name in names.items()})
+    return cgru.GRU.from_state_dict({name: weights[f"{kind}_{short}"] for short, name in names.items()})
 
 
 def words(count):
