@@ -1,8 +1,10 @@
-"""The gates of every step."""
+"""The gates of every step, for people to look at."""
 
 from typing import NamedTuple
 
 import numpy as np
+
+from cgru.forward import prepare, run
 
 
 class Gates(NamedTuple):
@@ -31,35 +33,32 @@ class Gates(NamedTuple):
     n: np.ndarray
 
 
-def trace(model, x, h_0, lengths, z_is):
+def trace(model, x, hx, lengths, z_is):
     """y, h_n and `Gates`; see `GRU.trace`."""
     if z_is not in ("keep", "new"):
         raise ValueError(f"z_is must be 'keep', z the share of the old state, or 'new'; got {z_is!r}")
-    config = model._weights.config
-    inputs = model._prepare(x, {"h_0": h_0}, lengths)
+    config = model.config
+    inputs = prepare(model.weights, x, hx, lengths)
     T, N = inputs.x.shape[:2]
-    tapes = np.zeros((config.num_layers * config.directions, T, N, 4 * config.hidden_size), model.dtype)
-    y = np.empty((*inputs.x_shape[:-1], config.output_size), model.dtype)
-    y, (h_n,) = model._compute(inputs, y, tapes=tapes)
-    r, z, n, _ = np.split(tapes, 4, axis=-1)
+    tapes = np.zeros((len(model.directions), T, N, len(config.cell.tape) * config.hidden_size), model.dtype)
+    y = np.empty(inputs.layout.shape(T, N, config.output_size), model.dtype)
+    run(model, inputs, y, tapes=tapes)
+    r, z, n, _ = np.split(tapes, len(config.cell.tape), axis=-1)
     if z_is == "new":
         valid = True if inputs.lengths is None else (np.arange(T)[:, None] < inputs.lengths)[..., None]
         np.subtract(1, z, out=z, where=valid)
-    if not inputs.batched:
-        r, z, n = (gate[:, :, 0] for gate in (r, z, n))
-    elif config.batch_first:
-        r, z, n = (gate.swapaxes(1, 2) for gate in (r, z, n))
-    return y, h_n, Gates(r, z, n)
+    gates = Gates(*(inputs.layout.as_given(gate, axis=1) for gate in (r, z, n)))
+    return y, inputs.layout.state(inputs.states), gates
 
 
-def states(gates, h_0, *, backward=False):
+def states(gates, h, *, backward=False):
     """The state after every step, h' = z h + (1 - z) n, which `y` has of the last layer only.
 
     Parameters
     ----------
     gates : tuple of ndarray
         r, z ("keep"), n of one layer and direction, (T, ...) each.
-    h_0 : ndarray
+    h : ndarray
         Its initial state, (...).
     backward : bool
         Whether its steps run from the end to the start.
@@ -70,10 +69,10 @@ def states(gates, h_0, *, backward=False):
         (T, ...), each at the time of its step.
     """
     _, z, n = gates
-    h = np.empty_like(n)
+    found = np.empty_like(n)
     order = range(len(n))
     with np.errstate(over="ignore", invalid="ignore"):      # gates of other activations may make it grow
         for t in reversed(order) if backward else order:
-            h_0 = n[t] + z[t] * (h_0 - n[t])
-            h[t] = h_0
-    return h
+            h = n[t] + z[t] * (h - n[t])
+            found[t] = h
+    return found

@@ -2,24 +2,17 @@
 
 import numpy as np
 
-from cgru import _picture
+from cgru.commands._pictures import NINE, WRONG, new_figure, plain, whole_numbers
 from cgru.demo.data import SPEAKERS
 
-# Nine colours that can be told apart with any common colour deficiency: Paul Tol's "muted" scheme.
-COLOURS = (
-    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499",
-)  # fmt: skip
 MARKERS = "osD^vP<>X"
-ERROR = "#B2182B"  # against the table's blues
 
 
-def draw(path, table, number, speaker, probabilities):
+def figure(table, number, speaker, probabilities):
     """Draw the picture.
 
     Parameters
     ----------
-    path : str or path-like
-        Its suffix chooses the format.
     table : (9, 9) int64
         Counts, row the speaker, column the guess.
     number, speaker : int
@@ -27,18 +20,15 @@ def draw(path, table, number, speaker, probabilities):
     probabilities : (T, 9) float32
         After each frame of that utterance.
 
-    Raises
-    ------
-    OSError
-        The file cannot be written.
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure  # no pyplot: no global state, no window
-
-    figure = Figure(figsize=(13, 5.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
+    drawing = new_figure(13, 5.6)
+    left, right = drawing.subplots(1, 2, width_ratios=(1, 1.25))
     _draw_table(left, table)
     _draw_probabilities(right, number, speaker, probabilities)
-    _picture.save(figure, path)
+    return drawing
 
 
 def _draw_table(axes, table):
@@ -46,7 +36,7 @@ def _draw_table(axes, table):
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(table):
         if count:
-            style = {"color": "white"} if row == column else {"color": ERROR, "weight": "bold"}
+            style = {"color": "white"} if row == column else {"color": WRONG, "weight": "bold"}
             axes.text(column, row, str(count), ha="center", va="center", fontsize=11, **style)
     axes.set_xticks(range(SPEAKERS), range(1, SPEAKERS + 1))
     axes.set_yticks(range(SPEAKERS), range(1, SPEAKERS + 1))
@@ -63,7 +53,7 @@ def _draw_table(axes, table):
 
 def _draw_probabilities(axes, number, speaker, probabilities):
     frames = np.arange(1, len(probabilities) + 1)
-    for k, (colour, marker) in enumerate(zip(COLOURS, MARKERS, strict=True)):
+    for k, (colour, marker) in enumerate(zip(NINE, MARKERS, strict=True)):
         true = k == speaker - 1
         axes.plot(
             frames,
@@ -77,10 +67,8 @@ def _draw_probabilities(axes, number, speaker, probabilities):
         )
     axes.set_xlim(0.5, len(frames) + 0.5)
     axes.set_ylim(0, 1)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    whole_numbers(axes.xaxis)
+    plain(axes)
     axes.set_xlabel("frame")
     axes.set_ylabel("probability after this frame")
     axes.set_title(f"utterance {number}, speaker {speaker}: the guess as the frames come in")

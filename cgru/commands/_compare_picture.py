@@ -1,16 +1,16 @@
 """The picture of ``cgru compare``: gradient norm against lag, one panel per setting."""
 
 import numpy as np
-from matplotlib.figure import Figure  # no pyplot: no global state, no window
 
-# Okabe and Ito's colours, told apart by colour-blind readers; dashes and markers say the same again.
-RNN, GRU, LSTM = "#0072B2", "#D55E00", "#009E73"
+from cgru.commands._pictures import BLUE, GREEN, VERMILION, new_figure, plain
+
+# dashes and markers say what the colours say
 STYLES = {
-    "RNN": {"color": RNN, "marker": "s", "linestyle": "-"},
-    "GRU": {"color": GRU, "marker": "o", "linestyle": "-"},
+    "RNN": {"color": BLUE, "marker": "s", "linestyle": "-"},
+    "GRU": {"color": VERMILION, "marker": "o", "linestyle": "-"},
     "kept": {"color": "black", "linestyle": (0, (1, 1.2)), "linewidth": 2.2},
-    "LSTM, h": {"color": LSTM, "marker": "^", "linestyle": "-"},
-    "LSTM, c": {"color": LSTM, "marker": "v", "linestyle": (0, (4, 1.5)), "markerfacecolor": "white"},
+    "LSTM, h": {"color": GREEN, "marker": "^", "linestyle": "-"},
+    "LSTM, c": {"color": GREEN, "marker": "v", "linestyle": (0, (4, 1.5)), "markerfacecolor": "white"},
 }
 LABELS = {
     "RNN": "RNN",
@@ -40,7 +40,7 @@ def figure(panels, input_size, equal_hidden, equal_parameters):
     blocks = {name: [panel[1:] for panel in panels if panel[0] == name] for name, *_ in panels}
     demo = blocks.pop("demo")
     columns = max(len(block) for block in blocks.values()) + 1
-    drawing = Figure(figsize=(3.5 * columns, 7.6), layout="constrained")
+    drawing = new_figure(3.5 * columns, 7.6)
     axes = drawing.subplots(2, columns)
     handles: dict = {}
     for row, (name, block), hidden in zip(
@@ -93,9 +93,7 @@ def _draw(axis, flows, lowest):
     axis.set_xlim(left=0)
     if lowest is not None:
         axis.set_ylim(lowest, 10)
-    axis.grid(color="0.92")
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
+    plain(axis)
     return handles
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cgru.model import model_of
+from cgru.weights import Weights
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -19,8 +22,9 @@ class Flow:
     c : (K + 1,) float64 or None
         LSTM: the same of d h_T / d c_{T-k}, h_{T-k} and c_{T-k} being independent; -inf at k = 0.
     kept : (K + 1,) float64 or None
-        GRU: the same of the diagonal matrix of the products of 1 - z_t over the k last steps, z as in the
-        starting equations h_t = (1 - z_t) * h_{t-1} + z_t * n_t (1 - z_t is PyTorch's z_t).
+        GRU (a cell whose only state is h, with a gate that keeps it): the same of the diagonal matrix of the
+        products of 1 - z_t over the k last steps, z as in the starting equations
+        h_t = (1 - z_t) * h_{t-1} + z_t * n_t (1 - z_t is PyTorch's z_t).
     """
 
     h: np.ndarray
@@ -60,7 +64,7 @@ def gradient_flow(model, x, lags, lengths=None):
     if lags > lengths.min():
         raise ValueError(f"there are {lags} lags, and a sequence of {lengths.min()} steps; give fewer lags")
     H, rows = model.hidden_size, np.arange(N)
-    states = _trace(model, x)
+    states = _states(model, x)
     slopes = [np.broadcast_to(np.eye(H, dtype=x.dtype), (N, H, H)).reshape(1, N * H, H)]
     slopes += [np.zeros_like(slopes[0]) for _ in states[1:]]
     scale = np.zeros(N)  # log of what has been divided out
@@ -69,12 +73,9 @@ def gradient_flow(model, x, lags, lengths=None):
     for k in range(1, lags + 1):
         t = lengths - k  # this step goes from state t to state t + 1
         before = [np.repeat(state[t, rows], H, axis=0)[None] for state in states]
-        pair = len(states) > 1
-        *_, tape = model.forward(
-            np.repeat(x[t, rows], H, axis=0)[None], tuple(before) if pair else before[0], tape=True
-        )
-        grads = model.backward(tape, None, tuple(slopes) if pair else slopes[0])
-        slopes = [grads.h_0, grads.c_0] if pair else [grads.h_0]
+        *_, tape = model.record(np.repeat(x[t, rows], H, axis=0)[None], _joined(before))
+        grads = model.backward(tape, None, _joined(slopes))
+        slopes = [slope for slope in (grads.h_0, grads.c_0) if slope is not None]
         size = np.array([np.linalg.norm(s.reshape(N, H, H), 2, axis=(1, 2)) for s in slopes])
         with np.errstate(divide="ignore"):
             norms[:, k] = np.log(size) + scale
@@ -83,26 +84,42 @@ def gradient_flow(model, x, lags, lengths=None):
         slopes = [s / np.repeat(largest, H)[:, None] for s in slopes]
         scale += np.log(largest)
     mean = norms.mean(axis=2)
-    kept = _kept(model, x, states[0], lags, lengths) if model._cell == "gru" else None
-    return Flow(mean[0], mean[1] if len(mean) > 1 else None, kept)
+    return Flow(mean[0], mean[1] if len(mean) > 1 else None, _kept(model, x, states, lags, lengths))
 
 
-def _trace(model, x):
-    """All states, (T + 1, N, H) of h and, in an LSTM, c; the first are zero."""
-    state, traces = None, []
+def _joined(planes):
+    """A state as a model takes it: the array, or the pair."""
+    return planes[0] if len(planes) == 1 else tuple(planes)
+
+
+def _states(model, x):
+    """All states, (T + 1, N, H) of each plane; the first are zero."""
+    state, steps = None, []
     for x_t in x:
         _, state = model(x_t[None], state)
-        traces.append(state if isinstance(state, tuple) else (state,))
+        steps.append(state if isinstance(state, tuple) else (state,))
     return [
-        np.concatenate([np.zeros_like(steps[0]), *steps]) for steps in zip(*traces, strict=True)
+        np.concatenate([np.zeros_like(plane[0]), *plane]) for plane in zip(*steps, strict=True)
     ]  # each step is (1, N, H)
 
 
-def _kept(gru, x, h, lags, lengths):
+def _keeper(model):
+    """The rows of the gate that is the share of the old state; None for a cell without one."""
+    cell, H = model.config.cell, model.hidden_size
+    if not cell.keeps:
+        return None
+    place = cell.gates.index(cell.keeps)
+    return slice(place * H, (place + 1) * H)
+
+
+def _kept(model, x, states, lags, lengths):
     """Log of the norm of diag(product of 1 - z_t): of the unit that keeps most; see `Flow`."""
-    state, units = gru.state_dict(), slice(gru.hidden_size, 2 * gru.hidden_size)
-    W, U = state["weight_ih_l0"][units], state["weight_hh_l0"][units]
-    bias = state["bias_ih_l0"][units] + state["bias_hh_l0"][units] if gru.bias else 0
+    units = _keeper(model)
+    if units is None or len(states) > 1:
+        return None
+    tensors, h = model.weights.tensors, states[0]
+    W, U = tensors["weight_ih_l0"][units], tensors["weight_hh_l0"][units]
+    bias = tensors["bias_ih_l0"][units] + tensors["bias_hh_l0"][units] if model.bias else 0
     t = lengths - np.arange(1, lags + 1)[:, None]  # (K, N)
     rows = np.arange(len(lengths))
     a = x[t, rows] @ W.T + h[t, rows] @ U.T + bias
@@ -134,10 +151,10 @@ def with_update_bias(model, bias):
         keeps the old state. The bias inside is -bias. An LSTM's forget gate, which also keeps, gets -bias
         likewise. An RNN has no such gate and stays as it is.
     """
-    if model._cell == "rnn":
+    units = _keeper(model)
+    if units is None:
         return model
-    units = slice(model.hidden_size, 2 * model.hidden_size)  # of r, z, n or i, f, g, o
-    state = model.state_dict()
-    state["bias_ih_l0"][units] = -bias
-    state["bias_hh_l0"][units] = 0
-    return type(model).from_state_dict(state, engine=model.engine)
+    tensors = model.state_dict()
+    tensors["bias_ih_l0"][units] = -bias
+    tensors["bias_hh_l0"][units] = 0
+    return model_of(Weights(model.config, tensors), model.engine)

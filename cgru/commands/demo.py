@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cgru import _picture
+from cgru.commands import _pictures
 from cgru.demo.classifier import Classifier
 from cgru.demo.data import SPEAKERS, load_tensors, load_utterances
 
@@ -41,7 +41,6 @@ class Result:
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``cgru demo``."""
     parser.add_argument(
         "--utterance",
         type=int,
@@ -57,25 +56,11 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Run ``cgru demo``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        What the options of `add_arguments` gave.
-
-    Raises
-    ------
-    ValueError, OSError
-        No such utterance, or a picture that cannot be written.
-    cgru._cli.MissingExtra
-        A picture is asked for and matplotlib is missing.
-    """
     utterances = load_utterances("test")
     if not 1 <= args.utterance <= len(utterances):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
     if args.plot is not None:
-        _picture.check(args.plot)
+        _pictures.check(args.plot)
     model = Classifier(load_tensors())
     result = recognise(model, utterances)
     table = confusion(utterances.speaker, result.batched)
@@ -87,9 +72,9 @@ def main(args):
     lines += summary_lines(utterances, result)
     print("\n".join(lines))
     if args.plot is not None:
-        from cgru.demo import plot
+        from cgru.commands import _demo_picture
 
-        plot.draw(args.plot, table, args.utterance, speaker, followed)
+        _pictures.save(_demo_picture.figure(table, args.utterance, speaker, followed), args.plot)
         print(f"wrote {args.plot}")
 
 

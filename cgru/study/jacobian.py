@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from cgru._arguments import input_array, state_array
-from cgru.gradients import record
+from cgru.checks import input_array, state_array
 
 
 def gru_jacobian(model, x_t, h):
     """d h_t / d h_{t-1}; see `GRU.jacobian`."""
-    config, dtype = model._weights.config, model.dtype
-    if config.num_layers > 1 or config.directions > 1:
+    config, dtype = model.config, model.dtype
+    if config.num_layers > 1 or config.num_directions > 1:
         raise ValueError(
             f"the Jacobian of a step is that of one layer in one direction; this model has num_layers="
             f"{config.num_layers}, bidirectional={config.bidirectional}"
@@ -21,10 +20,10 @@ def gru_jacobian(model, x_t, h):
     h = state_array("h", h, dtype, (*leading, H)).reshape(1, -1, H)
     x = x_t.reshape(-1, config.input_size)
     x = x[:, None] if config.batch_first else x[None]
-    _, _, tape = record(model, model._prepare(x, {"h_0": h}, None))
-    r, z, n, q = np.split(tape._gates[0][0], 4, axis=-1)
+    _, _, tape = model.record(x, h)
+    r, z, n, q = np.split(tape.gates[0][0], 4, axis=-1)
     h = h[0]
-    U_r, U_z, U_n = np.split(model._weights.tensors["weight_hh_l0"], 3)
+    U_r, U_z, U_n = np.split(model.weights.tensors["weight_hh_l0"], 3)
 
     def rows(vector):       # (N, H) as diag(vector) from the left
         return vector[:, :, None]

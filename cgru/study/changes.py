@@ -5,19 +5,20 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 from cgru.activations import Activation, activation
-from cgru.convert._build import gates, negated_z
+from cgru.convert._build import gates, negated_z  # to be reorder and negate_z of convert/conventions.py
 from cgru.weights import Weights
 
+# what each system means: to be asked of convert/conventions.py, these and the names in the texts below
 _SLOPES = {"hard_sigmoid of slope 0.2 (Keras 1 and 2, ONNX)": 0.2, "hard_sigmoid of slope 1/6 (Keras 3)": 1 / 6}
 _SYSTEMS = {"zrn": " (Keras, ONNX)"}
 
 
 class Change(NamedTuple):
-    """One convention read differently. `dimension` says which; a corner takes at most one change of each."""
+    """One convention read differently. `dimension` says which; a combination takes at most one change of each."""
 
     dimension: str
     text: str                              # completes "it would match with ..."
-    tensor: Any = None                     # function of (name, array, config), for every tensor of a cell
+    tensor: Any = None                     # function of (name, array, config), for every weight and bias
     rename: Any = None                     # function of a tensor's name
     config: tuple = ()                     # (field, value) pairs
     swap_y: bool = False                   # the first two axes of the expected output are exchanged
@@ -41,10 +42,10 @@ def changes(config, batched):
     ]
 
 
-def apply(weights, corner):
-    """`weights` with the changes of a corner; layouts are not the weights' business, but for batch_first."""
+def apply(weights, chosen):
+    """`weights` with the changes made; layouts are not the weights' business, but for batch_first."""
     config, tensors = weights.config, dict(weights.tensors)
-    for change in corner:
+    for change in chosen:
         if change.tensor is not None:
             tensors = {
                 name: array if name == "h_0" else change.tensor(name, array, config)
