@@ -184,7 +184,7 @@ cdef void project(
     floating* gathered, floating* gi,
 ) noexcept nogil:
     """gi[rows, G] = x[rows, K] W^T + b for the rows active in steps s_0..s_1, step by step."""
-    cdef Py_ssize_t K = m.K, G = m.G, rows = 0, s, i
+    cdef Py_ssize_t K = m.K, rows = 0, s, i
     cdef Py_ssize_t size = sizeof(floating)
     cdef const floating* x = gathered
     cdef Py_ssize_t lda = K
