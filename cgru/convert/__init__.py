@@ -17,7 +17,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cgru.convert._errors import Several, naming
+from cgru.convert._errors import SeveralNetworks, naming
 from cgru.convert.untrusted.files import array_names, file_size, is_safetensors, safetensors_metadata
 from cgru.convert.untrusted.trees import path_of
 
@@ -104,8 +104,8 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
     OSError
         The file cannot be read.
     ValueError
-        It is damaged, of an unknown kind, holds no such network, or several and no `name` was given (`Several`, which
-        lists them); or a change that this kind of network does not have.
+        It is damaged, of an unknown kind, or holds no such network; it holds several and no `name` was given: then it
+        is a `SeveralNetworks`, which lists them; or this kind of network has no such option as is to be changed.
     ImportError
         A package that reads it is not installed; the message says what to install.
     """
@@ -115,7 +115,7 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
     changes = {field: value for field, value in changes.items() if value is not None}
     try:
         weights = _read(path, _format(path), name, dtype, changes.get("reset_after"))
-    except Several as several:
+    except SeveralNetworks as several:
         raise several.retold(path, "name=") from None
     if "nonlinearity" in changes:
         if "nonlinearity" not in weights.config.cell.options:
@@ -175,7 +175,7 @@ def load(path: Path, *, engine: str = "auto") -> GRU | LSTM | RNN:
     kind = _format(path)
     try:
         weights = _read(path, kind)
-    except Several as several:
+    except SeveralNetworks as several:
         assert kind is not None
         raise several.retold(path, f"cgru.{kind.door}(path, {kind.option}=...)") from None
     return model_of(weights, engine)

@@ -52,7 +52,7 @@ def kernels(
 def build(
     layers: Sequence[Sequence[Parameters]],
     *,
-    dtype: DTypeLike | None = None,
+    dtype: Any = None,
     h_0: np.ndarray | None = None,
     **options: Any,
 ) -> Weights:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Name = TypeVar("Name")
 
 
-class Several(ValueError):
+class SeveralNetworks(ValueError):
     """A source holds several networks, and none was asked for.
 
     Attributes
@@ -28,9 +28,9 @@ class Several(ValueError):
         listed = ", ".join(repr(name) for name in self.names)
         super().__init__(f"{where}there are several {what}: {listed}; choose one with {how or option + '='}")
 
-    def retold(self, path: str | None, how: str = "") -> Several:
+    def retold(self, path: str | None, how: str = "") -> SeveralNetworks:
         """The same of the file `path`, with another way `how` to choose one."""
-        return Several(self.what, self.names, self.option, where=f"{path}: " if path else "", how=how)
+        return SeveralNetworks(self.what, self.names, self.option, where=f"{path}: " if path else "", how=how)
 
 
 def chosen(found: Mapping[Name, Any], asked: Name | None, what: str, option: str) -> Name:
@@ -39,7 +39,7 @@ def chosen(found: Mapping[Name, Any], asked: Name | None, what: str, option: str
     Raises
     ------
     ValueError
-        There is none, no such one, or several and none was asked for (`Several`); the message lists them.
+        There is none, no such one, or several and none was asked for (`SeveralNetworks`); the message lists them.
     """
     if asked is not None:
         if asked not in found:
@@ -49,7 +49,7 @@ def chosen(found: Mapping[Name, Any], asked: Name | None, what: str, option: str
     if not found:
         raise ValueError(f"there is no {what} in it")
     if len(found) > 1:
-        raise Several(f"{what}s", found, option)
+        raise SeveralNetworks(f"{what}s", found, option)
     return next(iter(found))
 
 
@@ -67,7 +67,7 @@ def naming(source: Any) -> Iterator[None]:
         path = os.fspath(source)
         if isinstance(error, ValueError) and path in str(error):
             raise
-        raise error.retold(path) if isinstance(error, Several) else ValueError(f"{path}: {error}") from error
+        raise error.retold(path) if isinstance(error, SeveralNetworks) else ValueError(f"{path}: {error}") from error
 
 
 def missing(package: str, extra: str, error: BaseException | None = None) -> ImportError:

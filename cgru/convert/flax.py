@@ -86,8 +86,8 @@ def weights_from_flax(
 
 
 def _linen(found):
-    I, H = real_array("in/kernel", found["in/kernel"], (None, None)).shape
-    shapes = dict.fromkeys(_LINEN[:3], (I, H)) | dict.fromkeys(_LINEN[3:], (H, H))
+    features, H = real_array("in/kernel", found["in/kernel"], (None, None)).shape
+    shapes = dict.fromkeys(_LINEN[:3], (features, H)) | dict.fromkeys(_LINEN[3:], (H, H))
     weights = {
         gate: real_array(f"{gate}/kernel", found[f"{gate}/kernel"], shape).T for gate, shape in shapes.items()
     }
@@ -105,7 +105,8 @@ def _linen(found):
 
 
 def _nnx(found):
-    kernel, recurrent, H = kernels(found["dense_i/kernel"], found["dense_h/kernel"], ("dense_i/kernel", "dense_h/kernel"))
+    names = ("dense_i/kernel", "dense_h/kernel")
+    kernel, recurrent, H = kernels(found[names[0]], found[names[1]], names)
     biases = [
         real_array(name, found[name], (3 * H,)) if found.get(name) is not None else None
         for name in ("dense_i/bias", "dense_h/bias")

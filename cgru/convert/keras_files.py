@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from functools import partial
 
 import numpy as np
 
@@ -38,10 +39,10 @@ def read_layers(path: str, *, seconds: float | None = None) -> dict[str, Layer]:
         magic = file.read(8)
     if not magic.startswith(b"PK") and magic != b"\x89HDF\r\n\x1a\n":
         raise ValueError(f"{path} is neither a .keras archive nor an HDF5 file")
-    if not can_run():
-        from cgru.convert import keras_hdf5      # imports h5py
+    if not can_run():      # the only case in which h5py is imported here
+        from cgru.convert.keras_hdf5 import read_layers as read_here
 
-        return keras_hdf5.read_layers(path)
+        return read_here(path)
     if seconds is None:
         seconds = _SECONDS + size / _SLOWEST
     return _received(run_limited("cgru.convert.keras_hdf5", path, seconds=seconds))
@@ -60,5 +61,5 @@ def _received(data):
             count = math.prod(shape)
             arrays.append(np.frombuffer(rest, dtype, count, start).reshape(shape) if count else np.empty(shape, dtype))
             start += arrays[-1].nbytes
-        layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
+        layers[name] = Layer(kind, config, partial(list, arrays), version)
     return layers

@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, BinaryIO
 
 import h5py
@@ -72,7 +73,7 @@ def _read_keras(path: str) -> dict[str, Layer]:
             else:
                 variables = [_variables(_group(file, folder))]
             arrays = [array for part in variables for array in part]
-            layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
+            layers[name] = Layer(kind, config, partial(list, arrays), version)
     return layers
 
 
@@ -92,7 +93,7 @@ def _read_legacy(path: str) -> dict[str, Layer]:
             group = _group(groups, top)
             names = [weight for weight in _weight_names(group) if all(f"/{part}/" in weight for part in inner)]
             arrays = [_array(group, weight) for weight in names]
-            layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
+            layers[name] = Layer(kind, config, partial(list, arrays), version)
     return layers
 
 

@@ -55,7 +55,7 @@ def written_activations(activations: tuple[tuple[Activation, Activation], ...]) 
         "hardsigmoid": "HardSigmoid", "scaledtanh": "ScaledTanh", "leakyrelu": "LeakyRelu",
     }  # fmt: skip
     names = [spelt.get(foreign[item.name][0], foreign[item.name][0].capitalize()) for item in items]
-    found = {
+    found: dict[str, list] = {
         "activations": names,
         "activation_alpha": [item.alpha for item in items if foreign[item.name][1]],
         "activation_beta": [item.beta for item in items if foreign[item.name][2]],

@@ -2,7 +2,7 @@
 
 import itertools
 
-from cgru.convert._errors import Several
+from cgru.convert._errors import SeveralNetworks
 from cgru.convert.onnx_values import NotConstant, Values, attribute
 
 #: What may stand between two GRU nodes that are layers of one model.
@@ -52,7 +52,7 @@ class Graph:
             nodes = self._sorted(list(grus.values()))
         for before, after in itertools.pairwise(nodes):
             if self._feeder(after) is not before:
-                raise Several("GRU nodes that are not layers of one model", grus, "node")
+                raise SeveralNetworks("GRU nodes that are not layers of one model", grus, "node")
         return nodes
 
     def _sorted(self, nodes):

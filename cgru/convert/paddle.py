@@ -90,23 +90,23 @@ def weights_from_paddle(
     dtype: DTypeLike | None = None,
 ) -> Weights:
     """`Weights` of the operator and the fc layer that feeds it; see `from_paddle`."""
-    weight = real_array("weight", weight)
-    H = round((weight.size / 3) ** 0.5)
-    if H == 0 or weight.size != 3 * H * H:
-        raise ValueError(f"weight has {weight.size} elements (shape {weight.shape}), expected 3 * H * H")
-    flat = np.ascontiguousarray(weight).reshape(-1)
+    buffer = real_array("weight", weight)
+    H = round((buffer.size / 3) ** 0.5)
+    if H == 0 or buffer.size != 3 * H * H:
+        raise ValueError(f"weight has {buffer.size} elements (shape {buffer.shape}), expected 3 * H * H")
+    flat = np.ascontiguousarray(buffer).reshape(-1)
     zr, n = flat[: 2 * H * H].reshape(H, 2 * H), flat[2 * H * H :].reshape(H, H)
     f, g = (activation(_NAMES.get(name, name)) for name in (gate_activation, candidate_activation))
     convention = CONVENTIONS["paddle_origin" if origin_mode else "paddle"]
     if not convention.z_keeps:
         check_negatable(f)
-    rows = (
-        real_array("input_weight", input_weight, (None, 3 * H)).T,
-        np.concatenate([zr, n], axis=1).T,
-        _bias("input_bias", input_bias, H),
-        _bias("bias", bias, H),
+    canonical = convention.canonical
+    parameters = Parameters(
+        canonical(real_array("input_weight", input_weight, (None, 3 * H)).T),
+        canonical(np.concatenate([zr, n], axis=1).T),
+        None if input_bias is None else canonical(_bias("input_bias", input_bias, H)),
+        None if bias is None else canonical(_bias("bias", bias, H)),
     )
-    parameters = Parameters(*(None if array is None else convention.canonical(array) for array in rows))
     return build(
         [[parameters]], dtype=dtype, reset_after=False, activations=(f, g), reverse=is_reverse,
         batch_first=batch_first,
@@ -114,8 +114,6 @@ def weights_from_paddle(
 
 
 def _bias(name, value, H):
-    if value is None:
-        return None
     array = real_array(name, value)
     if array.size != 3 * H:
         raise ValueError(f"{name} has shape {array.shape}, expected (1, {3 * H}) or ({3 * H},)")

@@ -1,6 +1,6 @@
 """RTNeural's JSON: Keras's arrays in Keras's order, layer by layer.
 
-    weights: kernel (I, 3H), recurrent kernel (H, 3H), bias (2, 3H)
+* weights   kernel (I, 3H), recurrent kernel (H, 3H), bias (2, 3H)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """TensorFlow 1's GRUCell: kernels over rows [x, h].
 
-    gates/kernel (I + H, 2H)     gates/bias (2H,)     candidate/kernel (I + H, H)     candidate/bias (H,)
+* gates/kernel (I + H, 2H)     gates/bias (2H,)     candidate/kernel (I + H, H)     candidate/bias (H,)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def from_tensorflow1(
         ".../candidate/kernel" (I + H, H), ".../candidate/bias" (H,); rows [x, h], gates r, u. The oldest versions'
         names weights and biases, and a ":0" at the end, are understood.
     name : str or sequence of str, optional
-        Which cell, where there are several: what stands before "/gates". Several names, in order, are layers.
+        Which cell, where there are several: what stands before "/gates". SeveralNetworks names, in order, are layers.
     activation : str, default "tanh"
         The cell's; see `cgru.activations`.
     batch_first : bool, default True
