@@ -55,7 +55,7 @@ def run_limited(module: str, path: str, *, seconds: float) -> bytes:
             started = process.stdout.read(1) == b"!"
             data, errors = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as error:
-            raise ValueError(f"{path} is damaged: reading it took more than {seconds:.0f} s") from error
+            raise ValueError(f"{path} is damaged: reading it took more than {seconds:.3g} s") from error
         finally:
             process.kill()
     last = errors.decode(errors="replace").strip().rpartition("\n")[2]
