@@ -7,7 +7,8 @@
 
 A converter ``convert/SYSTEM.py`` has two functions: ``weights_from_SYSTEM(source, ...) -> Weights`` and, for users,
 ``from_SYSTEM(source, ..., engine="auto")``, which makes a model of them. What the system means by a GRU is a line of
-`conventions`. Converters are imported when they are needed.
+`conventions`. Converters are imported when they are needed, and this module imports little: the child process that
+reads Keras's files imports it too.
 """
 
 from __future__ import annotations
@@ -194,7 +195,8 @@ def _format(path: str) -> Format | None:
         raise ValueError(f"{path} is not a complete safetensors file of cgru, and its name ends with none of {endings}")
     if FORMATS[suffix] is not _STATE_DICT:
         return FORMATS[suffix]
-    names = [f"/{path_of(name)}" for name in array_names(path)]
+    with naming(path):
+        names = [f"/{path_of(name)}" for name in array_names(path)]
     if any("weight_ih" in name for name in names):
         return _STATE_DICT
     found = (kind for ending, kind in ARRAYS.items() if any(name.endswith(f"/{ending}") for name in names))

@@ -218,7 +218,7 @@ def _from_arrays(arrays, reset_after, activations, go_backwards, dtype):
 def _parameters(arrays, reset_after):
     """The parameters in 2, 3 (Keras 2 and 3) or 9 (Keras 1) arrays, and whether the reset gate acts after."""
     if len(arrays) == 9:
-        arrays, reset_after = _stacked(arrays), False
+        arrays, reset_after = _stacked(arrays), CONVENTIONS["keras1"].reset_after
     if len(arrays) not in (2, 3):
         raise ValueError(f"a GRU has 2 or 3 arrays, in Keras 1 nine; got {len(arrays)}")
     kernel, recurrent, H = kernels(arrays[0], arrays[1])

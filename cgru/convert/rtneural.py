@@ -79,9 +79,10 @@ def weights_from_rtneural(
         bias = real_array("bias", arrays[2], (2, 3 * H))
     except TypeError as error:
         raise ValueError(f"the gru layer's weights are not numbers: {error}") from error
-    canonical = CONVENTIONS["rtneural"].canonical
-    parameters = Parameters(canonical(kernel.T), canonical(recurrent.T), *map(canonical, bias))
-    return build([[parameters]], dtype="float32" if dtype is None else dtype, batch_first=batch_first)
+    rtneural = CONVENTIONS["rtneural"]
+    parameters = Parameters(*(rtneural.canonical(rows) for rows in (kernel.T, recurrent.T, *bias)))
+    dtype = "float32" if dtype is None else dtype
+    return build([[parameters]], dtype=dtype, reset_after=rtneural.reset_after, batch_first=batch_first)
 
 
 def _read(path):
