@@ -67,14 +67,7 @@ def from_flax(
     )  # fmt: skip
 
 
-def weights_from_flax(
-    source: Any,
-    name: str | None = None,
-    *,
-    activations: Any = None,
-    batch_first: bool = True,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_flax(source, name=None, *, activations=None, batch_first=True, dtype=None) -> Weights:
     """`Weights` of a parameter tree or an nnx module; see `from_flax`."""
     flat = flattened(_tree(source))
     if any("dense_i" in path for path in flat):

@@ -56,9 +56,7 @@ def from_haiku(
     return gru_from(weights_from_haiku, source, name, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
-def weights_from_haiku(
-    source: Mapping[str, Any], name: str | None = None, *, batch_first: bool = False, dtype: DTypeLike | None = None
-) -> Weights:
+def weights_from_haiku(source, name=None, *, batch_first=False, dtype=None) -> Weights:
     """`Weights` of a GRU in Haiku's parameters; see `from_haiku`."""
     found = gru_parameters(source, ("w_h", "w_i", "b"), name)
     w_i, w_h, H = kernels(found["w_i"], found["w_h"], ("w_i", "w_h"))

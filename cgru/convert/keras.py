@@ -104,13 +104,7 @@ def from_keras(
 
 
 def weights_from_keras(
-    source: Any,
-    layer: str | None = None,
-    *,
-    reset_after: bool | None = None,
-    activations: Any = None,
-    go_backwards: bool = False,
-    dtype: DTypeLike | None = None,
+    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None
 ) -> Weights:
     """`Weights` of a layer, a model, a file or a list of arrays; see `from_keras`."""
     if isinstance(source, str | os.PathLike):

@@ -52,9 +52,7 @@ def from_mlx(
     return gru_from(weights_from_mlx, source, name, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
-def weights_from_mlx(
-    source: Any, name: str | None = None, *, batch_first: bool = True, dtype: DTypeLike | None = None
-) -> Weights:
+def weights_from_mlx(source, name=None, *, batch_first=True, dtype=None) -> Weights:
     """`Weights` of an mlx.nn.GRU, its parameters or a file of them; see `from_mlx`."""
     if callable(getattr(source, "parameters", None)):
         source = source.parameters()

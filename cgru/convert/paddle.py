@@ -77,18 +77,9 @@ def from_paddle(
 
 
 def weights_from_paddle(
-    weight: ArrayLike,
-    input_weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    input_bias: ArrayLike | None = None,
-    *,
-    origin_mode: bool = False,
-    is_reverse: bool = False,
-    gate_activation: str = "sigmoid",
-    candidate_activation: str = "tanh",
-    batch_first: bool = False,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+    weight, input_weight, bias=None, input_bias=None, *, origin_mode=False, is_reverse=False,
+    gate_activation="sigmoid", candidate_activation="tanh", batch_first=False, dtype=None,
+) -> Weights:  # fmt: skip
     """`Weights` of the operator and the fc layer that feeds it; see `from_paddle`."""
     buffer = real_array("weight", weight)
     H = round((buffer.size / 3) ** 0.5)

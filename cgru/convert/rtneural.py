@@ -56,13 +56,7 @@ def from_rtneural(
     return gru_from(weights_from_rtneural, source, layer, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
-def weights_from_rtneural(
-    source: Mapping[str, Any] | str | os.PathLike[str],
-    layer: int | None = None,
-    *,
-    batch_first: bool = False,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_rtneural(source, layer=None, *, batch_first=False, dtype=None) -> Weights:
     """`Weights` of a GRU layer of an RTNeural model; see `from_rtneural`."""
     model = _read(os.fspath(source)) if isinstance(source, str | os.PathLike) else source
     if not isinstance(model, Mapping):

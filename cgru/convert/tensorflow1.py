@@ -69,14 +69,7 @@ def from_tensorflow1(
     )  # fmt: skip
 
 
-def weights_from_tensorflow1(
-    source: Mapping[str, Any] | str | os.PathLike[str],
-    name: str | Sequence[str] | None = None,
-    *,
-    activation: Any = "tanh",
-    batch_first: bool = True,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_tensorflow1(source, name=None, *, activation="tanh", batch_first=True, dtype=None) -> Weights:
     """`Weights` of one cell, or of several as layers; see `from_tensorflow1`."""
     flat = {_renamed(path): array for path, array in flattened(source).items()}
     names = [name] if name is None or isinstance(name, str) else list(name)
