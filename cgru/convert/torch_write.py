@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from cgru.config import Config
@@ -18,8 +17,9 @@ def to_torch(weights: Weights) -> Any:
     """A torch.nn.GRU with these weights; see `GRU.to_torch`."""
     config = weights.config
     plain = Config(input_size=1, hidden_size=1, bidirectional=config.bidirectional)
-    has = dataclasses.asdict(config)
-    refused = [f"{name}={has[name]!r}" for name in _OURS if has[name] != getattr(plain, name)]
+    refused = [
+        f"{name}={getattr(config, name)!r}" for name in _OURS if getattr(config, name) != getattr(plain, name)
+    ]
     if refused:
         raise ValueError(f"torch.nn.GRU cannot have {', '.join(refused)}")
     try:
