@@ -17,11 +17,11 @@ def weights_from_equations(W_r, W_z, W_h, b_r=None, b_z=None, b_h=None, *, batch
     given = [(name, b) for name, b in (("b_r", b_r), ("b_z", b_z), ("b_h", b_h)) if b is not None]
     biases = {name: _fitting(name, b, (H,), shape) for name, b in given}
     dtype = common_dtype([*matrices, *biases.values()], dtype)
-    weight = _stacked(*matrices, dtype)
+    weight = _stacked(dtype, *matrices)
     tensors = {"weight_ih_l0": weight[:, H:], "weight_hh_l0": weight[:, :H]}
     if biases:
         zero = np.zeros(H)
-        tensors["bias_ih_l0"] = _stacked(*(biases.get(name, zero) for name in ("b_r", "b_z", "b_h")), dtype)
+        tensors["bias_ih_l0"] = _stacked(dtype, *(biases.get(name, zero) for name in ("b_r", "b_z", "b_h")))
         tensors["bias_hh_l0"] = np.zeros(3 * H)
     config = Config(
         input_size=shape[1] - H, hidden_size=H, bias=bool(biases), batch_first=batch_first, reset_after=False
@@ -36,6 +36,6 @@ def _fitting(name, value, expected, shape):
     return array
 
 
-def _stacked(r, z, n, dtype):
+def _stacked(dtype, r, z, n):
     """Rows r, z, n, where z keeps the old h: 1 - s(a) = s(-a)."""
     return np.concatenate([r, -z.astype(dtype), n])

@@ -1,4 +1,4 @@
-"""The one pass over layers and directions: arguments checked, lengths sorted, rows split over threads, directions merged.
+"""The one pass over layers and directions: checks, lengths, rows over threads, directions merged.
 
 Everybody who computes goes through `run` or `run_layers`: calls, streams fed with chunks, tapes for training, traces.
 """

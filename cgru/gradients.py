@@ -148,7 +148,8 @@ def record(model, inputs: Inputs, *, copy_x: bool = True):
     width = len(config.cell.tape) * config.hidden_size
     gates = [allocate((*x.shape[:2], width), x.dtype) for _ in model.directions] if width else []
     y = np.empty((*x.shape[:2], config.output_size), x.dtype)
-    final, outputs = tuple(plane.copy() for plane in states), []
+    final = tuple(plane.copy() for plane in states)
+    outputs: list[np.ndarray] = []
     if x.shape[0] and rows:
         visited = None if lengths is None else np.arange(rows)      # they are in that order already
         run_layers(model, x, y, final, lengths, visited, gates or None, outputs)
@@ -217,7 +218,7 @@ def _all_layers(tape, dy, states, parameters, need_x):
                 grads += [parameters[f"bias_{part}_{suffix}"] for part in ("ih", "hh")]
             else:
                 grads += [np.empty_like(bias) for bias in arrays[2:]]
-            module.Adjoint(*arrays, **engines.options(config, d)).run(
+            module.Adjoint(*arrays, **engines.options(config, d == 1)).run(
                 x, y, tape.gates[k] if tape.gates else None, tape.lengths, d, d == 1, dy,
                 tuple(plane[k] for plane in tape.states), tuple(plane[k] for plane in states), dx, d == 1, grads,
             )  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 from cgru.checks import check_dtype, common_dtype, real_array, warn
 from cgru.config import Config
 
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
     """A configuration and its parameters.
