@@ -1,4 +1,4 @@
-"""What each system means by a GRU: the one table that converters, `cgru.check`, ``cgru info`` and the documentation read.
+"""What each system means by a GRU: the one table for converters, `cgru.check`, ``cgru info`` and documentation.
 
     r = f(W_r x + b_r + U_r h + c_r)                 reset after    n = g(W_n x + b_n + r * (U_n h + c_n))
     z = f(W_z x + b_z + U_z h + c_z)                 reset before   n = g(W_n x + b_n + U_n (r * h) + c_n)
@@ -136,9 +136,10 @@ def reorder(rows: np.ndarray, order: str, wanted: str = CANONICAL) -> np.ndarray
 
 
 def negate_z(rows: np.ndarray) -> np.ndarray:
-    """A new array with the z rows of a stack r, z, n negated: z that is new and z that keeps, since 1 - s(a) = s(-a)."""
+    """Rows stacked r, z, n with those of z negated: a z that is new becomes one that keeps, since 1 - s(a) = s(-a)."""
     r, z, n = np.split(rows, 3)
-    return np.concatenate([r, -z.astype(np.float64 if z.dtype == np.float64 else np.float32, copy=False), n])
+    z = z.astype(np.float64 if z.dtype == np.float64 else np.float32, copy=False)
+    return np.concatenate([r, np.negative(z), n])
 
 
 def negatable(f: Activation) -> bool:
