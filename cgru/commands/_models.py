@@ -5,7 +5,7 @@ import warnings
 
 import cgru
 from cgru.commands._exit import MissingExtra
-from cgru.convert import FORMATS, Several, form, read
+from cgru.convert import FORMATS, SeveralNetworks, form, read
 from cgru.model import model_of
 
 
@@ -49,7 +49,7 @@ def read_model(args, *, kinds=(cgru.GRU,)):
                 reset_after=None if args.reset is None else args.reset == "after",
                 batch_first=getattr(args, "batch_first", None),
             )
-        except Several as several:
+        except SeveralNetworks as several:
             raise several.retold(args.model, "--name") from None
         except ImportError as error:
             raise MissingExtra(str(error)) from error
