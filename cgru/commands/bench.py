@@ -29,11 +29,13 @@ def add_arguments(parser):
 
 
 def main(args):
-    if args.model is None:
-        model = cgru.GRU(args.input_size, args.hidden_size, args.num_layers, engine=args.engine, rng=0)
-    else:
-        model = cgru.load(args.model, engine=args.engine)
-    bench(model, args.batch_size, args.steps, args.threads, args.seconds)
+    bench(_model(args), args.batch_size, args.steps, args.threads, args.seconds)
+
+
+def _model(args):
+    if args.model is not None:
+        return cgru.load(args.model, engine=args.engine)
+    return cgru.GRU(args.input_size, args.hidden_size, args.num_layers, engine=args.engine, rng=0)
 
 
 def bench(model, batch_size, steps, threads, seconds):
