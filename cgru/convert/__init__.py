@@ -7,7 +7,8 @@
 
 A converter ``convert/SYSTEM.py`` has two functions: ``weights_from_SYSTEM(source, ...) -> Weights`` and, for users,
 ``from_SYSTEM(source, ..., engine="auto")``, which makes a model of them. What the system means by a GRU is a line of
-`conventions`. Converters are imported when they are needed.
+`conventions`. Converters are imported when they are needed, and this module imports little: the child process that
+reads Keras's files imports it too.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def form(path: Path) -> str:
     if kind is not None:
         return kind.words
     with naming(path):
-        return f"cgru format {json.loads(safetensors_metadata(path)['cgru'])['format']}"
+        return f"cgru format {json.loads(safetensors_metadata(path).get('cgru', '{}')).get('format')}"
 
 
 def load(path: Path, *, engine: str = "auto") -> GRU | LSTM | RNN:
@@ -185,14 +186,17 @@ def _format(path: str) -> Format | None:
     """The `Format` of a file, by its suffix and what is in it; None for cgru's own."""
     suffix = os.path.splitext(path)[1].lower()
     file_size(path)
-    may_be_ours = suffix == ".safetensors" or (suffix not in FORMATS and is_safetensors(path))
-    if may_be_ours and "cgru" in safetensors_metadata(path):
+    if suffix == ".safetensors" and "cgru" in safetensors_metadata(path):
+        return None
+    if suffix not in FORMATS and is_safetensors(path):
         return None
     if suffix not in FORMATS:
-        raise ValueError(f"{path}: expected a model file: {', '.join(FORMATS)}")
+        endings = ", ".join(FORMATS)
+        raise ValueError(f"{path} is not a complete safetensors file of cgru, and its name ends with none of {endings}")
     if FORMATS[suffix] is not _STATE_DICT:
         return FORMATS[suffix]
-    names = [f"/{path_of(name)}" for name in array_names(path)]
+    with naming(path):
+        names = [f"/{path_of(name)}" for name in array_names(path)]
     if any("weight_ih" in name for name in names):
         return _STATE_DICT
     found = (kind for ending, kind in ARRAYS.items() if any(name.endswith(f"/{ending}") for name in names))

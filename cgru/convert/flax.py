@@ -13,6 +13,7 @@ import numpy as np
 
 from cgru.checks import real_array
 from cgru.convert._build import Parameters, build, gru_from, kernels
+from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.untrusted.trees import flattened, gru_parameters
 
 if TYPE_CHECKING:
@@ -66,14 +67,7 @@ def from_flax(
     )  # fmt: skip
 
 
-def weights_from_flax(
-    source: Any,
-    name: str | None = None,
-    *,
-    activations: Any = None,
-    batch_first: bool = True,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_flax(source, name=None, *, activations=None, batch_first=True, dtype=None) -> Weights:
     """`Weights` of a parameter tree or an nnx module; see `from_flax`."""
     flat = flattened(_tree(source))
     if any("dense_i" in path for path in flat):
@@ -82,7 +76,10 @@ def weights_from_flax(
     else:
         weights, biases = (tuple(f"{gate}/{kind}" for gate in _LINEN) for kind in ("kernel", "bias"))
         parameters = _linen(gru_parameters(flat, weights, name, biases))
-    return build([[parameters]], dtype=dtype, activations=activations, batch_first=batch_first)
+    return build(
+        [[parameters]], dtype=dtype, reset_after=CONVENTIONS["flax"].reset_after, activations=activations,
+        batch_first=batch_first,
+    )  # fmt: skip
 
 
 def _linen(found):
@@ -107,11 +104,12 @@ def _linen(found):
 def _nnx(found):
     names = ("dense_i/kernel", "dense_h/kernel")
     kernel, recurrent, H = kernels(found[names[0]], found[names[1]], names)
+    canonical = CONVENTIONS["flax"].canonical
     biases = [
-        real_array(name, found[name], (3 * H,)) if found.get(name) is not None else None
+        canonical(real_array(name, found[name], (3 * H,))) if found.get(name) is not None else None
         for name in ("dense_i/bias", "dense_h/bias")
     ]
-    return Parameters(kernel.T, recurrent.T, *biases)
+    return Parameters(canonical(kernel.T), canonical(recurrent.T), *biases)
 
 
 def _tree(source):

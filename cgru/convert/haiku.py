@@ -56,13 +56,11 @@ def from_haiku(
     return gru_from(weights_from_haiku, source, name, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
-def weights_from_haiku(
-    source: Mapping[str, Any], name: str | None = None, *, batch_first: bool = False, dtype: DTypeLike | None = None
-) -> Weights:
+def weights_from_haiku(source, name=None, *, batch_first=False, dtype=None) -> Weights:
     """`Weights` of a GRU in Haiku's parameters; see `from_haiku`."""
     found = gru_parameters(source, ("w_h", "w_i", "b"), name)
     w_i, w_h, H = kernels(found["w_i"], found["w_h"], ("w_i", "w_h"))
     b = real_array("b", found["b"], (3 * H,))
-    canonical = CONVENTIONS["haiku"].canonical
-    parameters = Parameters(canonical(w_i.T), canonical(w_h.T), canonical(b))
-    return build([[parameters]], dtype=dtype, reset_after=False, batch_first=batch_first)
+    haiku = CONVENTIONS["haiku"]
+    parameters = Parameters(haiku.canonical(w_i.T), haiku.canonical(w_h.T), haiku.canonical(b))
+    return build([[parameters]], dtype=dtype, reset_after=haiku.reset_after, batch_first=batch_first)

@@ -104,13 +104,7 @@ def from_keras(
 
 
 def weights_from_keras(
-    source: Any,
-    layer: str | None = None,
-    *,
-    reset_after: bool | None = None,
-    activations: Any = None,
-    go_backwards: bool = False,
-    dtype: DTypeLike | None = None,
+    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None
 ) -> Weights:
     """`Weights` of a layer, a model, a file or a list of arrays; see `from_keras`."""
     if isinstance(source, str | os.PathLike):
@@ -218,7 +212,7 @@ def _from_arrays(arrays, reset_after, activations, go_backwards, dtype):
 def _parameters(arrays, reset_after):
     """The parameters in 2, 3 (Keras 2 and 3) or 9 (Keras 1) arrays, and whether the reset gate acts after."""
     if len(arrays) == 9:
-        arrays, reset_after = _stacked(arrays), False
+        arrays, reset_after = _stacked(arrays), CONVENTIONS["keras1"].reset_after
     if len(arrays) not in (2, 3):
         raise ValueError(f"a GRU has 2 or 3 arrays, in Keras 1 nine; got {len(arrays)}")
     kernel, recurrent, H = kernels(arrays[0], arrays[1])

@@ -8,6 +8,7 @@ import numpy as np
 
 from cgru.checks import real_array
 from cgru.convert._build import Parameters, build, gru_from
+from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.untrusted.trees import gru_parameters
 
 if TYPE_CHECKING:
@@ -51,22 +52,20 @@ def from_mlx(
     return gru_from(weights_from_mlx, source, name, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
-def weights_from_mlx(
-    source: Any, name: str | None = None, *, batch_first: bool = True, dtype: DTypeLike | None = None
-) -> Weights:
+def weights_from_mlx(source, name=None, *, batch_first=True, dtype=None) -> Weights:
     """`Weights` of an mlx.nn.GRU, its parameters or a file of them; see `from_mlx`."""
     if callable(getattr(source, "parameters", None)):
         source = source.parameters()
     found = gru_parameters(source, ("Wx", "Wh"), name, ("b", "bhn"))
     H = real_array("Wh", found["Wh"], (None, None)).shape[1]
-    b_hh = None
+    b_ih = b_hh = None
+    mlx = CONVENTIONS["mlx"]
+    if "b" in found:
+        b_ih = mlx.canonical(real_array("b", found["b"], (3 * H,)))
     if "bhn" in found:
         bhn = real_array("bhn", found["bhn"], (H,))
-        b_hh = np.concatenate([np.zeros(2 * H, bhn.dtype), bhn])
-    parameters = Parameters(
-        real_array("Wx", found["Wx"], (3 * H, None)),
-        real_array("Wh", found["Wh"], (3 * H, H)),
-        real_array("b", found["b"], (3 * H,)) if "b" in found else None,
-        b_hh,
-    )
-    return build([[parameters]], dtype=dtype, batch_first=batch_first)
+        b_hh = np.concatenate([np.zeros(2 * H, bhn.dtype), bhn])      # r, z, n
+    w_ih = mlx.canonical(real_array("Wx", found["Wx"], (3 * H, None)))
+    w_hh = mlx.canonical(real_array("Wh", found["Wh"], (3 * H, H)))
+    parameters = Parameters(w_ih, w_hh, b_ih, b_hh)
+    return build([[parameters]], dtype=dtype, reset_after=mlx.reset_after, batch_first=batch_first)

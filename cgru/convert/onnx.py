@@ -95,13 +95,7 @@ def from_onnx(
     )  # fmt: skip
 
 
-def weights_from_onnx(
-    source: Any,
-    node: str | Sequence[str] | None = None,
-    *,
-    linear_before_reset: bool | None = None,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None) -> Weights:
     """`Weights` of the GRU nodes of a model; see `from_onnx`."""
     model, folder = _model(source)
     _check_opset(model)

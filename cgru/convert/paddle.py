@@ -77,18 +77,9 @@ def from_paddle(
 
 
 def weights_from_paddle(
-    weight: ArrayLike,
-    input_weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    input_bias: ArrayLike | None = None,
-    *,
-    origin_mode: bool = False,
-    is_reverse: bool = False,
-    gate_activation: str = "sigmoid",
-    candidate_activation: str = "tanh",
-    batch_first: bool = False,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+    weight, input_weight, bias=None, input_bias=None, *, origin_mode=False, is_reverse=False,
+    gate_activation="sigmoid", candidate_activation="tanh", batch_first=False, dtype=None,
+) -> Weights:  # fmt: skip
     """`Weights` of the operator and the fc layer that feeds it; see `from_paddle`."""
     buffer = real_array("weight", weight)
     H = round((buffer.size / 3) ** 0.5)
@@ -97,18 +88,17 @@ def weights_from_paddle(
     flat = np.ascontiguousarray(buffer).reshape(-1)
     zr, n = flat[: 2 * H * H].reshape(H, 2 * H), flat[2 * H * H :].reshape(H, H)
     f, g = (activation(_NAMES.get(name, name)) for name in (gate_activation, candidate_activation))
-    convention = CONVENTIONS["paddle_origin" if origin_mode else "paddle"]
-    if not convention.z_keeps:
+    paddle = CONVENTIONS["paddle_origin" if origin_mode else "paddle"]
+    if not paddle.z_keeps:
         check_negatable(f)
-    canonical = convention.canonical
     parameters = Parameters(
-        canonical(real_array("input_weight", input_weight, (None, 3 * H)).T),
-        canonical(np.concatenate([zr, n], axis=1).T),
-        None if input_bias is None else canonical(_bias("input_bias", input_bias, H)),
-        None if bias is None else canonical(_bias("bias", bias, H)),
+        paddle.canonical(real_array("input_weight", input_weight, (None, 3 * H)).T),
+        paddle.canonical(np.concatenate([zr, n], axis=1).T),
+        None if input_bias is None else paddle.canonical(_bias("input_bias", input_bias, H)),
+        None if bias is None else paddle.canonical(_bias("bias", bias, H)),
     )
     return build(
-        [[parameters]], dtype=dtype, reset_after=False, activations=(f, g), reverse=is_reverse,
+        [[parameters]], dtype=dtype, reset_after=paddle.reset_after, activations=(f, g), reverse=is_reverse,
         batch_first=batch_first,
     )  # fmt: skip
 

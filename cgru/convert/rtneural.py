@@ -56,13 +56,7 @@ def from_rtneural(
     return gru_from(weights_from_rtneural, source, layer, batch_first=batch_first, dtype=dtype, engine=engine)
 
 
-def weights_from_rtneural(
-    source: Mapping[str, Any] | str | os.PathLike[str],
-    layer: int | None = None,
-    *,
-    batch_first: bool = False,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_rtneural(source, layer=None, *, batch_first=False, dtype=None) -> Weights:
     """`Weights` of a GRU layer of an RTNeural model; see `from_rtneural`."""
     model = _read(os.fspath(source)) if isinstance(source, str | os.PathLike) else source
     if not isinstance(model, Mapping):
@@ -79,9 +73,10 @@ def weights_from_rtneural(
         bias = real_array("bias", arrays[2], (2, 3 * H))
     except TypeError as error:
         raise ValueError(f"the gru layer's weights are not numbers: {error}") from error
-    canonical = CONVENTIONS["rtneural"].canonical
-    parameters = Parameters(canonical(kernel.T), canonical(recurrent.T), *map(canonical, bias))
-    return build([[parameters]], dtype="float32" if dtype is None else dtype, batch_first=batch_first)
+    rtneural = CONVENTIONS["rtneural"]
+    parameters = Parameters(*(rtneural.canonical(rows) for rows in (kernel.T, recurrent.T, *bias)))
+    dtype = "float32" if dtype is None else dtype
+    return build([[parameters]], dtype=dtype, reset_after=rtneural.reset_after, batch_first=batch_first)
 
 
 def _read(path):

@@ -12,6 +12,7 @@ import numpy as np
 
 from cgru.checks import real_array
 from cgru.convert._build import Parameters, build, gru_from
+from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.untrusted.trees import flattened, gru_parameters
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cgru.gru import GRU
     from cgru.weights import Weights
 
+_TENSORFLOW1 = CONVENTIONS["tensorflow1"]
 _NEEDED = ("gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias")
 
 
@@ -67,21 +69,15 @@ def from_tensorflow1(
     )  # fmt: skip
 
 
-def weights_from_tensorflow1(
-    source: Mapping[str, Any] | str | os.PathLike[str],
-    name: str | Sequence[str] | None = None,
-    *,
-    activation: Any = "tanh",
-    batch_first: bool = True,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_tensorflow1(source, name=None, *, activation="tanh", batch_first=True, dtype=None) -> Weights:
     """`Weights` of one cell, or of several as layers; see `from_tensorflow1`."""
     flat = {_renamed(path): array for path, array in flattened(source).items()}
     names = [name] if name is None or isinstance(name, str) else list(name)
     layers = [[_parameters(gru_parameters(flat, _NEEDED, one))] for one in names]
     return build(
-        layers, dtype=dtype, reset_after=False, activations=("sigmoid", activation), batch_first=batch_first
-    )
+        layers, dtype=dtype, reset_after=_TENSORFLOW1.reset_after, activations=("sigmoid", activation),
+        batch_first=batch_first,
+    )  # fmt: skip
 
 
 def _renamed(path):
@@ -98,5 +94,6 @@ def _parameters(found):
     both = real_array("gates/kernel", found["gates/kernel"], (rows, 2 * H))
     b_rz = real_array("gates/bias", found["gates/bias"], (2 * H,))
     b_n = real_array("candidate/bias", found["candidate/bias"], (H,))
-    stacked = np.concatenate([both, candidate], axis=1).T      # (3H, I + H)
-    return Parameters(stacked[:, : rows - H], stacked[:, rows - H :], np.concatenate([b_rz, b_n]))
+    stacked = _TENSORFLOW1.canonical(np.concatenate([both, candidate], axis=1).T)      # (3H, I + H)
+    bias = _TENSORFLOW1.canonical(np.concatenate([b_rz, b_n]))
+    return Parameters(stacked[:, : rows - H], stacked[:, rows - H :], bias)

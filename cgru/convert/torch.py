@@ -90,14 +90,7 @@ def from_torch(
     )  # fmt: skip
 
 
-def weights_from_torch(
-    source: Any,
-    *,
-    prefix: str | None = None,
-    batch_first: bool | None = None,
-    nonlinearity: str | None = None,
-    dtype: DTypeLike | None = None,
-) -> Weights:
+def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None) -> Weights:
     """`Weights` of a GRU, LSTM or RNN, of a module or state dict that holds one, or of a file; see `from_torch`."""
     modules = {}
     if isinstance(source, str | os.PathLike):

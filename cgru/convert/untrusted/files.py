@@ -43,7 +43,8 @@ def file_size(path: str) -> int:
     """
     if not os.path.isfile(path):
         os.stat(path)      # FileNotFoundError, PermissionError
-        raise OSError(f"{path} is not a regular file")
+        kind = IsADirectoryError if os.path.isdir(path) else OSError
+        raise kind(f"{path} is not a regular file")
     with open(path, "rb") as file:      # PermissionError now, rather than from a library in its own words
         return file.seek(0, os.SEEK_END)
 
