@@ -2,13 +2,15 @@
 
 import contextlib
 import importlib
+import json
 
 import cgru
 from cgru import engines
-from cgru.weights import Config, Weights
+from cgru.weights import Weights
 
 CLASSES = {"gru": cgru.GRU, "rnn": cgru.RNN, "lstm": cgru.LSTM}
 OLD = not hasattr(engines, "using")      # 0.1
+Config = importlib.import_module("cgru.weights" if OLD else "cgru.config").Config
 
 
 def isas():
@@ -42,6 +44,13 @@ def build(kind, engine, tensors, **options):
     weights = Weights(Config(**named, **options), tensors)
     made = CLASSES[kind]
     return made._from_weights(weights, engine) if OLD else made.from_weights(weights, engine)
+
+
+def stored_configuration(metadata):
+    """The fields of Config in a model file's metadata, as JSON; 0.1 called one of them differently."""
+    fields = json.loads(metadata)["config"]
+    fields.setdefault("kind", fields.pop("cell", None))
+    return json.dumps(fields, sort_keys=True)
 
 
 def planes(state):

@@ -166,7 +166,7 @@ def filed(kind, options, dtype):
         model.save(path)
         data, loaded = path.read_bytes(), cgru.load(path)
     end = 8 + int.from_bytes(data[:8], "little")
-    configuration = json.loads(data[8:end])["__metadata__"]["cgru"]
+    configuration = api.stored_configuration(json.loads(data[8:end])["__metadata__"]["cgru"])
     found = {"file's numbers": bytes_of(data[end:]), "file's configuration": bytes_of(configuration.encode())}
     several = {"loaded": loaded, "pickled": pickle.loads(pickle.dumps(model)), "copied": copy.deepcopy(model)}
     for name, other in several.items():
