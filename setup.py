@@ -24,7 +24,7 @@ if MODE not in ("release", "debug", "sanitize"):
     raise SystemExit(f"CGRU_BUILD={MODE!r}: expected release, debug or sanitize")
 CHECKS = MODE != "release"
 GENERATED = Path("build") / MODE    # apart per mode: neither Cython nor a compiler sees that only the mode has changed
-STUBS = GENERATED / "isa"
+SHELLS = GENERATED / "isa"
 
 DIRECTIVES = {
     "language_level": 3,
@@ -55,19 +55,19 @@ ISA_ENGINES = ("blas", "packed", "backward")
 
 
 def extensions():
-    """One module per source, and for the engines one per ISA, each from a one-line stub."""
+    """One module per source, and for the engines one per ISA, each from a shell: a .pyx of one line that includes it."""
     x86 = platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix"
     isas = X86_ISAS if x86 else {"baseline": []}
-    STUBS.mkdir(parents=True, exist_ok=True)
+    SHELLS.mkdir(parents=True, exist_ok=True)
     modules = [
         Extension("cgru.engines._cpu", ["cgru/engines/_cpu.pyx"]),
         Extension("cgru.stream", ["cgru/stream.pyx"]),
     ]
     for engine in ISA_ENGINES:
         for isa, flags in isas.items():
-            stub = STUBS / f"_{engine}_{isa}.pyx"
-            stub.write_text(f'include "cgru/engines/{engine}.pyx"\n')
-            module = Extension(f"cgru.engines._{engine}_{isa}", [str(stub)], extra_compile_args=list(flags))
+            shell = SHELLS / f"_{engine}_{isa}.pyx"
+            shell.write_text(f'include "cgru/engines/{engine}.pyx"\n')
+            module = Extension(f"cgru.engines._{engine}_{isa}", [str(shell)], extra_compile_args=list(flags))
             if os.name == "posix":      # gcc and clang; gcc gives up inlining the gates after a few uses
                 module.define_macros += [("CYTHON_INLINE", "inline __attribute__((always_inline))")]
             modules.append(module)

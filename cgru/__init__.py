@@ -1,22 +1,42 @@
-"""cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU."""
+"""cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU.
 
-from cgru._config import show_config
+Public are the names that ``dir(cgru)`` shows and, beside them, the modules `cgru.activations` (names and formulas of
+activations), `cgru.gradients` (`Tape` and `Gradients`) and `cgru.torch` (modules that train in PyTorch). Everything
+else is the house's own and may change.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from cgru._version import __version__
-from cgru.checking import check
-from cgru.frontdoors import from_keras, from_onnx, from_torch
-from cgru.frontdoors_arrays import (
-    from_flax,
-    from_haiku,
-    from_mlx,
-    from_paddle,
-    from_rtneural,
-    from_tensorflow1,
-)
 from cgru.gru import GRU
 from cgru.lstm import LSTM
-from cgru.models import load
 from cgru.rnn import RNN
 from cgru.stream import Stream
+
+if TYPE_CHECKING:
+    from cgru.convert import load
+    from cgru.convert.flax import from_flax
+    from cgru.convert.haiku import from_haiku
+    from cgru.convert.keras import from_keras
+    from cgru.convert.mlx import from_mlx
+    from cgru.convert.onnx import from_onnx
+    from cgru.convert.paddle import from_paddle
+    from cgru.convert.rtneural import from_rtneural
+    from cgru.convert.tensorflow1 import from_tensorflow1
+    from cgru.convert.torch import from_torch
+    from cgru.installation import show_config
+    from cgru.study.check import check
+
+#: Imported when first asked for, so that ``import cgru`` stays fast.
+_LATER = {
+    "check": "cgru.study.check",
+    "load": "cgru.convert",
+    "show_config": "cgru.installation",
+} | {
+    f"from_{system}": f"cgru.convert.{system}"
+    for system in ("flax", "haiku", "keras", "mlx", "onnx", "paddle", "rtneural", "tensorflow1", "torch")
+}
 
 __all__ = [
     "GRU",
@@ -37,3 +57,15 @@ __all__ = [
     "load",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'cgru' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

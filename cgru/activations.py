@@ -81,12 +81,22 @@ def gate_activations(value, directions):
     expected = f"activations must be (f, g), or one such pair per direction (there {count})"
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f"{expected}; got {value!r}")
-    pairs = tuple(value)
-    if len(pairs) == 2 and all(_is_activation(part) for part in pairs):
-        pairs = (pairs,) * directions
-    if len(pairs) != directions or any(not _is_pair(pair) for pair in pairs):
+    pairs = (value,) * directions if len(value) and _is_activation(value[0]) else tuple(value)
+    if len(pairs) != directions or not all(_is_pair(pair) for pair in pairs):
         raise ValueError(f"{expected}; got {value!r}")
     return tuple((activation(f), activation(g)) for f, g in pairs)
+
+
+def _is_activation(part):
+    """A name, or (name, numbers): not a pair of such."""
+    if isinstance(part, str):
+        return True
+    named = isinstance(part, Sequence) and len(part) > 0 and isinstance(part[0], str)
+    return named and all(isinstance(number, Real) for number in part[1:])
+
+
+def _is_pair(part):
+    return isinstance(part, Sequence) and not isinstance(part, str) and len(part) == 2
 
 
 def shown(pairs):
@@ -97,17 +107,6 @@ def shown(pairs):
 
 def _short(item):
     return item.name if item[1:] == DEFAULTS[item.name] else (item.name, *item[1 : 1 + _PARAMETERS[item.name]])
-
-
-def _is_activation(part):
-    if isinstance(part, str):
-        return True
-    is_named = isinstance(part, Sequence) and len(part) > 0 and isinstance(part[0], str)
-    return is_named and all(isinstance(number, Real) for number in part[1:])
-
-
-def _is_pair(part):
-    return isinstance(part, Sequence) and not isinstance(part, str) and len(part) == 2
 
 
 def code(item):

@@ -9,33 +9,34 @@ import secrets
 import safetensors
 import safetensors.numpy
 
-from cgru.weights import Config, Weights
+from cgru.config import Config
+from cgru.weights import Weights
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2      # 1, of cgru 0.1, spelt the configuration's `kind` as "cell"; it is still read
 _KEY = "cgru"
 
 
 def save(path, weights):
-    """Write `weights`; the file appears under its name only when it is complete."""
+    """Write `weights`, atomically."""
     configuration = {"format": FORMAT_VERSION, "config": dataclasses.asdict(weights.config)}
     data = safetensors.numpy.save(weights.tensors, metadata={_KEY: json.dumps(configuration)})
     write_whole(path, data)
 
 
 def write_whole(path, data):
-    """Write bytes to a file that appears under its name only when it is complete."""
+    """Write bytes to a file, atomically."""
     with whole_file(path) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def whole_file(path):
-    """A binary file to write to, which gets its name when the block ends, and is removed when it fails.
+    """A binary file to write to, atomically: it gets its name when the block ends, and is removed when that fails.
 
     Until then it has a temporary name in the same folder, and whatever had the name before stays.
     """
     path = os.fsdecode(path)
-    # named before it exists and removed by name: an interrupt finds no moment in which the file is nobody's
+    # The name is known before the file exists, so that whatever interrupts the writing, the file can be removed.
     temporary = f"{path}.{secrets.token_hex(8)}.tmp"
     try:
         with open(temporary, "xb") as file:
@@ -71,6 +72,9 @@ def load(path):
         raise ValueError(
             f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"
         )
+    dtypes = sorted({str(array.dtype) for array in tensors.values()})
+    if len(dtypes) > 1 or dtypes[0] not in ("float32", "float64"):
+        raise ValueError(f"{path}: its parameters have dtype {', '.join(dtypes)}, expected all float32 or all float64")
     try:
         return Weights(_read_config(metadata[_KEY]), tensors)
     except (ValueError, TypeError) as error:
@@ -83,13 +87,16 @@ def _read_config(text):
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its cgru metadata is not JSON: {error}") from error
     version = configuration.get("format") if isinstance(configuration, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise ValueError(
-            f"format version {version!r} is unknown to this cgru, which reads version {FORMAT_VERSION}; update cgru"
+            f"format version {version!r} is unknown to this cgru, which reads versions 1 and {FORMAT_VERSION}; "
+            "update cgru"
         )
     fields = configuration.get("config")
     if not isinstance(fields, dict):
         raise ValueError("the metadata holds no configuration")
+    if version == 1 and "cell" in fields:
+        fields = {"kind" if name == "cell" else name: value for name, value in fields.items()}
     unknown = set(fields) - set(Config.__dataclass_fields__)
     if unknown:
         raise ValueError(f"unknown configuration entries: {', '.join(sorted(unknown))}; update cgru")

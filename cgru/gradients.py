@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from cgru import engines
-from cgru._arguments import state_array
-from cgru.weights import BLAS_LIMIT
+from cgru.checks import BLAS_LIMIT, state_array
+from cgru.forward import Inputs, named_planes, run_layers
+from cgru.layout import Layout
+from cgru.weights import Weights
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Tape:
-    """What a forward pass leaves for the backward pass: ``y, h_n, tape = model.forward(x, tape=True)``.
+    """What a forward pass leaves for the backward pass: ``y, h_n, tape = model.record(x)``.
 
     It holds copies of x, of every layer's y and of the initial states, and per layer and direction an array
     (T, N, 4H) of r, z, n, q for a GRU, (T, N, 5H) of i, f, g, o, c for an LSTM, nothing for an RNN; nothing that
-    the caller can change. With lengths, T is the greatest of them. It is constant: any number of backward calls
-    may use it, also at the same time.
+    the caller can change. With lengths, T is the greatest of them, and rows stand by falling length. It is constant:
+    any number of backward calls may use it, also at the same time.
 
     Attributes
     ----------
-    nbytes : int
-        Memory that it holds.
+    weights : Weights
+        Of the model that made it.
+    layout : Layout
+        Of the caller's x.
+    steps : int
+        T of the caller's x.
+    lengths, order : ndarray or None
+        (N,) falling lengths, and the caller's row of each row here.
+    states : tuple of ndarray
+        Initial states: h_0 (and c_0), (L*D, N, H).
+    xs : sequence of ndarray
+        x, y of layer 0, ... y of the last layer; (T, N, features).
+    gates : sequence of ndarray
+        One per layer and direction; empty for an RNN.
     """
 
-    __slots__ = ("_batched", "_gates", "_lengths", "_order", "_states", "_weights", "_x_shape", "_xs")
-
-    def __init__(self, weights, batched, x_shape, lengths, order, states):
-        self._weights = weights
-        self._batched, self._x_shape = batched, x_shape
-        self._lengths = lengths     # None, or (N,) falling
-        self._order = order         # with lengths: the caller's row of each row here
-        self._states = states       # h_0 (and c_0), (L*D, N, H)
-        self._xs = []               # x, y of layer 0, ... y of the last layer; (T, N, features)
-        self._gates = []            # per layer and direction
-
-    def with_arrays(self, xs, gates):
-        """The same tape over other arrays."""
-        tape = Tape(self._weights, self._batched, self._x_shape, self._lengths, self._order, self._states)
-        tape._xs, tape._gates = xs, gates
-        return tape
-
-    def without_arrays(self):
-        """The same tape without its large arrays, for a caller who keeps those himself."""
-        return self.with_arrays([], [])
+    weights: Weights
+    layout: Layout
+    steps: int
+    lengths: np.ndarray | None
+    order: np.ndarray | None
+    states: tuple[np.ndarray, ...]
+    xs: Sequence[np.ndarray]
+    gates: Sequence[np.ndarray]
 
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays."""
-        arrays = [*self._xs, *self._gates, *self._states, self._lengths, self._order]
+        arrays = [*self.xs, *self.gates, *self.states, self.lengths, self.order]
         return sum(array.nbytes for array in arrays if array is not None)
 
+    def shape(self, features: int) -> tuple[int, ...]:
+        """Shape of the caller's x, y or their gradients."""
+        return self.layout.shape(self.steps, self.states[0].shape[1], features)
+
     def __repr__(self):
-        return f"<cgru tape of x {self._x_shape}, {self.nbytes} bytes>"
+        return f"<cgru tape of x {self.shape(self.weights.config.input_size)}, {self.nbytes} bytes>"
 
 
 class Gradients(Mapping[str, np.ndarray]):
@@ -62,21 +70,21 @@ class Gradients(Mapping[str, np.ndarray]):
     Attributes
     ----------
     x : ndarray or None
-        Of x's shape; zero past a row's length.
-    h_0, c_0 : ndarray
-        Of the initial states' shape (c_0: LSTM only).
+        Of x's shape; zero past a row's length. None where it was not asked for.
+    h_0 : ndarray
+        Of the initial state's shape.
+    c_0 : ndarray or None
+        The same of an LSTM's cell state; None for other kinds.
     """
 
-    x: np.ndarray
+    x: np.ndarray | None
     h_0: np.ndarray
-    c_0: np.ndarray
+    c_0: np.ndarray | None
 
-    def __init__(self, parameters, x, states):
+    def __init__(self, parameters, x, state):
         self._parameters = parameters
         self.x = x
-        self.h_0 = states[0]
-        if len(states) > 1:
-            self.c_0 = states[1]
+        self.h_0, self.c_0 = state if isinstance(state, tuple) else (state, None)
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
@@ -97,30 +105,30 @@ class Gradients(Mapping[str, np.ndarray]):
 def check_differentiable(config):
     """Raise ValueError for what the backward pass does not know."""
     for f, g in config.activations:
-        if f.name != "sigmoid" or g.name not in ("tanh", "relu")[: 2 if config.cell == "rnn" else 1]:
+        if (f.name, g.name) not in config.cell.trained:
             raise ValueError(
                 f"there is no backward pass for the activations {f.name} and {g.name}, only for sigmoid and tanh; "
-                "call the model without tape=True"
+                "call the model without a tape"
             )
     plain = {"clip": None, "reverse": False, "go_backwards": False, "merge_mode": "concat", "initial_state": False}
     for name, value in plain.items():
         if getattr(config, name) != value:
             raise ValueError(
                 f"there is no backward pass for a model with {name}={getattr(config, name)!r}; "
-                "call it without tape=True"
+                "call it without a tape"
             )
 
 
-def record(model, inputs, *, keep=False):
+def record(model, inputs: Inputs, *, copy_x: bool = True):
     """Run forward with a tape.
 
     Parameters
     ----------
     model : Recurrent
     inputs : Inputs
-        From ``model._prepare``.
-    keep : bool
-        Leave out the copy of x where its layout allows it: the caller does not change it.
+        From `cgru.forward.prepare`.
+    copy_x : bool
+        False where the caller does not change x: the tape then holds it as it is, if its layout allows.
 
     Returns
     -------
@@ -130,140 +138,122 @@ def record(model, inputs, *, keep=False):
         Final states (L*D, N, H).
     tape : Tape
     """
-    config, x, lengths = model._weights.config, inputs.x, inputs.lengths
+    config = model.config
     check_differentiable(config)
-    steps, rows = x.shape[:2]
-    states, order = inputs.states, None
-    if lengths is None:
-        x = np.ascontiguousarray(x) if keep else np.array(x, order="C")
-    else:
-        order = np.argsort(-lengths, kind="stable")
-        lengths = np.ascontiguousarray(lengths[order])
-        x = np.take(x[: lengths[0] if rows else 0], order, axis=1)
-        x[np.arange(len(x))[:, None] >= lengths] = 0            # padding may hold anything, NaN too
-        states = tuple(np.take(state, order, axis=1) for state in states)
+    steps, rows = inputs.x.shape[:2]
+    x, states, lengths, order = _sorted(inputs, copy_x)
     if len(x) * rows > BLAS_LIMIT:
         raise ValueError(f"{len(x)} steps of {rows} rows are over the limit of BLAS's 32-bit integers; use fewer")
-    tape = Tape(model._weights, inputs.batched, inputs.x_shape, lengths, order, states)
-    final = tuple(state.copy() for state in states)
-    tape._xs.append(x)
-    for layer in range(config.num_layers):
-        _record_layer(model, layer, tape, final)
-    y = tape._xs[-1]
+    allocate = np.empty if lengths is None else np.zeros            # zero past a row's length
+    width = len(config.cell.tape) * config.hidden_size
+    gates = [allocate((*x.shape[:2], width), x.dtype) for _ in model.directions] if width else []
+    y = np.empty((*x.shape[:2], config.output_size), x.dtype)
+    final = tuple(plane.copy() for plane in states)
+    outputs: list[np.ndarray] = []
+    if x.shape[0] and rows:
+        visited = None if lengths is None else np.arange(rows)      # they are in that order already
+        run_layers(model, x, y, final, lengths, visited, gates or None, outputs)
+    else:
+        outputs = [y] * config.num_layers
+    tape = Tape(model.weights, inputs.layout, steps, lengths, order, states, [x, *outputs], gates)
     if order is None:
         return y, final, tape
     y_whole = np.zeros((steps, rows, y.shape[2]), y.dtype)
     y_whole[: len(y), order] = y
-    return y_whole, tuple(_unsorted(state, order) for state in final), tape
+    return y_whole, tuple(_unsorted(plane, order) for plane in final), tape
 
 
-def _record_layer(model, layer, tape, states):
-    config, x = model._weights.config, tape._xs[-1]
-    H, directions = config.hidden_size, config.directions
-    order = None if tape._lengths is None else np.arange(x.shape[1])
-    allocate = np.empty if order is None else np.zeros          # zero past a row's length
-    y = np.empty((*x.shape[:2], directions * H), x.dtype)
-    tape._xs.append(y)
-    for d in range(directions):
-        gates = allocate((*x.shape[:2], config.tape_width * H), x.dtype) if config.tape_width else None
-        tape._gates.append(gates)
-        if x.shape[0] and x.shape[1]:
-            k = layer * directions + d
-            h, *c = (state[k] for state in states)
-            model._cells[k].run(x, h, y[:, :, d * H : (d + 1) * H], h, tape._lengths, order, d == 1, gates, *c)
+def _sorted(inputs, copy_x):
+    """x, states, lengths and order; with lengths as copies whose rows stand by falling length, up to the longest."""
+    x, states, lengths, _ = inputs
+    if lengths is None:
+        return np.array(x, order="C") if copy_x else np.ascontiguousarray(x), states, None, None
+    order = np.argsort(-lengths, kind="stable")
+    lengths = np.ascontiguousarray(lengths[order])
+    x = np.take(x[: lengths[0] if len(lengths) else 0], order, axis=1)
+    x[np.arange(len(x))[:, None] >= lengths] = 0            # padding may hold anything, NaN too
+    return x, tuple(np.take(plane, order, axis=1) for plane in states), lengths, order
 
 
-def _unsorted(array, order, axis=1):
-    """`array` with its rows back in the caller's order."""
+def _unsorted(array, order):
+    """`array` (L*D, N, H) with its rows back in the caller's order."""
     out = np.empty_like(array)
-    out[(slice(None),) * axis + (order,)] = array
+    out[:, order] = array
     return out
 
 
-def backpropagate(model, tape, dy, dstates, *, need_x=True):
-    """Gradients from dL/dy and dL/d(final states); see `GRU.backward` for the arguments.
-
-    `dstates` maps "dh_n" (and "dc_n") to an array or None.
-    """
+def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True) -> Gradients:
+    """Gradients from dL/dy and dL/d(final state); see `Recurrent.backward` for the arguments."""
     if not isinstance(tape, Tape):
-        raise TypeError(f"tape must be what forward(..., tape=True) returned; got {type(tape).__name__}")
-    if tape._weights is not model._weights:
-        raise ValueError("this tape comes from another model; pass it to the model whose forward made it")
-    if dy is None and all(value is None for value in dstates.values()):
-        raise ValueError(f"there is nothing to go back from: pass dy, {' or '.join(dstates)}")
-    config = model._weights.config
-    dy = _output_gradient(tape, config, model.dtype, dy)
-    states = tuple(_state_gradient(tape, name, value, model.dtype) for name, value in dstates.items())
+        raise TypeError(f"tape must be what record(...) returned; got {type(tape).__name__}")
+    if tape.weights is not model.weights:
+        raise ValueError("this tape comes from another model; pass it to the model whose record made it")
+    config = model.config
+    given = named_planes(config.cell, "dh_n", dh_n)
+    if dy is None and all(value is None for _, value in given):
+        raise ValueError(f"there is nothing to go back from: pass dy, {' or '.join(name for name, _ in given)}")
+    dy = _output_gradient(tape, dy)
+    states = tuple(_state_gradient(tape, name, value) for name, value in given)
     parameters = {name: np.zeros(shape, model.dtype) for name, shape in config.shapes().items()}
-    dx = _all_layers(model, tape, dy, states, parameters, need_x) if tape._xs[0].size else None
-    return _caller_layout(tape, config, parameters, dx if need_x else None, states, need_x)
+    dx = _all_layers(tape, dy, states, parameters, need_x) if tape.xs[0].size else None
+    if tape.order is not None:
+        states = tuple(_unsorted(plane, tape.order) for plane in states)
+    return Gradients(parameters, _input_gradient(tape, dx) if need_x else None, tape.layout.state(states))
 
 
-def _all_layers(model, tape, dy, states, parameters, need_x):
+def _all_layers(tape, dy, states, parameters, need_x):
     """Fill the parameters' gradients and replace `states` by the initial states' gradients; dL/dx is returned."""
-    config, weights = model._weights.config, model._weights
-    D = config.directions
-    module = engines.load("backward")
-    dx = None
+    weights, config = tape.weights, tape.weights.config
+    D, module = config.num_directions, engines.load("backward")
+    directions, dx = list(config.directions()), None
     for layer in reversed(range(config.num_layers)):
-        x, y = tape._xs[layer : layer + 2]
+        x, y = tape.xs[layer : layer + 2]
         dx = np.empty_like(x) if layer or need_x else None
         for d in range(D):
             k = layer * D + d
-            suffix = f"l{layer}{'_reverse' if d else ''}"
-            w_ih, w_hh, b_ih, b_hh = weights.cell(suffix)
+            suffix = directions[k].suffix
+            arrays = weights.direction(suffix)
             grads = [parameters[f"weight_{part}_{suffix}"] for part in ("ih", "hh")]
             if config.bias:
                 grads += [parameters[f"bias_{part}_{suffix}"] for part in ("ih", "hh")]
             else:
-                grads += [np.empty_like(b_ih), np.empty_like(b_hh)]
-            module.Layer(w_ih, w_hh, **model._adjoint_options(config)).run(
-                x, y, tape._gates[k], tape._lengths, d, d == 1, dy,
-                tuple(state[k] for state in tape._states), tuple(state[k] for state in states), dx, d == 1, grads,
+                grads += [np.empty_like(bias) for bias in arrays[2:]]
+            module.Adjoint(*arrays, **engines.options(config, d == 1)).run(
+                x, y, tape.gates[k] if tape.gates else None, tape.lengths, d, d == 1, dy,
+                tuple(plane[k] for plane in tape.states), tuple(plane[k] for plane in states), dx, d == 1, grads,
             )  # fmt: skip
         dy = dx
     return dx
 
 
-def _output_gradient(tape, config, dtype, dy):
+def _output_gradient(tape, dy):
     """`dy` checked, and in the tape's order: (T, N, D * H), contiguous; None stays None."""
     if dy is None:
         return None
-    dy = state_array("dy", dy, dtype, (*tape._x_shape[:-1], config.directions * config.hidden_size))
-    if not tape._batched:
-        return dy.reshape(dy.shape[0], 1, dy.shape[1])
-    if config.batch_first:
-        dy = dy.swapaxes(0, 1)
-    if tape._order is not None:
-        return np.take(dy[: len(tape._xs[0])], tape._order, axis=1)
+    dy = state_array("dy", dy, tape.weights.dtype, tape.shape(tape.weights.config.output_size))
+    dy = tape.layout.time_major(dy)
+    if tape.order is not None:
+        return np.take(dy[: len(tape.xs[0])], tape.order, axis=1)
     return np.ascontiguousarray(dy)
 
 
-def _state_gradient(tape, name, value, dtype):
+def _state_gradient(tape, name, value):
     """dL/d(final state) as a new array (L*D, N, H) in the tape's order."""
-    shape = tape._states[0].shape
+    shape = tape.states[0].shape
     if value is None:
-        return np.zeros(shape, dtype)
-    value = state_array(name, value, dtype, shape if tape._batched else (shape[0], shape[2])).reshape(shape)
-    return value.copy() if tape._order is None else np.take(value, tape._order, axis=1)
+        return np.zeros(shape, tape.weights.dtype)
+    given = shape if tape.layout.batched else (shape[0], shape[2])
+    value = state_array(name, value, tape.weights.dtype, given).reshape(shape)
+    return value.copy() if tape.order is None else np.take(value, tape.order, axis=1)
 
 
-def _caller_layout(tape, config, parameters, dx, states, need_x):
-    if tape._order is not None:
-        states = tuple(_unsorted(state, tape._order) for state in states)
-    if not tape._batched:
-        states = tuple(state[:, 0] for state in states)
-    if need_x:
-        dtype = states[0].dtype
-        if dx is None:
-            dx = np.zeros(tape._x_shape, dtype)
-        elif not tape._batched:
-            dx = dx[:, 0]
-        else:
-            if tape._order is not None:
-                shape = tape._x_shape[1::-1] if config.batch_first else tape._x_shape[:2]
-                whole = np.zeros((*shape, dx.shape[2]), dtype)
-                whole[: len(dx), tape._order] = dx
-                dx = whole
-            dx = dx.swapaxes(0, 1) if config.batch_first else dx
-    return Gradients(parameters, dx, states)
+def _input_gradient(tape, dx):
+    """dL/dx in the caller's layout, from (T, N, I) in the tape's order, or None where there are no steps or rows."""
+    config = tape.weights.config
+    if dx is None:
+        return np.zeros(tape.shape(config.input_size), tape.weights.dtype)
+    if tape.order is None:
+        return tape.layout.as_given(dx)
+    whole = np.zeros(tape.shape(config.input_size), dx.dtype)
+    tape.layout.time_major(whole)[: len(dx), tape.order] = dx
+    return whole

@@ -1,4 +1,4 @@
-"""The GRU: PyTorch's interface over the compiled engines."""
+"""The GRU."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgru import engines
-from cgru.activations import code
-from cgru.convert.equations import weights_from_equations
-from cgru.gradients import backpropagate
-from cgru.jacobian import gru_jacobian
+from cgru.equations import weights_from_equations
 from cgru.recurrent import Recurrent
-from cgru.stream import Stream
-from cgru.tracing import trace
-from cgru.weights import Config
+from cgru.study.jacobian import gru_jacobian
+from cgru.study.trace import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Self
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from cgru.activations import Activation
-    from cgru.gradients import Gradients, Tape
-    from cgru.recurrent import StrPath
-    from cgru.tracing import Gates
+    from cgru.model import Rng, StrPath
+    from cgru.study.trace import Gates
 
 
-class GRU(Recurrent):
+class GRU(Recurrent[np.ndarray, "ArrayLike"], kind="gru"):
     r"""Gated recurrent unit, one or several layers, one or two directions.
 
     For every layer and direction, with s the logistic function and * elementwise::
@@ -54,6 +48,8 @@ class GRU(Recurrent):
         Whether there are biases b_ih and b_hh.
     batch_first : bool, default False
         x and y are (N, T, features) in place of (T, N, features). Does not concern h_0 and h_n.
+    dropout : float, default 0.0
+        In PyTorch's place; only 0.0, for there is no dropout between the layers.
     bidirectional : bool, default False
         A second set of weights runs from the end to the start; y holds both side by side.
     reset_after : bool, default True
@@ -83,9 +79,11 @@ class GRU(Recurrent):
     Raises
     ------
     TypeError
-        A size is not an integer (bool is not one), a flag is no bool, or dtype is not float32 or float64.
+        A size is not an integer (bool is not one), a flag is no bool, dropout is one, or dtype is not float32 or
+        float64.
     ValueError
-        A size is below 1 or over the limit of BLAS's 32-bit integers, or there is no such engine.
+        A size is below 1 or over the limit of BLAS's 32-bit integers, there is no such engine,
+        or dropout is not 0.
 
     Notes
     -----
@@ -105,7 +103,6 @@ class GRU(Recurrent):
     """
 
     __slots__ = ()
-    _cell = "gru"
 
     def __init__(
         self,
@@ -114,6 +111,7 @@ class GRU(Recurrent):
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
@@ -124,195 +122,28 @@ class GRU(Recurrent):
         merge_mode: str = "concat",
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
-        rng: int | Sequence[int] | np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
-        engines.check_engine(engine)
-        config = Config(
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            reset_after=reset_after,
-            activations=activations,
-            clip=clip,
-            reverse=reverse,
-            go_backwards=go_backwards,
-            merge_mode=merge_mode,
-        )
-        self._draw(config, dtype, engine, rng)
-
-    @staticmethod
-    def _cell_options(config, direction):
-        f, g = config.activations[direction]
-        return {"reset_after": config.reset_after, "f": code(f), "g": code(g), "clip": config.clip or 0.0}
-
-    @staticmethod
-    def _adjoint_options(config):
-        return {"reset_after": config.reset_after}
+        self._draw(
+            dropout, dtype, engine, rng, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
+            bias=bias, batch_first=batch_first, bidirectional=bidirectional, reset_after=reset_after,
+            activations=activations, clip=clip, reverse=reverse, go_backwards=go_backwards, merge_mode=merge_mode,
+        )  # fmt: skip
 
     @property
     def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product."""
-        return self._weights.config.reset_after
-
-    @property
-    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
-        """(f, g) for each direction, each an `Activation`: f of the gates r and z, g of the candidate n."""
-        return self._weights.config.activations
-
-    @property
-    def clip(self) -> float | None:
-        """What the activations' arguments are clamped to, or None."""
-        return self._weights.config.clip
-
-    @property
-    def reverse(self) -> bool:
-        """Whether the only direction runs from the end to the start, with y in order."""
-        return self._weights.config.reverse
-
-    @property
-    def go_backwards(self) -> bool:
-        """Whether it does, with y left in reversed order."""
-        return self._weights.config.go_backwards
-
-    @property
-    def merge_mode(self) -> str:
-        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
-        return self._weights.config.merge_mode
-
-    def __call__(
-        self,
-        x: ArrayLike,
-        h_0: ArrayLike | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-        out: np.ndarray | None = None,
-        threads: int = 1,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Run over a sequence, a batch of sequences, or one step (T = 1).
-
-        Parameters
-        ----------
-        x : array_like
-            (T, N, I), or (N, T, I) with `batch_first`, or unbatched (T, I). Integers and other floats are
-            converted to the model's dtype; an array of the model's dtype is not copied if its features are
-            contiguous. Never changed.
-        h_0 : array_like, optional
-            Initial state (num_layers * D, N, H), unbatched (num_layers * D, H), of the model's dtype; D is the
-            number of directions. Zeros by default. Never changed.
-        lengths : array_like of int, optional
-            (N,) valid steps of each row, 0 to T, in any order. y is zero past a row's length; h_n is the row's
-            state after its own last step; the backward direction starts at its own last step; a row of length 0
-            returns its h_0.
-        out : ndarray, optional
-            Where to put y: its shape and the model's dtype, C-contiguous, not overlapping x or h_0.
-        threads : int, default 1
-            Split the batch rows over up to this many threads. With ``engine="packed"`` the result is the same to
-            the last bit for every value.
-
-        Returns
-        -------
-        y : ndarray
-            (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states; `out` where given. With a
-            `merge_mode` other than "concat" H in place of D * H.
-        h_n : ndarray
-            (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final states.
-
-        Raises
-        ------
-        TypeError
-            Complex, object or string input; h_0 or out of another dtype; lengths or threads that are not integers.
-        ValueError
-            A wrong shape; lengths out of range; an out that is read-only, not contiguous or overlaps an input.
-
-        Notes
-        -----
-        T = 0 and N = 0 are legal. Scratch memory does not grow with T (a chunk of steps at a time), apart from
-        the output of one layer in between where there are several.
-        """
-        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
-        return y, h_n
-
-    def forward(
-        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
-    ) -> Any:
-        """Run as `__call__` does, and on request keep what `backward` needs.
-
-        Parameters
-        ----------
-        x, h_0, lengths
-            As in `__call__`.
-        tape : bool, default False
-            Whether to return a tape too.
-
-        Returns
-        -------
-        y, h_n : ndarray
-            As from `__call__`.
-        tape : cgru.gradients.Tape
-            With ``tape=True`` only. It holds copies, so nothing that is done to x, y or h_0 afterwards can spoil
-            it: x, each layer's y, and per layer and direction (T, N, 4H) numbers. See ``tape.nbytes``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `__call__`; and with ``tape=True`` where there is no backward pass: activations other than sigmoid
-            and tanh, a `clip`, reversed or merged directions.
-        """
-        return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
-
-    def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None) -> Gradients:
-        """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.
-
-        With z keeping the old state, one step multiplies the gradient that comes from above by::
-
-            dh_t / dh_{t-1} = diag(z_t) + (through z_t, r_t and n_t)
-
-        so where z_t is near 1 the gradient lives on. `jacobian` has that matrix.
-
-        Parameters
-        ----------
-        tape : cgru.gradients.Tape
-            From ``forward(..., tape=True)`` of this very model; it is not used up.
-        dy : ndarray, optional
-            dL/dy, of y's shape and the model's dtype. What stands past a row's length is ignored.
-        dh_n : ndarray, optional
-            dL/dh_n, of h_n's shape and the model's dtype. One of dy and dh_n must be given.
-
-        Returns
-        -------
-        cgru.gradients.Gradients
-            ``grads.x`` and ``grads.h_0`` of the shapes of x and h_0, and ``grads[name]`` for every name of
-            `state_dict`, all new arrays of the model's dtype.
-
-        Raises
-        ------
-        TypeError
-            `tape` is none; dy or dh_n of another dtype.
-        ValueError
-            A tape from another model; a wrong shape; neither dy nor dh_n.
-
-        Notes
-        -----
-        Scratch memory is (T, N, 4H) for one layer and direction at a time. The GIL is released.
-
-        References
-        ----------
-        Werbos, "Backpropagation through time: what it does and how to do it", 1990.
-        """
-        return backpropagate(self, tape, dy, {"dh_n": dh_n})
+        return self.config.reset_after
 
     def trace(
-        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"
+        self, x: ArrayLike, hx: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"
     ) -> tuple[np.ndarray, np.ndarray, Gates]:
-        """Run as `__call__` does and return the gates of every step, layer and direction too.
+        """Run as a call does and return the gates of every step, layer and direction too.
 
         Parameters
         ----------
-        x, h_0, lengths
-            As in `__call__`.
+        x, hx, lengths
+            As in a call.
         z_is : {"keep", "new"}, default "keep"
             What z is the share of: of the old state, h' = z h + (1 - z) n, as in PyTorch, or of the new one,
             h' = (1 - z) h + z n, as in the equations of 2014. It changes nothing but the z that is returned.
@@ -320,16 +151,16 @@ class GRU(Recurrent):
         Returns
         -------
         y, h_n : ndarray
-            As from `__call__`.
+            As from a call.
         gates : Gates
             ``gates.r``, ``gates.z``, ``gates.n``.
 
         Raises
         ------
         TypeError
-            As `__call__`.
+            As a call.
         ValueError
-            As `__call__`; another `z_is`.
+            As a call; another `z_is`.
 
         Examples
         --------
@@ -338,7 +169,7 @@ class GRU(Recurrent):
         >>> gates.z.shape
         (2, 7, 4, 5)
         """
-        return trace(self, x, h_0, lengths, z_is)
+        return trace(self, x, hx, lengths, z_is)
 
     def jacobian(self, x_t: ArrayLike, h: ArrayLike) -> np.ndarray:
         """The matrix d h_t / d h_{t-1} of one step, of a model with one layer and one direction.
@@ -356,7 +187,7 @@ class GRU(Recurrent):
         x_t : array_like
             (N, I) or (I,): one step of x, whatever `batch_first` says.
         h : array_like
-            (N, H) or (H,): the state before it, of the model's dtype.
+            (N, H) or (H,): the state before it.
 
         Returns
         -------
@@ -366,47 +197,9 @@ class GRU(Recurrent):
         Raises
         ------
         TypeError, ValueError
-            As from `forward` with a tape; several layers or directions.
+            As from `record`; several layers or directions.
         """
         return gru_jacobian(self, x_t, h)
-
-    def stream(self, batch_size: int | None = None, h_0: ArrayLike | None = None) -> Stream:
-        """A `Stream` over this model: one step at a time, with the state kept in between.
-
-        Parameters
-        ----------
-        batch_size : int, optional
-            Rows N that run side by side; None for one row without a batch dimension.
-        h_0 : array_like, optional
-            Initial state (num_layers, N, H) or (num_layers, H), of the model's dtype. Zeros by default.
-
-        Raises
-        ------
-        ValueError
-            The model is bidirectional; h_0 has the wrong shape.
-        TypeError
-            h_0 has the wrong dtype, or batch_size is no integer.
-
-        Examples
-        --------
-        >>> import numpy as np, cgru
-        >>> stream = cgru.GRU(3, 5, rng=0).stream()
-        >>> out = np.empty(5, np.float32)
-        >>> for x_t in np.ones((10, 3), np.float32):
-        ...     h = stream.step(x_t, out=out)
-        """
-        return Stream(self, batch_size, h_0)
-
-    def _stream_cells(self):
-        """The layers that a stream may step, or the reason why it may not."""
-        config = self._weights.config
-        if config.bidirectional or config.reverse or config.go_backwards:
-            kind = "bidirectional" if config.bidirectional else "reversed"
-            raise ValueError(
-                f"a {kind} GRU cannot be streamed: its result at one step needs the steps that are still to come; "
-                "call the model on whole sequences"
-            )
-        return self._cells
 
     @classmethod
     def from_state_dict(
@@ -515,7 +308,7 @@ class GRU(Recurrent):
         weights = weights_from_equations(
             W_r, W_z, W_h, b_r, b_z, b_h, batch_first=batch_first, dtype=dtype
         )
-        return cls._from_weights(weights, engine)
+        return cls.from_weights(weights, engine)
 
     def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, with copies of the weights.
@@ -529,7 +322,7 @@ class GRU(Recurrent):
         """
         from cgru.convert.torch import to_torch
 
-        return to_torch(self._weights)
+        return to_torch(self.weights)
 
     def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
         """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
@@ -537,7 +330,7 @@ class GRU(Recurrent):
         Parameters
         ----------
         path : str or path-like
-            The file appears under its name only when it is complete.
+            Written atomically, as by `save`.
         h_0 : bool, default True
             Whether the ONNX model has an input ``h_0`` (num_layers * D, N, H), for running on from an earlier
             state. Without it, it starts from zeros, or from the state stored with this model.
@@ -559,4 +352,4 @@ class GRU(Recurrent):
         """
         from cgru.convert.onnx_write import write_onnx
 
-        write_onnx(self._weights, path, h_0=h_0, lengths=lengths)
+        write_onnx(self.weights, path, h_0=h_0, lengths=lengths)

@@ -1,28 +1,25 @@
-"""The LSTM, on the GRU's infrastructure."""
+"""The LSTM."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgru import engines
-from cgru.gradients import backpropagate
 from cgru.recurrent import Recurrent
-from cgru.weights import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any, Self
+    from collections.abc import Mapping
+    from typing import Self
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from cgru.gradients import Gradients, Tape
+    from cgru.model import Rng
 
-    States = tuple[ArrayLike | None, ArrayLike | None]
+    PairLike = tuple[ArrayLike | None, ArrayLike | None]
 
 
-class LSTM(Recurrent):
+class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
     r"""Long short-term memory, PyTorch's `nn.LSTM`: one or several layers, one or two directions.
 
     For every layer and direction, with s the logistic function and * elementwise::
@@ -34,12 +31,13 @@ class LSTM(Recurrent):
         c_t = f_t * c_{t-1} + i_t * g_t
         h_t = o_t * tanh(c_t)
 
-    Parameters are drawn uniformly from +-1/sqrt(hidden_size); their rows come in the order i, f, g, o. The BLAS
-    engine computes it. There are no projections (PyTorch's `proj_size`) and no peepholes.
+    Its state is the pair (h, c): given as ``hx``, returned as ``(h_n, c_n)``. Parameters are drawn uniformly from
+    +-1/sqrt(hidden_size); their rows come in the order i, f, g, o. The BLAS engine computes it. There are no
+    projections (PyTorch's `proj_size`) and no peepholes.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, bidirectional
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         As in `GRU`.
     dtype, engine, rng
         As in `GRU`; `engine` is "auto" or "blas", which are the same here.
@@ -48,10 +46,6 @@ class LSTM(Recurrent):
     ------
     TypeError, ValueError
         As in `GRU`.
-
-    Notes
-    -----
-    A model is immutable and may be shared by any number of threads; the GIL is released while it computes.
 
     References
     ----------
@@ -68,7 +62,6 @@ class LSTM(Recurrent):
     """
 
     __slots__ = ()
-    _cell = "lstm"
 
     def __init__(
         self,
@@ -77,98 +70,17 @@ class LSTM(Recurrent):
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
-        rng: int | Sequence[int] | np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
-        engines.check_engine(engine)
-        config = Config(
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-            cell="lstm",
-        )
-        self._draw(config, dtype, engine, rng)
-
-    @staticmethod
-    def _cell_options(config, direction):
-        return {"cell": "lstm"}
-
-    @staticmethod
-    def _adjoint_options(config):
-        return {"cell": "lstm"}
-
-    def __call__(
-        self,
-        x: ArrayLike,
-        hx: States | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-        out: np.ndarray | None = None,
-        threads: int = 1,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Run over sequences.
-
-        Parameters
-        ----------
-        x, lengths, out, threads
-            As in `GRU.__call__`.
-        hx : (h_0, c_0), optional
-            Initial states (num_layers * D, N, H) each, of the model's dtype; either may be None for zeros.
-
-        Returns
-        -------
-        y : ndarray
-            The last layer's h, as in `GRU.__call__`.
-        (h_n, c_n) : tuple of ndarray
-            Final states, shaped as the initial ones.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As in `GRU.__call__`; hx is no pair.
-        """
-        return self._forward(x, _pair("hx", hx, ("h_0", "c_0")), lengths, out, threads)
-
-    def forward(
-        self, x: ArrayLike, hx: States | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
-    ) -> Any:
-        """Run, and with ``tape=True`` keep what `backward` needs: y, (h_n, c_n)(, tape); as `GRU.forward`.
-
-        The tape holds x, each layer's y, and per layer and direction (T, N, 5H) numbers.
-        """
-        return self._forward_with_tape(x, _pair("hx", hx, ("h_0", "c_0")), lengths, tape)
-
-    def backward(
-        self, tape: Tape, dy: ArrayLike | None = None, dh_n: States | None = None
-    ) -> Gradients:
-        """Backpropagation through time.
-
-        One step multiplies the gradient of the cell state by dc_t / dc_{t-1} = diag(f_t) + (through the gates).
-
-        Parameters
-        ----------
-        tape, dy
-            As in `GRU.backward`.
-        dh_n : (dL/dh_n, dL/dc_n), optional
-            Of the final states' shapes; either may be None for zeros.
-
-        Returns
-        -------
-        cgru.gradients.Gradients
-            ``grads.x``, ``grads.h_0``, ``grads.c_0`` and ``grads[name]`` for every name of `state_dict`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As in `GRU.backward`; dh_n is no pair.
-        """
-        return backpropagate(self, tape, dy, _pair("dh_n", dh_n, ("dh_n", "dc_n")))
+        self._draw(
+            dropout, dtype, engine, rng, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
+            bias=bias, batch_first=batch_first, bidirectional=bidirectional,
+        )  # fmt: skip
 
     @classmethod
     def from_state_dict(
@@ -187,12 +99,3 @@ class LSTM(Recurrent):
         return cls._from_state_dict(
             mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first
         )
-
-
-def _pair(name, value, names):
-    """`value`, a pair or None, as a mapping."""
-    if value is None:
-        return dict.fromkeys(names)
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} must be a pair ({', '.join(names)}); got {type(value).__name__}")
-    return dict(zip(names, value, strict=True))

@@ -1,28 +1,24 @@
-"""The plain recurrent network, on the GRU's infrastructure."""
+"""The plain recurrent network."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgru import engines
-from cgru.activations import code, rnn_activations
-from cgru.gradients import backpropagate
+from cgru.activations import rnn_activations
 from cgru.recurrent import Recurrent
-from cgru.weights import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any, Self
+    from collections.abc import Mapping
+    from typing import Self
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from cgru.gradients import Gradients, Tape
+    from cgru.model import Rng
 
 
-
-class RNN(Recurrent):
+class RNN(Recurrent[np.ndarray, "ArrayLike"], kind="rnn"):
     r"""Plain (Elman) recurrent network, PyTorch's `nn.RNN`: one or several layers, one or two directions.
 
     For every layer and direction::
@@ -33,10 +29,12 @@ class RNN(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, bidirectional
+    input_size, hidden_size, num_layers
         As in `GRU`.
     nonlinearity : {"tanh", "relu"}, default "tanh"
         The function g.
+    bias, batch_first, dropout, bidirectional
+        As in `GRU`.
     dtype, engine, rng
         As in `GRU`; `engine` is "auto" or "blas", which are the same here.
 
@@ -44,10 +42,6 @@ class RNN(Recurrent):
     ------
     TypeError, ValueError
         As in `GRU`; another nonlinearity.
-
-    Notes
-    -----
-    A model is immutable and may be shared by any number of threads; the GIL is released while it computes.
 
     References
     ----------
@@ -63,79 +57,32 @@ class RNN(Recurrent):
     """
 
     __slots__ = ()
-    _cell = "rnn"
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
+        nonlinearity: str = "tanh",
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False,
         *,
-        nonlinearity: str = "tanh",
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
-        rng: int | Sequence[int] | np.random.Generator | None = None,
+        rng: Rng = None,
     ) -> None:
-        engines.check_engine(engine)
-        config = Config(
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
+        self._draw(
+            dropout, dtype, engine, rng, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
+            bias=bias, batch_first=batch_first, bidirectional=bidirectional,
             activations=rnn_activations(nonlinearity),
-            cell="rnn",
-        )
-        self._draw(config, dtype, engine, rng)
-
-    @staticmethod
-    def _cell_options(config, direction):
-        return {"cell": "rnn", "g": code(config.activations[direction][1])}
-
-    @staticmethod
-    def _adjoint_options(config):
-        return {"cell": "rnn", "relu": config.nonlinearity == "relu"}
+        )  # fmt: skip
 
     @property
     def nonlinearity(self) -> str:
         """"tanh" or "relu"."""
-        return self._weights.config.nonlinearity
-
-    def __call__(
-        self,
-        x: ArrayLike,
-        h_0: ArrayLike | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-        out: np.ndarray | None = None,
-        threads: int = 1,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Run over sequences: y, h_n. Arguments, results and errors are those of `GRU.__call__`."""
-        y, (h_n,) = self._forward(x, {"h_0": h_0}, lengths, out, threads)
-        return y, h_n
-
-    def forward(
-        self, x: ArrayLike, h_0: ArrayLike | None = None, *, lengths: ArrayLike | None = None, tape: bool = False
-    ) -> Any:
-        """Run, and with ``tape=True`` keep what `backward` needs: y, h_n(, tape); as `GRU.forward`.
-
-        The tape holds x and each layer's y; an RNN needs no more.
-        """
-        return self._forward_with_tape(x, {"h_0": h_0}, lengths, tape)
-
-    def backward(
-        self, tape: Tape, dy: ArrayLike | None = None, dh_n: ArrayLike | None = None
-    ) -> Gradients:
-        """Backpropagation through time; arguments, results and errors are those of `GRU.backward`.
-
-        One step multiplies the gradient that comes from above by dh_t / dh_{t-1} = diag(g') W_hh, so over k steps
-        it is a product of k such factors, which vanishes or explodes.
-        """
-        return backpropagate(self, tape, dy, {"dh_n": dh_n})
+        return self.config.nonlinearity
 
     @classmethod
     def from_state_dict(

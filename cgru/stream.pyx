@@ -5,10 +5,14 @@ from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.string cimport memcpy
 
+from types import GenericAlias
+
 import numpy as np
 
-from cgru._arguments import input_array, state_array
-from cgru.weights import BLAS_LIMIT, check_size
+from cgru import forward
+from cgru.checks import BLAS_LIMIT, check_size, input_array
+from cgru.config import Config
+from cgru.layout import LAYOUTS
 
 cnp.import_array()
 
@@ -28,33 +32,34 @@ cdef extern from *:
 
 cdef enum:
     MAX_LAYERS = 64
+    MAX_PLANES = 2
 
 # Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
 cdef double LONG_STEP = 1 << 20
 
 
 cdef class Stream:
-    """A model with a running state: one step, or one chunk, at a time. Made by `GRU.stream`.
+    """A model with a running state: one step, or one chunk, at a time. Made by a model's `stream`.
 
     It computes what the model computes on the whole sequence; with ``engine="packed"`` to the last bit.
 
     Parameters
     ----------
-    model : GRU
+    model : GRU, LSTM or RNN
         Any number of layers, one direction.
     batch_size : int, optional
         Rows N that run side by side; None for one row without a batch dimension.
-    h_0 : array_like, optional
-        Initial state, (num_layers, N, H) or (num_layers, H), of the model's dtype. By default the one stored with
-        the model, or zeros.
+    hx : array_like, or for an LSTM (array_like, array_like), optional
+        Initial state, (num_layers, N, H) or (num_layers, H); an LSTM's is the pair (h_0, c_0). By default the one
+        stored with the model, or zeros.
 
     Raises
     ------
     ValueError
-        A bidirectional or reversed model, whose result at one step needs the steps that are still to come; h_0 of
+        A bidirectional or reversed model, whose result at one step needs the steps that are still to come; hx of
         the wrong shape.
     TypeError
-        h_0 of the wrong dtype, or a batch_size that is no integer.
+        A batch_size that is no integer; an LSTM's hx that is no pair.
 
     Notes
     -----
@@ -67,23 +72,24 @@ cdef class Stream:
     cdef readonly object batch_size
     """Rows, or None for a stream without a batch dimension."""
     cdef Kernel* kernels[MAX_LAYERS]
-    cdef Py_ssize_t layers, N, K, H, row_bytes, state_bytes
+    cdef Py_ssize_t layers, planes, N, K, H, row_bytes, plane_bytes
     cdef int typenum, ndim
     cdef bint long_step
     cdef long busy
-    cdef char* h                       # the state (layers, N, H)
-    cdef char* h_new                   # the next one; the two change places at every step
+    cdef char* states[MAX_PLANES]      # the state: planes (layers, N, H)
+    cdef char* new_states[MAX_PLANES]  # the next one; the two change places at every step
     cdef char* scratch
-    cdef object dtype, memory, cells
+    cdef object dtype, memory
 
-    def __init__(self, model, batch_size=None, h_0=None):
+    __class_getitem__ = classmethod(GenericAlias)
+
+    # everything is done by __cinit__; this one gives help() the arguments
+    def __init__(self, model, batch_size=None, hx=None):
         """See the class."""
         pass
 
-    def __cinit__(self, model, batch_size=None, h_0=None):
-        if not hasattr(model, "_stream_cells"):
-            raise TypeError(f"model must be a GRU; got {type(model).__name__}")
-        self.cells = model._stream_cells()
+    def __cinit__(self, model, batch_size=None, hx=None):
+        _check_model(model)
         self.model, self.dtype = model, model.dtype
         self.batch_size = None if batch_size is None else check_size("batch_size", batch_size)
         if batch_size is not None and self.batch_size > BLAS_LIMIT:
@@ -91,33 +97,34 @@ cdef class Stream:
         self.N = 1 if batch_size is None else self.batch_size
         self.ndim = 1 if batch_size is None else 2
         self.typenum = cnp.NPY_FLOAT if self.dtype == np.float32 else cnp.NPY_DOUBLE
-        self.layers, self.K, self.H = len(self.cells), model.input_size, model.hidden_size
+        self.layers, self.K, self.H = len(model.directions), model.input_size, model.hidden_size
         if self.layers > MAX_LAYERS:
             raise ValueError(f"a stream takes at most {<int>MAX_LAYERS} layers; this model has {self.layers}")
         self._allocate()
-        self._set_state("h_0", self._initial() if h_0 is None else h_0)
+        self._set_state("hx", hx)
 
     cdef _allocate(self):
-        """One block of memory: state, next state, scratch; each on its own cache lines."""
-        cdef Py_ssize_t work = 0, layer, size, offset
+        """One block of memory: the planes of the state and of the next one, scratch; each on its own cache lines."""
+        cdef Py_ssize_t work = 0, layer, size, p
         cdef double products = 0
+        cdef char* memory
         for layer in range(self.layers):
-            capsule = self.cells[layer].step_kernel()
+            capsule = self.model.directions[layer].kernel()
             self.kernels[layer] = <Kernel*>PyCapsule_GetPointer(capsule, KERNEL_NAME)
-            work = max(work, self.kernels[layer].scratch(self.kernels[layer].cell, self.N))
-            products += 3.0 * self.N * self.H * (self.H + self.kernels[layer].K)
+            work = max(work, self.kernels[layer].scratch(self.kernels[layer].direction, self.N))
+            products += <double>self.model.config.cell.stacked * self.N * self.H * (self.H + self.kernels[layer].K)
         self.long_step = products >= LONG_STEP
+        self.planes = self.kernels[0].planes
         self.row_bytes = self.N * self.H * self.kernels[0].itemsize       # of one layer
-        self.state_bytes = self.layers * self.row_bytes
-        size = (self.state_bytes + 63) // 64 * 64
-        self.memory = np.zeros(2 * size + work + 128, np.uint8)
-        offset = (64 - self.memory.ctypes.data % 64) % 64
-        self.h = cnp.PyArray_BYTES(self.memory) + offset
-        self.h_new = self.h + size
-        self.scratch = self.h_new + size
-
-    cdef tuple _state_shape(self):
-        return (self.layers, *self._shape(self.H))
+        self.plane_bytes = self.layers * self.row_bytes
+        size = (self.plane_bytes + 63) // 64 * 64
+        self.memory = np.zeros(2 * self.planes * size + work + 128, np.uint8)
+        memory = cnp.PyArray_BYTES(self.memory)
+        memory += (64 - self.memory.ctypes.data % 64) % 64
+        for p in range(self.planes):
+            self.states[p] = memory + p * size
+            self.new_states[p] = memory + (self.planes + p) * size
+        self.scratch = memory + 2 * self.planes * size
 
     cdef tuple _shape(self, Py_ssize_t features):
         """Of one step's input or output."""
@@ -125,13 +132,10 @@ cdef class Stream:
             return (features,)
         return (self.N, features)
 
-    def _initial(self):
-        return self.model._start((self.layers, self.N, self.H)).reshape(self._state_shape())
-
     cdef _set_state(self, str name, value):
-        cdef cnp.ndarray array = state_array(name, value, self.dtype, self._state_shape())
+        planes = forward.initial_states(self.model.weights, value, self.N, self.ndim == 2, name)
         self._enter()
-        memcpy(self.h, cnp.PyArray_BYTES(array), self.state_bytes)
+        self._store(planes)
         release(&self.busy)
 
     cdef int _enter(self) except -1:
@@ -206,18 +210,24 @@ cdef class Stream:
         return cnp.PyArray_EMPTY(self.ndim, shape, self.typenum, 0)
 
     cdef void _advance(self, const char* x, char* y) noexcept nogil:
-        cdef Py_ssize_t layer
+        cdef Py_ssize_t layer, p, ldx = self.K
         cdef Kernel* kernel
-        cdef char* h = self.h
-        cdef char* h_new = self.h_new
+        cdef const void* old[MAX_PLANES]
+        cdef void* new[MAX_PLANES]
+        cdef char* states
         for layer in range(self.layers):
             kernel = self.kernels[layer]
-            kernel.step(kernel.cell, self.N, x, h, h_new, self.scratch)
-            x = h_new
-            h += self.row_bytes
-            h_new += self.row_bytes
+            for p in range(self.planes):
+                old[p] = self.states[p] + layer * self.row_bytes
+                new[p] = self.new_states[p] + layer * self.row_bytes
+            kernel.step(kernel.direction, self.N, x, ldx, old, new, self.scratch)
+            x = <const char*>new[0]
+            ldx = self.H
         memcpy(y, x, self.row_bytes)
-        self.h, self.h_new = self.h_new, self.h
+        for p in range(self.planes):
+            states = self.states[p]
+            self.states[p] = self.new_states[p]
+            self.new_states[p] = states
 
     cdef cnp.ndarray _convert(self, x_t):
         x = input_array("x_t", x_t, self.dtype, self.K, "input_size")
@@ -257,49 +267,76 @@ cdef class Stream:
             The stream is running in another thread.
         """
         x = input_array("x", x, self.dtype, self.K, "input_size")
-        rows = 1 if self.model.batch_first else 0
-        if x.ndim != self.ndim + 1 or (self.ndim == 2 and x.shape[1 - rows] != self.N):
-            raise ValueError(f"x has shape {x.shape}, this stream expects {self._chunk_layout()}")
-        cdef cnp.ndarray h_n, state = np.empty(self._state_shape(), self.dtype)
+        form = self._layout()
+        if x.ndim != self.ndim + 1 or form.time_major(x).shape[1] != self.N:
+            raise ValueError(f"x has shape {x.shape}, this stream expects {form.shape('T', self.N, self.K)}")
+        x = form.time_major(x)
+        y = np.empty(form.shape(len(x), self.N, self.H), self.dtype)
         self._enter()
         try:
-            self._copy_state(state)
-            y, h_n = self.model(x, state)
-            memcpy(self.h, cnp.PyArray_BYTES(h_n), self.state_bytes)
+            inputs = forward.Inputs(x, self._planes(), None, form)
+            forward.run(self.model, inputs, y)
+            self._store(inputs.states)
         finally:
             release(&self.busy)
         return y
 
-    def _chunk_layout(self):
-        if self.ndim == 1:
-            return f"(T, {self.K})"
-        return f"({self.N}, T, {self.K})" if self.model.batch_first else f"(T, {self.N}, {self.K})"
+    def _layout(self):
+        return LAYOUTS[self.model.batch_first, self.ndim == 2]
 
-    cdef void _copy_state(self, cnp.ndarray state) noexcept:
-        memcpy(cnp.PyArray_BYTES(state), self.h, self.state_bytes)
+    def _planes(self):
+        """A copy of the state: planes (layers, N, H)."""
+        cdef cnp.ndarray plane
+        cdef Py_ssize_t p
+        planes = tuple([np.empty((self.layers, self.N, self.H), self.dtype) for p in range(self.planes)])
+        for p in range(self.planes):
+            plane = planes[p]
+            memcpy(cnp.PyArray_BYTES(plane), self.states[p], self.plane_bytes)
+        return planes
+
+    def _store(self, tuple planes):
+        cdef cnp.ndarray plane
+        cdef Py_ssize_t p
+        for p in range(self.planes):
+            plane = planes[p]
+            memcpy(self.states[p], cnp.PyArray_BYTES(plane), self.plane_bytes)
 
     @property
     def state(self):
-        """The state (num_layers, N, H) or (num_layers, H): a copy; set it to go on from another one."""
-        cdef cnp.ndarray state = np.empty(self._state_shape(), self.dtype)
+        """The state (num_layers, N, H) or (num_layers, H), an LSTM's a pair (h, c): a copy; set it to go on from another."""
         self._enter()
-        self._copy_state(state)
+        planes = self._planes()
         release(&self.busy)
-        return state
+        return self._layout().state(planes)
 
     @state.setter
     def state(self, value):
+        if value is None:
+            raise TypeError("state must be an array, or an LSTM's pair; got None: reset() starts again")
         self._set_state("state", value)
 
-    def reset(self, h_0=None):
-        """Start again, from `h_0` (as in the constructor)."""
-        self._set_state("h_0", self._initial() if h_0 is None else h_0)
+    def reset(self, hx=None):
+        """Start again, from `hx` (as in the constructor)."""
+        self._set_state("hx", hx)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.model, self.batch_size, self.state)
 
     def __repr__(self):
         return f"Stream({self.model!r}, batch_size={self.batch_size})"
+
+
+def _check_model(model):
+    """Refuse what is no model, and what needs steps that are still to come."""
+    config = getattr(model, "config", None)
+    if not isinstance(config, Config):
+        raise TypeError(f"model must be a GRU, LSTM or RNN; got {type(model).__name__}")
+    if config.bidirectional or config.reverse or config.go_backwards:
+        kind = "bidirectional" if config.bidirectional else "reversed"
+        raise ValueError(
+            f"a {kind} {config.cell.name} cannot be streamed: its result at one step needs the steps that are still "
+            "to come; call the model on whole sequences"
+        )
 
 
 def _rebuild(cls, model, batch_size, state):

@@ -1,5 +1,7 @@
 """A PyTorch module that trains through cgru: `cgru.torch.GRU`. The only module of cgru that imports PyTorch."""
 
+import dataclasses
+
 import numpy as np
 
 try:
@@ -7,15 +9,17 @@ try:
 except ImportError as error:
     raise ImportError(
         "cgru.torch needs PyTorch, which is not installed: pip install torch (https://pytorch.org); "
-        "cgru.GRU trains without it, see its forward and backward"
+        "cgru.GRU trains without it, see its record and backward"
     ) from error
 
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import cgru
+from cgru.config import Config
+from cgru.forward import prepare
 from cgru.gradients import backpropagate, record
-from cgru.weights import Config, Weights
+from cgru.weights import Weights
 
 
 class GRU(torch.nn.GRU):
@@ -136,7 +140,7 @@ class GRU(torch.nn.GRU):
 def _model(config, parameters):
     """A cgru.GRU over the tensors' own memory."""
     arrays = {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in parameters.items()}
-    return cgru.GRU._from_weights(Weights.over(config, arrays))
+    return cgru.GRU.from_weights(Weights.unchecked(config, arrays))
 
 
 class _Recurrence(torch.autograd.Function):
@@ -145,20 +149,16 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx, config, names, lengths, x, hx, *parameters):
         model = _model(config, dict(zip(names, parameters, strict=True)))
-        states = {"h_0": None if hx is None else hx.detach().numpy()}
-        inputs = model._prepare(x.detach().numpy(), states, lengths)
-        y, (h_n,), tape = record(model, inputs, keep=True)
-        y, h_n = torch.from_numpy(y), torch.from_numpy(h_n)
-        if not inputs.batched:
-            y, h_n = y[:, 0], h_n[:, 0]
-        elif config.batch_first:
-            y = y.transpose(0, 1)
+        inputs = prepare(model.weights, x.detach().numpy(), None if hx is None else hx.detach().numpy(), lengths)
+        y, final, tape = record(model, inputs, copy_x=False)
+        y = torch.from_numpy(inputs.layout.as_given(y))
+        h_n = torch.from_numpy(inputs.layout.state(final))
         # Saved, not kept: PyTorch frees them when the graph goes, and notices changes in place. A tape of lengths
         # has copies of x and y of its own.
-        arrays = [torch.from_numpy(array) for array in (*tape._xs, *tape._gates)]
+        arrays = [torch.from_numpy(array) for array in (*tape.xs, *tape.gates)]
         shared = [x, *parameters] + ([y] if lengths is None else [])
         ctx.save_for_backward(*arrays, *shared)
-        ctx.model, ctx.tape, ctx.layers = model, tape.without_arrays(), len(tape._xs)
+        ctx.model, ctx.tape, ctx.layers = model, dataclasses.replace(tape, xs=(), gates=()), len(tape.xs)
         ctx.arrays = len(arrays)
         return y, h_n
 
@@ -166,9 +166,9 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dy, dh_n):
         arrays = [tensor.numpy() for tensor in ctx.saved_tensors[: ctx.arrays]]
-        tape = ctx.tape.with_arrays(arrays[: ctx.layers], arrays[ctx.layers :])
+        tape = dataclasses.replace(ctx.tape, xs=arrays[: ctx.layers], gates=arrays[ctx.layers :])
         need_x = ctx.needs_input_grad[3]
-        grads = backpropagate(ctx.model, tape, dy.numpy(), {"dh_n": dh_n.numpy()}, need_x=need_x)
+        grads = backpropagate(ctx.model, tape, dy.numpy(), dh_n.numpy(), need_x=need_x)
         dx = torch.from_numpy(grads.x) if need_x else None
         dh_0 = torch.from_numpy(grads.h_0) if ctx.needs_input_grad[4] else None
         parameters = (torch.from_numpy(gradient) for gradient in grads.values())

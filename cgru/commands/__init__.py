@@ -1,1 +1,37 @@
-"""The subcommands of the command line, one module each."""
+"""The command line: the table of subcommands, and one module for each.
+
+What they share: `_exit` (errors and exit statuses), `_progress` (the bar), `_models` (a model out of a file), `_arrays`
+(arrays out of files and into them), `_pictures` (drawing), `_timing` (measuring).
+"""
+
+import importlib
+
+from cgru._version import __version__
+from cgru.commands._exit import Parser
+
+# name -> its line in the help. The module of that name has a docstring, add_arguments(parser) and main(args), which is
+# where it imports what is slow.
+COMMANDS = {
+    "info": "say what a model file holds: sizes, cost of a step, conventions",
+    "convert": "turn a model file of any readable format into safetensors or ONNX",
+    "run": "run a model over a file of any size, in bounded memory",
+    "trace": "show the gates r, z, n and the state h over time, as a picture or as arrays",
+    "check": "compare a model with recorded outputs, and name the convention that is wrong",
+    "demo": "recognise nine speakers in 370 real utterances with the embedded model",
+    "compare": "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back",
+    "bench": "measure how fast a GRU of a given shape, or a saved model, is on this machine",
+}
+
+
+def build_parser():
+    """The parser of all commands; alone, ``cgru`` prints its help."""
+    parser = Parser(prog="cgru", description="A compiled GRU for Python, on a CPU.")
+    parser.add_argument("--version", action="version", version=f"cgru {__version__}")
+    parser.set_defaults(main=lambda args: parser.print_help())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, help_line in COMMANDS.items():
+        command = importlib.import_module(f"{__name__}.{name}")
+        subparser = commands.add_parser(name, help=help_line, description=command.__doc__)
+        command.add_arguments(subparser)
+        subparser.set_defaults(main=command.main)
+    return parser

@@ -1,9 +1,10 @@
-"""Arrays in files, read and written piece by piece: .npy, .npz and .csv.
+"""A command's x, initial state and y: arrays in .npy, .npz and .csv files, read and written piece by piece.
 
 A `Source` is a stack of rows of features, taken from the first to the last; what the axes before the features mean is
 the caller's business. `writing` takes rows in the same order.
 """
 
+import argparse
 import contextlib
 import io
 import os
@@ -16,6 +17,41 @@ from cgru.files import whole_file
 
 SUFFIXES = (".npy", ".npz", ".csv")
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def add_input_options(parser):
+    """Declare the input and how to read it."""
+    parser.add_argument(
+        "input", metavar="INPUT",
+        help="x (T, I), (T, N, I), or (N, T, I) with a batch-first model: .npy, .npz, or .csv with a step per line",
+    )  # fmt: skip
+    parser.add_argument("--key", metavar="NAME", help="which array of an .npz INPUT that holds several")
+    parser.add_argument("--h0", metavar="FILE", help="initial state (layers * directions, N, H): .npy or .npz")
+    parser.add_argument(
+        "--batch-first", default=None, action=argparse.BooleanOptionalAction,
+        help="read a three-dimensional INPUT as (N, T, I), or as (T, N, I); default as the model says",
+    )  # fmt: skip
+
+
+def initial_state(args, model, source):
+    """What --h0 holds, of the right shape, or None; the input's shape is checked on the way."""
+    config, shape = model.config, source.shape
+    if len(shape) not in (2, 3) or shape[-1] != config.input_size:
+        layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
+        raise ValueError(
+            f"{source.path} has shape {shape}, this model expects (T, I) or {layout} with I={config.input_size}"
+        )
+    if args.h0 is None:
+        return None
+    hx = read_whole(args.h0)
+    batch = () if len(shape) == 2 else (shape[0 if config.batch_first else 1],)
+    expected = (config.num_layers * config.num_directions, *batch, config.hidden_size)
+    if hx.shape != expected:
+        raise ValueError(f"--h0 {args.h0} has shape {hx.shape}, expected {expected}")
+    return hx.astype(model.dtype)
+
+
+# ---- reading
 
 
 class Source:

@@ -1,15 +1,14 @@
-"""Reading a model of any format, for every command."""
+"""A model out of a file: the options that say which and how, read once, changed as weights, built once."""
 
-import dataclasses
 import os
 import sys
 import warnings
 
 import cgru
 from cgru import files
-from cgru._cli import MissingExtra
+from cgru.commands._exit import MissingExtra
 from cgru.convert._files import file_size
-from cgru.weights import Weights
+from cgru.recurrent import model_of
 
 FORMATS = {
     ".safetensors": "PyTorch state dict", ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch", ".bin": "PyTorch",
@@ -34,7 +33,14 @@ def add_model_options(parser, metavar="MODEL"):
 
 
 def read_model(args, *, kinds=(cgru.GRU,)):
-    """The model that the options of `add_model_options` ask for, and its format in words.
+    """The model that the options ask for, and its format in words.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        From `add_model_options`, and maybe ``batch_first``.
+    kinds : tuple of classes
+        What the command can do with.
 
     Raises
     ------
@@ -48,10 +54,10 @@ def read_model(args, *, kinds=(cgru.GRU,)):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            model, form = _read(args, suffix)
+            weights, form = _read(args, suffix)
         except ImportError as error:
             raise MissingExtra(str(error)) from error
-        model = _changed(model, args)
+        model = model_of(_changed(weights, args), args.engine)
     for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
         print(f"cgru: warning: {text}", file=sys.stderr)
     if not isinstance(model, kinds):
@@ -64,19 +70,19 @@ def _read(args, suffix):
     if suffix == ".safetensors" and _is_ours(path):
         if name is not None:
             raise ValueError(f"{path} is a file of cgru, which holds one model; leave out --name {name}")
-        return cgru.load(path), f"cgru format {files.FORMAT_VERSION}"
+        return files.load(path), f"cgru format {files.FORMAT_VERSION}"
     if form == "ONNX":
         linear = None if args.reset is None else args.reset == "after"
-        return cgru.from_onnx(path, name, linear_before_reset=linear), form
+        return cgru.from_onnx(path, name, linear_before_reset=linear).weights, form
     if form == "Keras":
-        return cgru.from_keras(path, name), form
+        return cgru.from_keras(path, name).weights, form
     if form == "RTNeural":
-        return cgru.from_rtneural(path, name), form
+        return cgru.from_rtneural(path, name).weights, form
     if suffix == ".npz":
         from cgru.convert._files import read_npz
 
-        return cgru.from_torch(read_npz(path), prefix=name), form
-    return cgru.from_torch(path, prefix=name), form
+        return cgru.from_torch(read_npz(path), prefix=name).weights, form
+    return cgru.from_torch(path, prefix=name).weights, form
 
 
 def _is_ours(path):
@@ -89,24 +95,18 @@ def _is_ours(path):
         raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
 
 
-def _changed(model, args):
-    """The model with another reset placement, dtype or engine."""
-    weights = model._weights
-    if args.reset is not None and weights.config.cell == "gru":
-        config = dataclasses.replace(weights.config, reset_after=args.reset == "after")
-        weights = Weights(config, weights.tensors)
-    if args.dtype is not None:
-        weights = weights.with_dtype(args.dtype)
-    return type(model)._from_weights(weights, args.engine)
+def _changed(weights, args):
+    """The weights with another placement of the reset gate, layout or dtype."""
+    options = {}
+    if args.reset is not None and "reset_after" in weights.config.cell.options:
+        options["reset_after"] = args.reset == "after"
+    if getattr(args, "batch_first", None) is not None:
+        options["batch_first"] = args.batch_first
+    if options:
+        weights = weights.replace(**options)
+    return weights if args.dtype is None else weights.astype(args.dtype)
 
 
-def writable(path, suffixes, option):
-    """`path`, once it is clear that a file of that name can be made: a known suffix, in a folder that is there."""
-    if os.path.splitext(path)[1].lower() not in suffixes:
-        raise ValueError(f"{option} {path}: expected a name that ends with {', '.join(suffixes)}")
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"{option} {path}: this is a folder, expected a file name")
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{option} {path}: there is no folder {folder}; make it first")
-    return path
+def one_way(config):
+    """Whether no step needs a later one: then a model can be stepped, and a file be read piece by piece."""
+    return not (config.bidirectional or config.reverse or config.go_backwards)

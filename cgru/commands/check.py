@@ -2,11 +2,11 @@
 
 import cgru
 from cgru.commands._arrays import read_whole
-from cgru.commands._models import add_model_options, read_model, writable
+from cgru.commands._exit import writable
+from cgru.commands._models import add_model_options, read_model
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``cgru check``."""
     add_model_options(parser)
     parser.add_argument("input", metavar="INPUT", help="x: .npy, .npz or .csv")
     parser.add_argument("expected", metavar="EXPECTED", help="y as the other system computed it: .npy, .npz or .csv")
@@ -16,13 +16,12 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Run ``cgru check``."""
     if args.save is not None:
         writable(args.save, (".safetensors",), "--save")
     model, _ = read_model(args)
     x, y = read_whole(args.input), read_whole(args.expected)
-    h_0 = None if args.h0 is None else read_whole(args.h0).astype(model.dtype)
-    report = cgru.check(model, x, y, h_0, tolerance=args.tolerance)
+    hx = None if args.h0 is None else read_whole(args.h0)
+    report = cgru.check(model, x, y, hx, tolerance=args.tolerance)
     print(report)
     if args.save is not None and report.model is not None:
         report.model.save(args.save)

@@ -2,19 +2,17 @@
 
 import os
 
-from cgru._cli import MissingExtra
-from cgru.commands._models import add_model_options, read_model, writable
+from cgru.commands._exit import MissingExtra, writable
+from cgru.commands._models import add_model_options, read_model
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``cgru convert``."""
     add_model_options(parser, "IN")
     parser.add_argument("output", metavar="OUT", help="what to write: .safetensors, which cgru.load reads, or .onnx")
     parser.add_argument("--lengths", action="store_true", help="give the ONNX model an input lengths (N,)")
 
 
 def main(args):
-    """Run ``cgru convert``."""
     writable(args.output, (".safetensors", ".onnx"), "OUT")
     model, form = read_model(args)
     if os.path.splitext(args.output)[1].lower() == ".onnx":

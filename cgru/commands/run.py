@@ -5,24 +5,24 @@ reversed one needs a whole sequence at once: of a batch-first file it takes some
 whole, and says so. The output has the model's dtype and gets its name when it is complete.
 """
 
-import argparse
-import dataclasses
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from cgru._cli import Progress
-from cgru.commands._arrays import SUFFIXES, open_source, read_whole, writing
-from cgru.commands._models import add_model_options, read_model, writable
-from cgru.weights import Weights
+import cgru
+from cgru.commands._arrays import SUFFIXES, Source, add_input_options, initial_state, open_source, writing
+from cgru.commands._exit import writable
+from cgru.commands._models import add_model_options, one_way, read_model
+from cgru.commands._progress import Progress
 
-_PIECE = 16 << 20      # bytes of input, output and what is between, at a time
+PIECE = 16 << 20      # bytes of input, output and what is between, at a time
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``cgru run``."""
     add_model_options(parser)
     add_input_options(parser)
     parser.add_argument(
@@ -31,38 +31,29 @@ def add_arguments(parser):
     )  # fmt: skip
 
 
-def add_input_options(parser):
-    """Declare the input and how to read it."""
-    parser.add_argument(
-        "input", metavar="INPUT",
-        help="x (T, I), (T, N, I), or (N, T, I) with a batch-first model: .npy, .npz, or .csv with a step per line",
-    )  # fmt: skip
-    parser.add_argument("--key", metavar="NAME", help="which array of an .npz INPUT that holds several")
-    parser.add_argument("--h0", metavar="FILE", help="initial state (layers * directions, N, H): .npy or .npz")
-    parser.add_argument(
-        "--batch-first", default=None, action=argparse.BooleanOptionalAction,
-        help="read a three-dimensional INPUT as (N, T, I), or as (T, N, I); default as the model says",
-    )  # fmt: skip
-
-
-def main(args):
-    """Run ``cgru run``."""
+def main(args, piece=PIECE):
+    """Run ``cgru run``, with about `piece` bytes in memory at a time."""
     writable(args.output, SUFFIXES, "--output")
-    model = prepared_model(args)
+    model, _ = read_model(args)
     with open_source(args.input, args.key) as source:
         if os.path.exists(args.output) and os.path.samefile(args.input, args.output):
             raise ValueError(f"--output {args.output} is the input; give it another name")
-        h_0 = initial_state(args, model, source)
-        way = _way(model, source)
-        if way is _whole and np.prod(source.shape, dtype=object):
+        hx = initial_state(args, model, source)
+        shape = (*source.shape[:-1], model.config.output_size)
+        steps = int(np.prod(shape[:-1], dtype=object))
+        way = _way(model, source, piece)
+        if way is _whole and steps:
             size = np.prod(source.shape, dtype=object) * model.dtype.itemsize
             print(f"cgru: the model runs backwards, so all of x is read at once: {size / 1e6:,.0f} MB", file=sys.stderr)
-        shape = (*source.shape[:-1], model._weights.config.output_size)
-        steps = int(np.prod(shape[:-1], dtype=object))
         progress, start = Progress(steps, " steps"), time.perf_counter()
         try:
             with writing(args.output, shape, model.dtype) as append:
-                append.extra["h_n"] = way(model, source, h_0, append, progress)
+
+                def emit(y):
+                    append(y)
+                    progress.update(y[..., 0].size)
+
+                append.extra["h_n"] = way(Job(model, source, hx, emit, piece))
         finally:
             progress.close()
     seconds = time.perf_counter() - start
@@ -70,96 +61,73 @@ def main(args):
     print(f"wrote {args.output}: y {shape} {model.dtype}, {speed}")
 
 
-def prepared_model(args):
-    """The model, in the layout of the input."""
-    model, _ = read_model(args)
-    weights = model._weights
-    if args.batch_first not in (None, model.batch_first):
-        config = dataclasses.replace(weights.config, batch_first=args.batch_first)
-        model = model._from_weights(Weights(config, weights.tensors), args.engine)
-    return model
+# ---- ways through the file: functions of a Job that hand y to emit, in the order of the file, and return h_n
 
 
-def initial_state(args, model, source):
-    """h_0 of the right shape, or None; the input's shape is checked on the way."""
-    config, shape = model._weights.config, source.shape
-    if len(shape) not in (2, 3) or shape[-1] != config.input_size:
-        layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
-        raise ValueError(
-            f"{source.path} has shape {shape}, this model expects (T, I) or {layout} with I={config.input_size}"
-        )
-    if args.h0 is None:
-        return None
-    h_0 = read_whole(args.h0)
-    batch = () if len(shape) == 2 else (shape[0 if config.batch_first else 1],)
-    expected = (config.num_layers * config.directions, *batch, config.hidden_size)
-    if h_0.shape != expected:
-        raise ValueError(f"--h0 {args.h0} has shape {h_0.shape}, expected {expected}")
-    return h_0.astype(model.dtype)
+class Job(NamedTuple):
+    """What a way through the file is given."""
+
+    model: cgru.GRU
+    source: Source
+    hx: np.ndarray | None
+    emit: Callable[[np.ndarray], None]
+    piece: int
+
+    def pieces(self, total, steps):
+        """(start, count) of pieces of `total` times `steps` steps."""
+        most = max(1, _fitting(self.model.config, self.model.dtype, steps, self.piece))
+        return [(start, min(most, total - start)) for start in range(0, total, most)]
 
 
-# ---- ways through the file: function of model, source, h_0, append, progress; h_n is returned
+def _fitting(config, dtype, steps, piece):
+    """How many times `steps` rows of features, with what they become, fit into `piece` bytes."""
+    between = config.cell.stacked * config.num_directions * config.hidden_size
+    return piece // (steps * (2 * config.input_size + between) * dtype.itemsize)
 
 
-def _way(model, source):
-    forwards = not (model.bidirectional or model.reverse or model.go_backwards)
+def _way(model, source, piece):
+    forwards = one_way(model.config)
     if 0 in source.shape:
         return _whole
     if len(source.shape) == 3 and model.batch_first:
-        return _steps_of_each_row if forwards and _piece(model, source.shape[1]) < 1 else _rows
+        long = _fitting(model.config, model.dtype, source.shape[1], piece) < 1
+        return _steps_of_each_row if forwards and long else _rows
     return _steps if forwards else _whole
 
 
-def _piece(model, steps):
-    """How many times `steps` rows of features, with what they become, fit into a piece."""
-    config = model._weights.config
-    between = 3 * config.directions * config.hidden_size
-    return _PIECE // (steps * (2 * config.input_size + between) * model.dtype.itemsize)
-
-
-def _whole(model, source, h_0, append, progress):
-    y, h_n = model(source.whole(), h_0)
-    append(y)
-    progress.update(y[..., 0].size)
+def _whole(job):
+    y, h_n = job.model(job.source.whole(), job.hx)
+    job.emit(y)
     return h_n
 
 
-def _steps(model, source, h_0, append, progress):
+def _steps(job):
     """(T, I) or (T, N, I), some steps at a time."""
-    T, *batch, features = source.shape
-    stream = model.stream(*batch, h_0=h_0)
+    T, *batch, features = job.source.shape
+    stream = job.model.stream(*batch, hx=job.hx)
     N = batch[0] if batch else 1
-    piece = max(1, _piece(model, N))
-    for start in range(0, T, piece):
-        steps = min(piece, T - start)
-        append(stream.run(source.take(steps * N).reshape(steps, *batch, features)))
-        progress.update(steps * N)
+    for _, steps in job.pieces(T, N):
+        job.emit(stream.run(job.source.take(steps * N).reshape(steps, *batch, features)))
     return stream.state
 
 
-def _rows(model, source, h_0, append, progress):
+def _rows(job):
     """(N, T, I), some batch rows at a time."""
-    N, T, features = source.shape
-    piece, h_n = max(1, _piece(model, T)), []
-    for start in range(0, N, piece):
-        rows = min(piece, N - start)
-        h = None if h_0 is None else h_0[:, start : start + rows]
-        y, last = model(source.take(rows * T).reshape(rows, T, features), h)
-        append(y)
+    (N, T, features), h_n = job.source.shape, []
+    for start, rows in job.pieces(N, T):
+        h = None if job.hx is None else job.hx[:, start : start + rows]
+        y, last = job.model(job.source.take(rows * T).reshape(rows, T, features), h)
+        job.emit(y)
         h_n.append(last)
-        progress.update(rows * T)
     return np.concatenate(h_n, axis=1)
 
 
-def _steps_of_each_row(model, source, h_0, append, progress):
+def _steps_of_each_row(job):
     """(N, T, I) whose rows are longer than a piece: one row after the other, some steps at a time."""
-    N, T, _ = source.shape
-    piece, h_n = max(1, _piece(model, 1)), []
+    (N, T, _), h_n = job.source.shape, []
     for row in range(N):
-        stream = model.stream(h_0=None if h_0 is None else h_0[:, row])
-        for start in range(0, T, piece):
-            steps = min(piece, T - start)
-            append(stream.run(source.take(steps)))
-            progress.update(steps)
+        stream = job.model.stream(hx=None if job.hx is None else job.hx[:, row])
+        for _, steps in job.pieces(T, 1):
+            job.emit(stream.run(job.source.take(steps)))
         h_n.append(stream.state)
     return np.stack(h_n, axis=1)

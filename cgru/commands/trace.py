@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from cgru.commands._arrays import open_source
-from cgru.commands._models import add_model_options, writable
-from cgru.commands.run import add_input_options, initial_state, prepared_model
-from cgru.tracing import states
+from cgru.commands import _pictures
+from cgru.commands._arrays import add_input_options, initial_state, open_source
+from cgru.commands._exit import writable
+from cgru.commands._models import add_model_options, one_way, read_model
+from cgru.study.trace import states
 
 _STEPS = 400
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``cgru trace``."""
     add_model_options(parser)
     add_input_options(parser)
     parser.add_argument("--plot", metavar="FILE", help="draw heat maps: .png, .pdf or .svg (needs matplotlib)")
@@ -21,24 +21,21 @@ def add_arguments(parser):
     parser.add_argument("--backward", action="store_true", help="the backward direction of a bidirectional model")
     parser.add_argument("--start", type=int, default=0, metavar="T", help="first step to show; default %(default)s")
     parser.add_argument("--steps", type=int, default=_STEPS, metavar="T", help="how many to show; default %(default)s")
-    parser.add_argument("--z", choices=("keep", "new"), default="keep", help="what z is the share of: the old state or "
-                        "the new; default %(default)s")  # fmt: skip
+    parser.add_argument("--z-is", choices=("keep", "new"), default="keep", help="what z is the share of: the old state "
+                        "or the new; default %(default)s")  # fmt: skip
 
 
 def main(args):
-    """Run ``cgru trace``."""
     if args.plot is not None:
-        from cgru.commands import _heatmaps
-
-        _heatmaps.check(args.plot)
+        _pictures.check(args.plot)
     if args.output is not None:
         writable(args.output, (".npz",), "--output")
     if args.start < 0 or args.steps < 1:
         raise ValueError(f"--start {args.start} --steps {args.steps}: expected 0 or more, and 1 or more")
-    model = prepared_model(args)
+    model, _ = read_model(args)
     layer = _layer(args, model)
-    x, h_0 = _sequence(args, model)
-    arrays = _traced(model, x, h_0, layer, args.backward, args.z)
+    x, hx = _sequence(args, model)
+    arrays = _traced(model, x, hx, layer, args.backward, args.z_is)
     window = slice(args.start, args.start + args.steps)
     shown = {name: array[window] for name, array in arrays.items()}
     if not len(shown["h"]):
@@ -46,7 +43,7 @@ def main(args):
     steps = range(len(x))[window]
     where = f"layer {layer}{', backwards' if args.backward else ''}, steps {steps[0]} to {steps[-1]} of {len(x)}"
     print(f"{model!r}\n{where}, {model.hidden_size} units")
-    print("\n".join(summary(shown)))
+    print("\n".join(statistics(shown)))
     if args.output is not None:
         from cgru.files import whole_file
 
@@ -54,7 +51,10 @@ def main(args):
             np.savez(file, **shown)
         print(f"wrote {args.output}")
     if args.plot is not None:
-        _heatmaps.draw(args.plot, shown, steps[0], f"{args.model}: {where}", args.z)
+        from cgru.commands import _trace_picture
+
+        figure = _trace_picture.figure(shown, steps[0], f"{args.model}: {where}", args.z_is)
+        _pictures.save(figure, args.plot)
         print(f"wrote {args.plot}")
 
 
@@ -68,35 +68,35 @@ def _layer(args, model):
 
 
 def _sequence(args, model):
-    """One row (T, I) of the input, and its h_0 (layers * directions, H)."""
+    """One row (T, I) of the input, and its initial state (layers * directions, H)."""
     with open_source(args.input, args.key) as source:
-        h_0 = initial_state(args, model, source)
+        hx = initial_state(args, model, source)
         shape = source.shape
         rows = 1 if len(shape) == 2 else shape[0 if model.batch_first else 1]
         if not 0 <= args.row < rows:
             raise ValueError(f"--row {args.row}: {args.input} has rows 0 to {rows - 1}")
-        forwards = not (model.bidirectional or model.reverse or model.go_backwards)
-        needed = args.start + args.steps if forwards else None      # later steps cannot matter
+        needed = args.start + args.steps if one_way(model.config) else None      # later steps cannot matter
         if len(shape) == 3 and model.batch_first:
             source.take(args.row * shape[1])
-            return source.take(shape[1])[:needed], None if h_0 is None else h_0[:, args.row]
+            return source.take(shape[1])[:needed], None if hx is None else hx[:, args.row]
         steps = shape[0] if needed is None else min(needed, shape[0])
         x = source.take(steps * rows).reshape(steps, rows, shape[-1])[:, args.row]
-        return x, h_0 if h_0 is None or len(shape) == 2 else h_0[:, args.row]
+        return x, hx if hx is None or len(shape) == 2 else hx[:, args.row]
 
 
-def _traced(model, x, h_0, layer, backward, z_is):
+def _traced(model, x, hx, layer, backward, z_is):
     """r, z, n and h (T, H) of one layer and direction."""
-    _, _, gates = model.trace(x, h_0)
-    k = layer * (2 if model.bidirectional else 1) + backward
+    _, _, gates = model.trace(x, hx)
+    config = model.config
+    k = layer * config.num_directions + backward
     r, z, n = (gate[k] for gate in gates)
-    initial = model._start((len(gates.r), 1, model.hidden_size))[:, 0] if h_0 is None else h_0
-    from_the_end = backward or model.reverse or model.go_backwards
-    h = states((r, z, n), initial[k], backward=from_the_end)
+    if hx is None:
+        hx = model.weights.tensors["h_0"] if config.initial_state else np.zeros((k + 1, model.hidden_size), model.dtype)
+    h = states((r, z, n), hx[k], backward=backward or config.reverse or config.go_backwards)
     return {"r": r, "z": z if z_is == "keep" else 1 - z, "n": n, "h": h}
 
 
-def summary(arrays):
+def statistics(arrays):
     """Mean, standard deviation and range of each; for the gates how often they are nearly shut or open."""
     yield "        mean     std     min     max   below 0.05   above 0.95"
     for name, array in arrays.items():

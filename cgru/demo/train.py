@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from cgru import __version__
-from cgru._cli import Parser, Progress, guarded
+from cgru.commands._exit import Parser, guarded
+from cgru.commands._progress import Progress
 from cgru.demo.adamw import AdamW, clip_norm
 from cgru.demo.classifier import Classifier, cross_entropy
 from cgru.demo.data import FEATURES, SPEAKERS, load_utterances
@@ -72,7 +73,7 @@ def loss_and_gradients(tensors, x, lengths, speaker, smoothing):
         Of the same names and shapes.
     """
     gru = GRU.from_state_dict(tensors, prefix="gru.", engine="blas")
-    _, h_n, tape = gru.forward(x, lengths=lengths, tape=True)
+    _, h_n, tape = gru.record(x, lengths=lengths)
     last = h_n[0]
     scores = last @ tensors["head.weight"].T + tensors["head.bias"]
     target = np.full_like(scores, smoothing / SPEAKERS)

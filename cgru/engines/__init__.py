@@ -1,28 +1,189 @@
-"""Engines: the compiled time loops, one build per instruction set, chosen once.
+"""Engines: the compiled time loops, one build for each instruction set.
 
-An engine module offers ``Layer(w_ih, w_hh, b_ih, b_hh, reset_after=...)`` with
-``run(x, h_0, y, h_n, lengths, order, reverse, tape, c)``. It knows pointers and sizes; users, layers and checks are the
-business of `cgru.recurrent`.
+An engine is a module with a class `Direction`: the weights of one direction of a layer, and the loop over its time
+steps. Engines know pointers and sizes. Layers, threads and checks of arguments are the business of `cgru.forward`.
 """
 
+from __future__ import annotations
+
+import contextlib
+import contextvars
 import importlib
 import importlib.util
 import os
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 import numpy as np
 
+from cgru.activations import code
+from cgru.cells import CELLS
 from cgru.engines._cpu import x86_level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cgru.cells import Cell
+    from cgru.weights import Config
 
 ENGINES = ("blas", "packed")
 
 _LEVELS = {"x86-64-v2": 2, "x86-64-v3": 3, "x86-64-v4": 4}
 
 
+# ---- what the modules offer
+
+
+class Direction(Protocol):
+    """One direction of a layer, ready to run: what an engine's class `Direction` makes.
+
+    Immutable: any number of threads may `run` one at a time.
+    """
+
+    def run(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        states: tuple[np.ndarray, ...],
+        lengths: np.ndarray | None,
+        order: np.ndarray | None,
+        reverse: bool,
+        tape: np.ndarray | None,
+    ) -> None:
+        """One pass over all time steps, with the GIL released; everything is checked by the caller.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            (T, N, K), and (T, N, H), which is filled: 0 past a row's length. T and N are at least 1. Features are
+            contiguous.
+        states : tuple of ndarray
+            The planes of state, (N, H) each, C-contiguous: h, and an LSTM's c. The initial states go in and are
+            replaced by the final ones.
+        lengths, order : ndarray of intp, or None and None
+            (N,) steps of each row, and the rows by falling length.
+        reverse : bool
+            From the end of each row to its start.
+        tape : ndarray or None
+            (T, N, planes * H), features contiguous, with the planes of `Cell.tape`: what the backward pass needs of
+            every step. It is left alone past a row's length.
+        """
+
+    def kernel(self) -> Any:
+        """A capsule of this direction's Kernel (_kernel.pxd): one step, without Python."""
+
+
+class Adjoint(Protocol):
+    """The backward pass of one direction of a layer."""
+
+    def run(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        tape: np.ndarray | None,
+        lengths: np.ndarray | None,
+        column: int,
+        reverse: bool,
+        dy: np.ndarray | None,
+        states: tuple[np.ndarray, ...],
+        dstates: tuple[np.ndarray, ...],
+        dx: np.ndarray | None,
+        add_dx: bool,
+        grads: Sequence[np.ndarray],
+    ) -> None:
+        """Gradients of one pass; everything is C-contiguous and checked by the caller.
+
+        Parameters
+        ----------
+        x, y, tape : ndarray
+            (T, N, K), (T, N, D * H), (T, N, planes * H) of the forward pass, with D directions; zero past a row's
+            length. Without planes the tape is None.
+        lengths : ndarray of intp or None
+            (N,) falling.
+        column : int
+            Which H columns of y and dy are this direction's: 0 for the first H, 1 for the second.
+        reverse : bool
+            As in the forward pass.
+        dy : ndarray or None
+            (T, N, D * H).
+        states, dstates : tuple of ndarray
+            (N, H) each: the initial states; dL/d(final states), replaced by dL/d(initial states).
+        dx : ndarray or None
+            (T, N, K); `add_dx` adds to what is there.
+        grads : sequence of ndarray
+            dL/d of w_ih, w_hh, b_ih, b_hh: overwritten.
+        """
+
+
+class _Maker(Protocol):
+    """The constructor of a `Direction`; `options` has the keyword arguments."""
+
+    def __call__(
+        self,
+        w_ih: np.ndarray,
+        w_hh: np.ndarray,
+        b_ih: np.ndarray,
+        b_hh: np.ndarray,
+        *,
+        kind: int = ...,
+        reset_after: bool = ...,
+        f: tuple[int, float, float] = ...,
+        g: tuple[int, float, float] = ...,
+        clip: float = ...,
+    ) -> Direction: ...
+
+
+class _AdjointMaker(Protocol):
+    """The constructor of an `Adjoint`, which takes what that of its `Direction` takes."""
+
+    def __call__(
+        self,
+        w_ih: np.ndarray,
+        w_hh: np.ndarray,
+        b_ih: np.ndarray,
+        b_hh: np.ndarray,
+        *,
+        kind: int = ...,
+        reset_after: bool = ...,
+        f: tuple[int, float, float] = ...,
+        g: tuple[int, float, float] = ...,
+        clip: float = ...,
+    ) -> Adjoint: ...
+
+
+class Engine(Protocol):
+    """A module that computes forward: "packed" or "blas"."""
+
+    FUSED: bool
+    """Whether its multiply-adds are fused, as the numerical contract has them."""
+    Direction: _Maker
+
+
+class Backward(Protocol):
+    """The module "backward"."""
+
+    Adjoint: _AdjointMaker
+
+
+def options(config: Config, reverse: bool) -> dict[str, Any]:
+    """The keyword arguments of an engine's `Direction` and of its `Adjoint`, for one direction of a model."""
+    f, g = config.activations[-1 if reverse else 0]
+    return {
+        "kind": config.cell.code,
+        "reset_after": config.reset_after,
+        "f": code(f),
+        "g": code(g),
+        "clip": config.clip or 0.0,
+    }
+
+
+# ---- instruction sets
+
+
 def _module_name(engine, isa):
     return f"cgru.engines._{engine}_{isa.replace('-', '_')}"
 
 
-def isas_built():
+def isas_built() -> tuple[str, ...]:
     """The instruction sets that this installation has modules for, best first."""
     return tuple(
         isa
@@ -31,13 +192,13 @@ def isas_built():
     )
 
 
-def isas_usable():
+def isas_usable() -> tuple[str, ...]:
     """The built instruction sets that this machine can run, best first."""
     level = x86_level()
     return tuple(isa for isa in isas_built() if _LEVELS.get(isa, 0) <= level)
 
 
-def choose_isa():
+def choose_isa() -> str:
     """The best usable instruction set, or the one that the environment variable CGRU_ISA asks for.
 
     Raises
@@ -64,18 +225,55 @@ def choose_isa():
     return usable[0]
 
 
-ISA = choose_isa()
+_chosen = choose_isa()
+_isa = contextvars.ContextVar("cgru_isa", default=_chosen)
 
 
-def check_engine(engine):
+def isa() -> str:
+    """The instruction set that models built now will run on."""
+    return _isa.get()
+
+
+@contextlib.contextmanager
+def using(isa: str) -> Iterator[None]:
+    """Models built, and gradients computed, inside a ``with`` of this run on another instruction set.
+
+    A model keeps the one that it was built with. Threads started inside do not inherit it.
+
+    Raises
+    ------
+    ValueError
+        It is not built here, or this machine cannot run it.
+    """
+    usable = isas_usable()
+    if isa not in usable:
+        raise ValueError(f"this machine and this build of cgru offer {', '.join(usable) or 'none'}; got {isa!r}")
+    token = _isa.set(isa)
+    try:
+        yield
+    finally:
+        _isa.reset(token)
+
+
+# ---- engines
+
+
+def check_engine(engine: object) -> None:
     """Raise ValueError unless `engine` is "auto" or the name of an engine."""
     if engine not in ("auto", *ENGINES):
         names = ", ".join(repr(name) for name in ("auto", *ENGINES))
         raise ValueError(f"engine must be one of {names}; got {engine!r}")
 
 
-def choose(engine, dtype, cell="gru"):
-    """The engine that computes: "auto" is "packed" for a GRU in float32 on an FMA-class ISA, else "blas".
+def choose(engine: str, dtype: Any, cell: Cell) -> str:
+    """The engine that computes a cell: "auto" is "packed" where that can do it, on an FMA-class ISA, else "blas".
+
+    Parameters
+    ----------
+    engine : {"auto", "packed", "blas"}
+    dtype : dtype
+        float32 or float64, of the parameters.
+    cell : cgru.cells.Cell
 
     Raises
     ------
@@ -83,17 +281,21 @@ def choose(engine, dtype, cell="gru"):
         There is no such engine, or it does not compute in `dtype`, or not this cell.
     """
     check_engine(engine)
-    if cell != "gru":
-        if engine == "packed":
-            raise ValueError(f"engine 'packed' computes GRUs only; for an {cell.upper()} take 'blas' or 'auto'")
-        return "blas"
     if engine == "auto":
-        return "packed" if dtype == np.float32 and load("packed").FUSED else "blas"
+        packed = "packed" in cell.engines and dtype == np.float32 and load("packed").FUSED
+        return "packed" if packed else "blas"
+    if engine not in cell.engines:
+        names = " and ".join(f"{other.name}s" for other in CELLS.values() if engine in other.engines)
+        raise ValueError(f"engine {engine!r} computes {names} only; for an {cell.name} take 'blas' or 'auto'")
     if engine == "packed" and dtype != np.float32:
         raise ValueError(f"engine 'packed' computes in float32 only; for {dtype} take 'blas' or 'auto'")
     return engine
 
 
-def load(engine):
-    """The module of an engine for the chosen instruction set; imported when first needed."""
-    return importlib.import_module(_module_name(engine, ISA))
+@overload
+def load(name: Literal["backward"]) -> Backward: ...  # type: ignore[overload-overlap]
+@overload
+def load(name: str) -> Engine: ...
+def load(name: str) -> Engine | Backward:
+    """The module of that name, an engine or "backward", for the instruction set in force; imported when first needed."""
+    return cast("Engine | Backward", importlib.import_module(_module_name(name, isa())))

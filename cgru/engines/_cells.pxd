@@ -10,8 +10,10 @@ from cython cimport floating
 from libc.string cimport memcpy
 
 
-cdef enum:
-    GRU, RNN, LSTM
+cdef enum:                              # Cell.code of cgru/cells.py
+    GRU = 0
+    RNN = 1
+    LSTM = 2
 
 
 cdef struct Cell:
@@ -23,11 +25,6 @@ cdef struct Cell:
     const void* U                       # (G, H)
     const void* b                       # (G,) beside W
     const void* c                       # (G,) beside U
-
-
-cdef inline int kind_of(cell) except -1:
-    """The cell's code, from its name in `cgru.weights.GATES`."""
-    return {"gru": GRU, "rnn": RNN, "lstm": LSTM}[cell]
 
 
 cdef inline void rnn_block(

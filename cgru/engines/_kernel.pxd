@@ -1,7 +1,7 @@
-"""What a layer offers to a stream: one step of N rows, without Python.
+"""One step of a direction for N rows, without Python: what a stream, or anything else that keeps a state, is built on.
 
-The layer hands out a capsule named KERNEL_NAME with a pointer to its Kernel; whoever holds that pointer keeps the
-layer alive.
+A direction hands out a capsule named KERNEL_NAME with a pointer to its Kernel. Whoever holds that pointer keeps the
+direction alive.
 """
 
 cdef extern from *:
@@ -10,13 +10,19 @@ cdef extern from *:
     """
     const char* KERNEL_NAME "CGRU_KERNEL_NAME"
 
+cdef enum:
+    MAX_PLANES = 2                      # of state: h, and an LSTM's c
+
 
 cdef struct Kernel:
-    const void* cell                    # the layer's weights and sizes
-    Py_ssize_t K, H, itemsize           # features in, hidden units, bytes of a number
+    const void* direction               # its weights and sizes
+    Py_ssize_t K, H                     # features in, hidden units
+    Py_ssize_t planes, itemsize         # arrays of state, bytes of a number
     # bytes of scratch memory for N rows
-    Py_ssize_t (*scratch)(const void* cell, Py_ssize_t N) noexcept nogil
-    # h_new (N, H) from x (N, K) and h (N, H), all contiguous; h_new is not h
+    Py_ssize_t (*scratch)(const void* direction, Py_ssize_t N) noexcept nogil
+    # new_states from x (N, K), whose rows lie ldx numbers apart, and states. The states are `planes` pointers to (N, H),
+    # contiguous: h, and an LSTM's c. The new ones are not the old ones. ldx fits an int.
     void (*step)(
-        const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+        const void* direction, Py_ssize_t N, const void* x, Py_ssize_t ldx,
+        const void* const* states, void* const* new_states, void* scratch
     ) noexcept nogil

@@ -5,6 +5,7 @@ Step s of a row of length L is time s, or L-1-s in the reverse direction.
 """
 
 cimport numpy as cnp
+from cgru.engines._kernel cimport MAX_PLANES
 from libc.string cimport memset
 
 
@@ -13,12 +14,11 @@ cdef struct Sequence:
     size_t itemsize
     const char* x                   # (T, N, K), features contiguous; strides in bytes
     Py_ssize_t x_t, x_n
-    const char* h_0                 # (N, H), contiguous
     char* y                         # (T, N, >= H), features contiguous; strides in bytes
     Py_ssize_t y_t, y_n
-    char* h_n                       # (N, H), contiguous; may be h_0
-    char* c                         # (N, H), contiguous: an LSTM's cell states, first c_0, then c_n; else NULL
-    char* tape                      # (T, N, 4H or 5H), contiguous in H; or NULL; strides in bytes
+    Py_ssize_t planes               # of state: 1, or 2 for an LSTM
+    char* states[MAX_PLANES]        # h (and c), each (N, H), contiguous: the initial state, then the final one
+    char* tape                      # (T, N, tape planes * H), features contiguous; or NULL; strides in bytes
     Py_ssize_t tape_t, tape_n
     const cnp.intp_t* lengths       # (N,), or NULL: every row has T steps
     const cnp.intp_t* order         # (N,) rows by falling length, or NULL with lengths
@@ -26,19 +26,24 @@ cdef struct Sequence:
 
 
 cdef inline Sequence sequence_of(
-    cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse, tape
+    cnp.ndarray x, cnp.ndarray y, tuple states, lengths, order, bint reverse, tape
 ):
     """Pointers and strides of arrays that the caller has checked."""
     cdef Sequence seq
+    cdef cnp.ndarray plane
+    cdef Py_ssize_t p
     seq.T, seq.N = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
     seq.itemsize = cnp.PyArray_ITEMSIZE(x)
     seq.x = cnp.PyArray_BYTES(x)
     seq.x_t, seq.x_n = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
-    seq.h_0 = cnp.PyArray_BYTES(h_0)
     seq.y = cnp.PyArray_BYTES(y)
     seq.y_t, seq.y_n = cnp.PyArray_STRIDE(y, 0), cnp.PyArray_STRIDE(y, 1)
-    seq.h_n = cnp.PyArray_BYTES(h_n)
-    seq.c = NULL
+    seq.planes = len(states)
+    if seq.planes > MAX_PLANES:
+        raise ValueError(f"a state has at most {<int>MAX_PLANES} planes; got {seq.planes}")
+    for p in range(seq.planes):
+        plane = states[p]
+        seq.states[p] = cnp.PyArray_BYTES(plane)
     seq.lengths = NULL
     seq.order = NULL
     if lengths is not None:
@@ -72,6 +77,11 @@ cdef inline Py_ssize_t active_at(const Sequence* seq, Py_ssize_t s, Py_ssize_t a
     while active > 0 and length_of(seq, row_of(seq, active - 1)) <= s:
         active -= 1
     return active
+
+
+cdef inline char* state_row(const Sequence* seq, Py_ssize_t plane, Py_ssize_t i, Py_ssize_t size) noexcept nogil:
+    """A plane's row of the row visited as number i, of `size` bytes."""
+    return seq.states[plane] + row_of(seq, i) * size
 
 
 cdef inline const char* x_row(const Sequence* seq, Py_ssize_t row, Py_ssize_t s) noexcept nogil:

@@ -35,7 +35,8 @@ Compiled once per ISA (setup.py).
 cimport numpy as cnp
 from cgru.engines._adjoints cimport Pass, gate_row, reset_row
 from cgru.engines._blas cimport gemm_nn, gemm_tn
-from cgru.engines._cells cimport GRU, LSTM, kind_of
+from cgru.engines._cells cimport GRU, LSTM
+from cgru.engines._gates cimport RELU, SIGMOID, TANH
 from cython cimport floating
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -43,18 +44,14 @@ from libc.string cimport memcpy, memset
 cnp.import_array()
 
 
-cdef class Layer:
-    """The backward pass of one layer in one direction.
+cdef class Adjoint:
+    """The backward pass of one direction of a layer.
 
     Parameters
     ----------
-    w_ih, w_hh : ndarray
-        As of the forward layer; kept, not copied.
-    cell : {"gru", "rnn", "lstm"}
-    reset_after : bool
-        GRU: as of the forward layer, whose activations must be sigmoid and tanh, without a clip.
-    relu : bool
-        RNN: relu in place of tanh.
+    w_ih, w_hh, b_ih, b_hh, kind, reset_after, f, g, clip
+        As of the forward direction (see `blas.Direction`); kept, not copied. The activations must be sigmoid and tanh,
+        or g relu in an RNN, without a clip: f and clip are not looked at.
     """
 
     cdef Pass layer
@@ -62,14 +59,15 @@ cdef class Layer:
     cdef tuple arrays
 
     def __init__(
-        self, cnp.ndarray w_ih, cnp.ndarray w_hh, *, cell="gru", bint reset_after=True, bint relu=False
+        self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
+        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
     ):
         cdef Py_ssize_t H = w_hh.shape[1]
         self.arrays = (w_ih, w_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        self.layer.kind = kind_of(cell)
+        self.layer.kind = kind
         self.layer.K, self.layer.H = w_ih.shape[1], H
-        self.layer.reset_after, self.layer.relu = reset_after, relu
+        self.layer.reset_after, self.layer.relu = reset_after, g[0] == RELU
         self.layer.W, self.layer.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         if self.layer.kind == GRU:
             self.layer.width, self.layer.tape_width, self.layer.first = (4 if reset_after else 3) * H, 4 * H, H
@@ -79,7 +77,7 @@ cdef class Layer:
             self.layer.tape_width, self.layer.first = 5 * H if self.layer.kind == LSTM else 0, 0
 
     def run(
-        self, cnp.ndarray x, cnp.ndarray y, tape, lengths, Py_ssize_t half, bint reverse, dy, states, dstates,
+        self, cnp.ndarray x, cnp.ndarray y, tape, lengths, Py_ssize_t column, bint reverse, dy, states, dstates,
         dx, bint add_dx, grads,
     ):
         """Gradients of one pass; everything is C-contiguous and checked by the caller.
@@ -88,11 +86,11 @@ cdef class Layer:
         ----------
         x, y, tape : ndarray
             (T, N, K), (T, N, D * H), (T, N, 4H or 5H) of the forward pass; zero past a row's length. An RNN's
-            tape is None.
+            tape is None. D is the number of directions.
         lengths : ndarray or None
             (N,) falling.
-        half : int
-            Which H columns of y and dy are this direction's: 0 or 1.
+        column : int
+            Which H columns of y and dy are this direction's: 0 for the first H, 1 for the second.
         dy : ndarray or None
             (T, N, D * H).
         states, dstates : tuple of ndarray
@@ -103,7 +101,7 @@ cdef class Layer:
             dw_ih, dw_hh, db_ih, db_hh: overwritten.
         """
         cdef Pass p = self.layer
-        cdef Py_ssize_t offset = half * p.H * cnp.PyArray_ITEMSIZE(x)
+        cdef Py_ssize_t offset = column * p.H * cnp.PyArray_ITEMSIZE(x)
         cdef int failed
         cdef cnp.ndarray dW, dU, db, dc, h_0 = states[0], dh = dstates[0]
         p.T, p.N = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)

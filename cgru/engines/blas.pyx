@@ -9,11 +9,11 @@ Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 
 cimport numpy as cnp
 from cgru.engines._blas cimport product
-from cgru.engines._cells cimport GRU, Cell, kind_of, reset_row, update_row
-from cgru.engines._gates cimport SIGMOID, TANH, gates_of, sigmoid, tanh
+from cgru.engines._cells cimport GRU, LSTM, Cell, reset_row, update_row
+from cgru.engines._gates cimport HAS_FMA, SIGMOID, TANH, gates_of, sigmoid, tanh
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._sequence cimport (
-    Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
+    Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
 from cpython.pycapsule cimport PyCapsule_New
 from cython cimport floating
@@ -23,70 +23,81 @@ from libc.string cimport memcpy
 
 cnp.import_array()
 
+FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
+
 cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
 
 
-cdef class Layer:
-    """One layer in one direction: canonical weights and the time loop over them.
+cdef class Direction:
+    """One direction of a layer: canonical weights and the time loop over them.
 
     Parameters
     ----------
     w_ih, w_hh, b_ih, b_hh : ndarray
         (G, K), (G, H), (G,), (G,); C-contiguous, all float32 or all float64. They are kept, not copied.
-    cell : {"gru", "rnn", "lstm"}
-        G = 3H, gate order r, z, n; H; or 4H, gate order i, f, g, o.
+    kind : int
+        `Cell.code` of cgru/cells.py. GRU: G = 3H, gate order r, z, n; RNN: G = H; LSTM: G = 4H, gate order i, f, g, o.
     reset_after : bool
         GRU: n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
-    f, g : (kind, alpha, beta)
+    f, g : (code, alpha, beta)
         GRU: activations of r and z, and of n; RNN: g.
     clip : float
-        GRU: pre-activations are clamped to +-clip; 0 for no clamp.
+        GRU, RNN: pre-activations are clamped to +-clip; 0 for no clamp.
 
     Notes
     -----
-    Immutable: any number of threads may `run` one layer at a time.
+    Immutable: any number of threads may `run` one at a time.
     """
 
     cdef Cell cell
-    cdef Kernel kernel
+    cdef Kernel step_kernel
     cdef bint is_double
     cdef tuple arrays
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
-        *, cell="gru", bint reset_after=True, f=(SIGMOID, 0, 0), g=(TANH, 0, 0), double clip=0,
+        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
     ):
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        self.cell.kind = kind_of(cell)
+        self.cell.kind = kind
         self.cell.K, self.cell.H, self.cell.G = w_ih.shape[1], w_hh.shape[1], w_hh.shape[0]
         self.cell.reset_after = reset_after
         self.cell.gates = gates_of(f, g, clip)
         self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
-        self.kernel.cell = &self.cell
-        self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, self.cell.H, w_ih.itemsize
+        self.step_kernel.direction = &self.cell
+        self.step_kernel.K, self.step_kernel.H = self.cell.K, self.cell.H
+        self.step_kernel.planes, self.step_kernel.itemsize = 2 if kind == LSTM else 1, w_ih.itemsize
         if self.is_double:
-            self.kernel.scratch, self.kernel.step = step_scratch_double, step_double
+            self.step_kernel.scratch, self.step_kernel.step = step_scratch_double, step_double
         else:
-            self.kernel.scratch, self.kernel.step = step_scratch_float, step_float
+            self.step_kernel.scratch, self.step_kernel.step = step_scratch_float, step_float
 
-    def step_kernel(self):
-        """Capsule of this layer's Kernel (_kernel.pxd)."""
-        return PyCapsule_New(&self.kernel, KERNEL_NAME, NULL)
+    def kernel(self):
+        """Capsule of this direction's Kernel (_kernel.pxd)."""
+        return PyCapsule_New(&self.step_kernel, KERNEL_NAME, NULL)
 
     def run(
-        self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
-        tape=None, cnp.ndarray c=None,
+        self, cnp.ndarray x, cnp.ndarray y, tuple states, lengths, order, bint reverse, tape
     ):
-        """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); all checked by the caller.
+        """One pass over all steps; everything is checked by the caller.
 
-        An LSTM's c (N, H) goes from c_0 to c_n. A tape (T, N, 4H or 5H) receives r, z, n, q or i, f, g, o, c of
-        every step (see _gates.pxd, _cells.pxd); it is left alone past a row's length.
+        Parameters
+        ----------
+        x, y : ndarray
+            (T, N, K), and (T, N, H), which is filled: 0 past a row's length. Features are contiguous.
+        states : tuple of ndarray
+            h (and an LSTM's c), (N, H) each, C-contiguous: the initial states, replaced by the final ones.
+        lengths, order : ndarray of intp, or None and None
+            (N,) steps of each row, and the rows by falling length.
+        reverse : bool
+            From the end (of each row) to the start.
+        tape : ndarray or None
+            (T, N, planes * H), which receives r, z, n, q or i, f, g, o, c of every step (see _gates.pxd, _cells.pxd).
+            It is left alone past a row's length. An RNN has none.
         """
-        cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse, tape)
-        if c is not None:
-            seq.c = cnp.PyArray_BYTES(c)
+        cdef Sequence seq = sequence_of(x, y, states, lengths, order, reverse, tape)
         cdef int failed
         with nogil:
             clear_padding(&seq, self.cell.H)
@@ -112,13 +123,14 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL
     if memory == NULL:
         return -1
     cdef floating* h = memory
-    cdef floating* c = h + N * H
+    cdef floating* c = h + N * H         # an LSTM's
     cdef floating* gh = c + N * H
     cdef floating* rh = gh + N * G
     cdef floating* gi = rh + N * H
     cdef floating* gathered = gi + steps * N * G
-    load_states(seq, H, seq.h_0, h)
-    load_states(seq, H, seq.h_0 if seq.c == NULL else seq.c, c)
+    load_states(seq, 0, H, h)
+    if seq.planes == 2:
+        load_states(seq, 1, H, c)
     s_0 = 0
     while s_0 < seq.T:
         s_1 = min(s_0 + steps, seq.T)
@@ -140,11 +152,11 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL
     return 0
 
 
-cdef void load_states(const Sequence* seq, Py_ssize_t H, const char* source, floating* states) noexcept nogil:
-    """states[i] = source[row i of the visit]."""
-    cdef Py_ssize_t i
+cdef void load_states(const Sequence* seq, Py_ssize_t plane, Py_ssize_t H, floating* states) noexcept nogil:
+    """A plane's initial states, in the order of the visit."""
+    cdef Py_ssize_t i, size = H * sizeof(floating)
     for i in range(seq.N):
-        memcpy(states + i * H, source + row_of(seq, i) * H * sizeof(floating), H * sizeof(floating))
+        memcpy(states + i * H, state_row(seq, plane, i, size), size)
 
 
 cdef void store_states(
@@ -153,9 +165,9 @@ cdef void store_states(
     """The final states of the rows visited as first..end."""
     cdef Py_ssize_t i, size = H * sizeof(floating)
     for i in range(first, end):
-        memcpy(seq.h_n + row_of(seq, i) * size, h + i * H, size)
-        if seq.c != NULL:
-            memcpy(seq.c + row_of(seq, i) * size, c + i * H, size)
+        memcpy(state_row(seq, 0, i, size), h + i * H, size)
+        if seq.planes == 2:
+            memcpy(state_row(seq, 1, i, size), c + i * H, size)
 
 
 cdef void project(
@@ -217,38 +229,50 @@ cdef void step(
 
 
 cdef Py_ssize_t step_scratch_float(const void* cell, Py_ssize_t N) noexcept nogil:
-    return N * 7 * (<const Cell*>cell).H * <Py_ssize_t>sizeof(float)
+    return step_numbers(<const Cell*>cell, N) * <Py_ssize_t>sizeof(float)
 
 
 cdef Py_ssize_t step_scratch_double(const void* cell, Py_ssize_t N) noexcept nogil:
-    return N * 7 * (<const Cell*>cell).H * <Py_ssize_t>sizeof(double)
+    return step_numbers(<const Cell*>cell, N) * <Py_ssize_t>sizeof(double)
+
+
+cdef inline Py_ssize_t step_numbers(const Cell* cell, Py_ssize_t N) noexcept nogil:
+    """gi, gh (N, G), rh (N, H)."""
+    return N * (2 * cell.G + cell.H)
 
 
 cdef void step_float(
-    const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+    const void* cell, Py_ssize_t N, const void* x, Py_ssize_t ldx,
+    const void* const* states, void* const* new_states, void* scratch
 ) noexcept nogil:
-    stream_step(<const Cell*>cell, N, <const float*>x, <const float*>h, <float*>h_new, <float*>scratch)
+    step_rows(<const Cell*>cell, N, <const float*>x, ldx, states, new_states, <float*>scratch)
 
 
 cdef void step_double(
-    const void* cell, Py_ssize_t N, const void* x, const void* h, void* h_new, void* scratch
+    const void* cell, Py_ssize_t N, const void* x, Py_ssize_t ldx,
+    const void* const* states, void* const* new_states, void* scratch
 ) noexcept nogil:
-    stream_step(<const Cell*>cell, N, <const double*>x, <const double*>h, <double*>h_new, <double*>scratch)
+    step_rows(<const Cell*>cell, N, <const double*>x, ldx, states, new_states, <double*>scratch)
 
 
-cdef void stream_step(
+cdef void step_rows(
     const Cell* cell, Py_ssize_t N,
-    const floating* x, const floating* h,      # IN (N, K), (N, H)
-    floating* h_new, floating* gi,             # OUT (N, H); scratch (N, 7H)
+    const floating* x, Py_ssize_t ldx,                                  # IN (N, K), rows ldx apart
+    const void* const* states, void* const* new_states,                 # IN, OUT (N, H) each
+    floating* gi,                                                       # scratch, see step_numbers
 ) noexcept nogil:
-    """One step of a GRU's stream."""
+    """One step without a sequence."""
     cdef Py_ssize_t H = cell.H, K = cell.K, G = cell.G, i
+    cdef floating* h = <floating*>new_states[0]
+    cdef floating* c = <floating*>new_states[1] if cell.kind == LSTM else h
     for i in range(N):
         memcpy(gi + i * G, cell.b, G * sizeof(floating))
-    # gi[N,3H] = x[N,K] W^T + b
-    product(<int>N, <int>G, <int>K, x, <int>K, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
-    memcpy(h_new, h, N * H * sizeof(floating))
-    step(cell, NULL, 0, N, gi, h_new, h_new, gi + N * G, gi + 2 * N * G)
+    # gi[N,G] = x[N,K] W^T + b
+    product(<int>N, <int>G, <int>K, x, <int>ldx, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
+    memcpy(h, states[0], N * H * sizeof(floating))
+    if cell.kind == LSTM:
+        memcpy(c, states[1], N * H * sizeof(floating))
+    step(cell, NULL, 0, N, gi, h, c, gi + N * G, gi + 2 * N * G)
 
 
 def evaluate(bint hyperbolic, cnp.ndarray x, cnp.ndarray out):

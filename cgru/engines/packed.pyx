@@ -12,13 +12,14 @@ row's bits depend on that row alone.
 """
 
 cimport numpy as cnp
+from cgru.engines._cells cimport GRU
 from cgru.engines._gates cimport (
     HAS_FMA, LANES, SIGMOID, TANH, Gates, gates_of, gru_after_block, gru_before_block, gru_reset_block, pad_block,
 )
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._panels cimport ROWS, WIDTH, Panels, tile, tile_of, tile_pair
 from cgru.engines._sequence cimport (
-    Sequence, active_at, clear_padding, row_of, sequence_of, tape_row, x_row, y_row,
+    Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uintptr_t
@@ -55,21 +56,23 @@ cdef struct Scratch:
     const float** q                     # (N,) each active row's r h
 
 
-cdef class Layer:
-    """One layer in one direction: packed weights and the time loop over them; see `blas.Layer` for parameters.
+cdef class Direction:
+    """One direction of a layer: packed weights and the time loop over them; see `blas.Direction` for parameters.
 
-    float32 only. Immutable: any number of threads may `run` one layer at a time.
+    GRUs in float32 only. Immutable: any number of threads may `run` one at a time.
     """
 
     cdef Cell cell
-    cdef Kernel kernel
+    cdef Kernel step_kernel
     cdef tuple arrays
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
-        *, bint reset_after, f=(SIGMOID, 0, 0), g=(TANH, 0, 0), double clip=0,
+        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
     ):
         cdef Py_ssize_t H = w_hh.shape[1]
+        if kind != GRU:
+            raise ValueError(f"engine 'packed' computes GRUs (kind {<int>GRU}) only; got kind {kind}")
         self.cell.K, self.cell.H, self.cell.blocks = w_ih.shape[1], H, (H + LANES - 1) // LANES
         self.cell.reset_after = reset_after
         self.cell.gates = gates_of(f, g, clip)
@@ -86,20 +89,20 @@ cdef class Layer:
         self.cell.U = panels_of(panels[1], biases[1])
         self.cell.V = panels_of(panels[2], biases[2])
         self.cell.rows = max(1, LIMIT // scratch_size(&self.cell, 1, 1) // ROWS) * ROWS
-        self.kernel.cell = &self.cell
-        self.kernel.K, self.kernel.H, self.kernel.itemsize = self.cell.K, H, sizeof(float)
-        self.kernel.scratch, self.kernel.step = step_scratch, step
+        self.step_kernel.direction = &self.cell
+        self.step_kernel.K, self.step_kernel.H = self.cell.K, H
+        self.step_kernel.planes, self.step_kernel.itemsize = 1, sizeof(float)
+        self.step_kernel.scratch, self.step_kernel.step = step_scratch, step
 
-    def step_kernel(self):
-        """Capsule of this layer's Kernel (_kernel.pxd)."""
-        return PyCapsule_New(&self.kernel, KERNEL_NAME, NULL)
+    def kernel(self):
+        """Capsule of this direction's Kernel (_kernel.pxd)."""
+        return PyCapsule_New(&self.step_kernel, KERNEL_NAME, NULL)
 
     def run(
-        self, cnp.ndarray x, cnp.ndarray h_0, cnp.ndarray y, cnp.ndarray h_n, lengths, order, bint reverse,
-        tape=None,
+        self, cnp.ndarray x, cnp.ndarray y, tuple states, lengths, order, bint reverse, tape
     ):
-        """Fill y (T, N, H) and h_n (N, H) from x (T, N, K) and h_0 (N, H); see `blas.Layer.run`."""
-        cdef Sequence seq = sequence_of(x, h_0, y, h_n, lengths, order, reverse, tape)
+        """Fill y (T, N, H) from x (T, N, K), and replace the states; see `blas.Direction.run`."""
+        cdef Sequence seq = sequence_of(x, y, states, lengths, order, reverse, tape)
         cdef int failed
         with nogil:
             clear_padding(&seq, self.cell.H)
@@ -177,7 +180,7 @@ cdef void product(
 
 cdef int run_blocks(const Cell* cell, Sequence seq) noexcept nogil:
     """The time loop over cell.rows rows at a time: 0, or -1 where scratch memory cannot be had."""
-    cdef Py_ssize_t left = seq.N, state = cell.H * sizeof(float)
+    cdef Py_ssize_t left = seq.N, p
     while left > 0:
         seq.N = min(left, cell.rows)
         if run_sequence(cell, &seq):
@@ -188,15 +191,15 @@ cdef int run_blocks(const Cell* cell, Sequence seq) noexcept nogil:
         else:
             seq.x += seq.N * seq.x_n
             seq.y += seq.N * seq.y_n
-            seq.h_0 += seq.N * state
-            seq.h_n += seq.N * state
+            for p in range(seq.planes):
+                seq.states[p] += seq.N * cell.H * sizeof(float)
             if seq.tape != NULL:
                 seq.tape += seq.N * seq.tape_n
     return 0
 
 
 cdef int run_sequence(const Cell* cell, const Sequence* seq) noexcept nogil:
-    """The time loop: 0, or -1 without memory. The state lives in y (and h_0) itself."""
+    """The time loop: 0, or -1 without memory. After its first step, a row's state is where its y is."""
     cdef Py_ssize_t N = seq.N, H = cell.H, ld = cell.W.count * WIDTH
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (ld + cell.K) * <Py_ssize_t>sizeof(float)))
     cdef Py_ssize_t s, s_0 = 0, s_1, i, rows, active = N
@@ -209,7 +212,7 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq) noexcept nogil:
         return -1
     scratch = scratch_at(cell, steps * N, N, memory)
     for i in range(N):
-        scratch.h[i] = <const float*>(seq.h_0 + row_of(seq, i) * H * sizeof(float))
+        scratch.h[i] = <const float*>state_row(seq, 0, i, H * sizeof(float))
     while s_0 < seq.T and active > 0:
         s_1 = min(s_0 + steps, seq.T)
         # gi[rows, :] = b + x[rows, K] W^T for the rows active in steps s_0..s_1
@@ -246,13 +249,13 @@ cdef inline Py_ssize_t chunk_rows(
 cdef inline void finish(
     const Sequence* seq, Py_ssize_t H, Py_ssize_t first, Py_ssize_t last, const float* const* h
 ) noexcept nogil:
-    """Rows first..last have run their course: h_n is their state."""
-    cdef Py_ssize_t i
-    cdef char* h_n
+    """The rows visited as first..last are through: h[i] is their final state."""
+    cdef Py_ssize_t i, size = H * sizeof(float)
+    cdef char* final
     for i in range(first, last):
-        h_n = seq.h_n + row_of(seq, i) * H * sizeof(float)
-        if h_n != <const char*>h[i]:
-            memcpy(h_n, h[i], H * sizeof(float))
+        final = state_row(seq, 0, i, size)
+        if final != <const char*>h[i]:
+            memcpy(final, h[i], size)
 
 
 cdef void advance(
@@ -274,25 +277,26 @@ cdef Py_ssize_t step_scratch(const void* cell, Py_ssize_t N) noexcept nogil:
 
 
 cdef void step(
-    const void* cell_, Py_ssize_t N, const void* x, const void* h, void* h_new, void* memory
+    const void* cell_, Py_ssize_t N, const void* x, Py_ssize_t ldx,
+    const void* const* states, void* const* new_states, void* memory
 ) noexcept nogil:
     """One step of a stream: the same products and gates as in a sequence, hence the same bits."""
     cdef const Cell* cell = <const Cell*>cell_
     cdef Py_ssize_t first = 0, rows
     while first < N:
         rows = min(N - first, cell.rows)
-        step_rows(cell, rows, <const float*>x + first * cell.K, <const float*>h + first * cell.H,
-                  <float*>h_new + first * cell.H, memory)
+        step_rows(cell, rows, <const float*>x + first * ldx, ldx, <const float*>states[0] + first * cell.H,
+                  <float*>new_states[0] + first * cell.H, memory)
         first += rows
 
 
 cdef void step_rows(
-    const Cell* cell, Py_ssize_t N, const float* x, const float* h, float* h_new, void* memory
+    const Cell* cell, Py_ssize_t N, const float* x, Py_ssize_t ldx, const float* h, float* h_new, void* memory
 ) noexcept nogil:
     cdef Scratch scratch = scratch_at(cell, N, N, memory)
     cdef Py_ssize_t i
     for i in range(N):
-        scratch.x[i] = x + i * cell.K
+        scratch.x[i] = x + i * ldx
         scratch.h[i] = h + i * cell.H
     if N == 1 and cell.reset_after and cell.W.count == 1:
         tile_pair(1, scratch.x[0], &cell.W, scratch.gi, scratch.h[0], &cell.U, scratch.gh)

@@ -1,0 +1,91 @@
+"""The table of cells: one row for each kind of recurrent network, and nobody else decides by a kind's name.
+
+A cell is the equations of one step. What the rows of a weight are, how many planes of state there are, what a tape
+keeps, which options there are and what can be trained: all of that is asked here.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """The facts about one kind of cell.
+
+    Attributes
+    ----------
+    kind : str
+        Its name here and in files: "gru".
+    code : int
+        Its number in the engines (engines/_cells.pxd).
+    gates : str
+        A letter for each gate, in the order of the rows of weights and biases; empty where there are none.
+    states : tuple of str
+        The planes (N, H) of the state, the first of which is the output.
+    tape : str
+        A letter for each plane (T, N, H) that a backward pass needs beside x and y.
+    options : tuple of str
+        Attributes of `Config` that only some kinds have.
+    engines : tuple of str
+        The engines that compute it, best first.
+    trained : tuple of (str, str)
+        The activations (f, g) for which there is a backward pass.
+    keeps : str
+        The gate that is the share of the old state in the new one; empty where there is none.
+    """
+
+    kind: str
+    code: int
+    gates: str
+    states: tuple[str, ...]
+    tape: str
+    options: tuple[str, ...]
+    engines: tuple[str, ...]
+    trained: tuple[tuple[str, str], ...]
+    keeps: str
+
+    @property
+    def name(self) -> str:
+        """Name of the class, here and in torch.nn: "GRU"."""
+        return self.kind.upper()
+
+    @property
+    def stacked(self) -> int:
+        """Matrices of H rows that a weight has on top of each other."""
+        return max(1, len(self.gates))
+
+
+GRU = Cell(
+    kind="gru",
+    code=0,
+    gates="rzn",
+    states=("h",),
+    tape="rznq",      # q = U_n h + c_n, or r h with reset_after=False
+    options=("reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state"),
+    engines=("packed", "blas"),
+    trained=(("sigmoid", "tanh"),),
+    keeps="z",
+)
+RNN = Cell(
+    kind="rnn",
+    code=1,
+    gates="",
+    states=("h",),
+    tape="",
+    options=("nonlinearity", "initial_state"),
+    engines=("blas",),
+    trained=(("sigmoid", "tanh"), ("sigmoid", "relu")),
+    keeps="",
+)
+LSTM = Cell(
+    kind="lstm",
+    code=2,
+    gates="ifgo",
+    states=("h", "c"),
+    tape="ifgoc",
+    options=(),
+    engines=("blas",),
+    trained=(("sigmoid", "tanh"),),
+    keeps="f",
+)
+
+CELLS: dict[str, Cell] = {cell.kind: cell for cell in (GRU, RNN, LSTM)}

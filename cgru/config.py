@@ -1,0 +1,162 @@
+"""What a model is, apart from its numbers: sizes, directions and options, and the parameters that follow from them."""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cgru.activations import gate_activations
+from cgru.cells import CELLS, Cell
+from cgru.checks import BLAS_LIMIT, check_size
+
+MERGE_MODES = ("concat", "sum", "mul", "ave")
+
+
+class Direction(NamedTuple):
+    """One pass of one layer; its parameters' names end in `suffix`.
+
+    Attributes
+    ----------
+    layer : int
+    reverse : bool
+        Whether it is the second direction of a bidirectional layer.
+    suffix : str
+        "l0", "l0_reverse", ...
+    """
+
+    layer: int
+    reverse: bool
+    suffix: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that is not a number in an array.
+
+    Attributes
+    ----------
+    input_size, hidden_size, num_layers : int
+    bias, batch_first, bidirectional : bool
+    reset_after : bool
+        Where the reset gate acts: after the recurrent product (PyTorch) or before it (the equations of 2014).
+    activations : tuple of (Activation, Activation)
+        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`. An RNN's
+        nonlinearity is g.
+    clip : float or None
+        Pre-activations are clamped to +-clip (ONNX's `clip`).
+    reverse : bool
+        The only direction runs from the end to the start; its output is put back in order.
+    go_backwards : bool
+        The same, with the output left in reversed order (Keras).
+    merge_mode : {"concat", "sum", "mul", "ave"}
+        How the two directions' outputs become one (Keras's `Bidirectional`); one layer only, unless "concat".
+    initial_state : bool
+        Whether the parameters hold an ``h_0`` (num_layers * D, H), the state of every row where none is given.
+    kind : {"gru", "rnn", "lstm"}
+        Which row of `cgru.cells` it is; an option that this row does not name is refused.
+    """
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = False
+    bidirectional: bool = False
+    reset_after: bool = True
+    activations: Any = None     # None or names in, one pair of Activation per direction out
+    clip: float | None = None
+    reverse: bool = False
+    go_backwards: bool = False
+    merge_mode: str = "concat"
+    initial_state: bool = False
+    kind: str = "gru"
+
+    def __post_init__(self):
+        for name in ("input_size", "hidden_size", "num_layers"):
+            object.__setattr__(self, name, check_size(name, getattr(self, name)))
+        for name in ("bias", "batch_first", "bidirectional", "reset_after", "reverse", "go_backwards", "initial_state"):
+            value = getattr(self, name)
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} must be True or False; got {value!r}")
+            object.__setattr__(self, name, bool(value))
+        if self.kind not in CELLS:
+            raise ValueError(f"kind must be one of {', '.join(CELLS)}; got {self.kind!r}")
+        object.__setattr__(self, "activations", gate_activations(self.activations, self.num_directions))
+        if self.clip is not None:
+            if isinstance(self.clip, bool) or not isinstance(self.clip, int | float | np.number) or not self.clip > 0:
+                raise ValueError(f"clip must be a positive number or None; got {self.clip!r}")
+            object.__setattr__(self, "clip", float(self.clip))
+        self._check_directions()
+        self._check_options()
+        widest = max(self.input_size, self.num_directions * self.hidden_size, self.cell.stacked * self.hidden_size)
+        if widest > BLAS_LIMIT:
+            raise ValueError(
+                f"input_size={self.input_size}, hidden_size={self.hidden_size} make a matrix {widest} wide, "
+                f"over the limit of BLAS's 32-bit integers ({BLAS_LIMIT}); use smaller sizes"
+            )
+
+    def _check_directions(self):
+        if self.merge_mode not in MERGE_MODES:
+            raise ValueError(f"merge_mode must be one of {', '.join(MERGE_MODES)}; got {self.merge_mode!r}")
+        if self.merge_mode != "concat" and not (self.bidirectional and self.num_layers == 1):
+            raise ValueError(
+                f"merge_mode={self.merge_mode!r} is for one bidirectional layer; this model has "
+                f"bidirectional={self.bidirectional}, num_layers={self.num_layers}"
+            )
+        if self.reverse + self.go_backwards + self.bidirectional > 1:
+            raise ValueError("reverse, go_backwards and bidirectional exclude each other; set one of them")
+
+    def _check_options(self):
+        """Refuse what only other kinds have."""
+        fields = type(self).__dataclass_fields__
+        for name in {option for cell in CELLS.values() for option in cell.options} - set(self.cell.options):
+            if name in fields and name != "activations" and getattr(self, name) != fields[name].default:
+                raise ValueError(f"{self.cell.name} has no option {name}; got {getattr(self, name)!r}")
+        allowed = None if "activations" in self.cell.options else self.cell.trained
+        for f, g in self.activations:
+            if allowed is not None and (f.name, g.name) not in allowed:
+                raise ValueError(f"{self.cell.name} has no activations {f.name} and {g.name}")
+
+    @cached_property
+    def cell(self) -> Cell:
+        """Its row in the table of cells."""
+        return CELLS[self.kind]
+
+    @cached_property
+    def num_directions(self) -> int:
+        """1, or 2 when bidirectional."""
+        return 2 if self.bidirectional else 1
+
+    @cached_property
+    def output_size(self) -> int:
+        """Features of y: the hidden units, times the directions that are side by side."""
+        return self.hidden_size * (self.num_directions if self.merge_mode == "concat" else 1)
+
+    @property
+    def nonlinearity(self) -> str:
+        """Name of an RNN's function g."""
+        return self.activations[0][1].name
+
+    def directions(self) -> Iterator[Direction]:
+        """Every direction of every layer, in the order of h_n."""
+        for layer in range(self.num_layers):
+            for reverse in (False, True)[: self.num_directions]:
+                yield Direction(layer, reverse, f"l{layer}{'_reverse' if reverse else ''}")
+
+    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """(name, shape) of every parameter, in PyTorch's order."""
+        rows = self.cell.stacked * self.hidden_size
+        for layer, _, suffix in self.directions():
+            yield f"weight_ih_{suffix}", (rows, self.num_directions * self.hidden_size if layer else self.input_size)
+            yield f"weight_hh_{suffix}", (rows, self.hidden_size)
+            if self.bias:
+                yield f"bias_ih_{suffix}", (rows,)
+                yield f"bias_hh_{suffix}", (rows,)
+        if self.initial_state:
+            yield "h_0", (self.num_layers * self.num_directions, self.hidden_size)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Parameter name -> shape, in PyTorch's order."""
+        return dict(self.parameters())

@@ -1,0 +1,155 @@
+"""What each system means by a GRU: the one table that converters, `cgru.check`, ``cgru info`` and the documentation read.
+
+    r = f(W_r x + b_r + U_r h + c_r)                 reset after    n = g(W_n x + b_n + r * (U_n h + c_n))
+    z = f(W_z x + b_z + U_z h + c_z)                 reset before   n = g(W_n x + b_n + U_n (r * h) + c_n)
+    z keeps   h' = z * h + (1 - z) * n               z is new       h' = (1 - z) * h + z * n
+
+The canonical form is PyTorch's: rows stacked r, z, n, and z keeps the old h. Reset before and reset after cannot be
+turned into one another; a z that is new can be turned into one that keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cgru.activations import Activation
+
+CANONICAL = "rzn"
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What one system means by a GRU.
+
+    Attributes
+    ----------
+    name : str
+        The system, as messages and documentation call it.
+    order : str
+        Its gates in the order in which they are stacked, in the letters r, z, n; "" where each has its own arrays.
+    after, before : str
+        What to say or set there for a reset gate that acts after, or before, the recurrent product; "" where the
+        system has no such GRU.
+    z_keeps : bool
+        Whether z is the share of the old h, or of the new.
+    biases : str
+        Their form.
+    """
+
+    name: str
+    order: str
+    after: str
+    before: str
+    z_keeps: bool
+    biases: str
+
+    @property
+    def reset(self) -> str:
+        """Where the reset gate acts: "after", "before" or "both"."""
+        return "both" if self.after and self.before else "after" if self.after else "before"
+
+    def canonical(self, rows: np.ndarray) -> np.ndarray:
+        """Rows stacked as this system has them, in the canonical form: r, z, n, and z keeps the old h."""
+        rows = reorder(rows, self.order or CANONICAL)
+        return rows if self.z_keeps else negate_z(rows)
+
+
+#: By the name of the converter, where there is one; the best known first.
+CONVENTIONS = {
+    "torch": Convention("PyTorch", "rzn", "PyTorch", "", True, "two, (3H,) each"),
+    "keras": Convention(
+        "Keras", "zrn", "Keras's default", "Keras reset_after=False", True,
+        "(2, 3H): input, recurrent; with reset before one, (3H,)",
+    ),
+    "onnx": Convention(
+        "ONNX", "zrn", "ONNX linear_before_reset=1", "ONNX linear_before_reset=0", True, "(D, 6H): W's, then R's"
+    ),
+    "cudnn": Convention("cuDNN", "rzn", "cuDNN", "", True, "two for each gate"),
+    "tensorflow1": Convention("TensorFlow 1", "rzn", "", "TensorFlow 1", True, "one: (2H,) of r, z; (H,) of n"),
+    "equations": Convention(
+        "the equations of 2014", "", "", "the equations of 2014", False, "one for each gate, or none"
+    ),
+    "haiku": Convention("Haiku", "zrn", "", "Haiku", False, "one, (3H,)"),
+    "flax": Convention("Flax", "rzn", "Flax", "", True, "one, (3H,); linen also one for n's recurrent product"),
+    "mlx": Convention("MLX", "rzn", "MLX", "", True, "(3H,), and (H,) for n's recurrent product"),
+    "rtneural": Convention("RTNeural", "zrn", "RTNeural", "", True, "(2, 3H): input, recurrent"),
+    "paddle": Convention("Paddle", "zrn", "", "Paddle", False, "one, (3H,)"),
+    "paddle_origin": Convention(
+        "Paddle origin_mode=True", "zrn", "", "Paddle origin_mode=True", True, "one, (3H,)"
+    ),
+    "keras1": Convention("Keras 1", "zrn", "", "Keras 1", True, "one for each gate, (H,)"),
+    "tflite": Convention("TFLite", "rzn", "", "TFLite", True, "one: (2H,) of r, z; (H,) of n"),
+    "openvino": Convention(
+        "OpenVINO", "zrn", "OpenVINO linear_before_reset=true", "OpenVINO's default", True,
+        "(D, 3H) with reset before; (D, 4H): z, r, n's input, n's recurrent",
+    ),
+    "onednn": Convention("oneDNN", "zrn", "oneDNN lbr_gru", "oneDNN gru", True, "3 gates; 4 with reset after"),
+    "ncnn": Convention("ncnn", "rzn", "ncnn", "", True, "(D, 4, H): r, z, n's input, n's recurrent"),
+    "candle": Convention("candle", "rzn", "candle", "", True, "two, (3H,) each"),
+    "madmom": Convention("madmom", "", "madmom", "", False, "one for each gate"),
+}  # fmt: skip
+
+#: The slope of what each system calls hard_sigmoid, clip(slope * x + 0.5, 0, 1).
+HARD_SIGMOID = {"Keras 1": 0.2, "Keras 2": 0.2, "ONNX": 0.2, "Keras 3": 1 / 6}
+
+
+def systems(
+    *, order: str | None = None, reset_after: bool | None = None, z_keeps: bool | None = None, most: int = 4
+) -> str:
+    """The systems that do it so, for messages: "PyTorch, Keras's default, ONNX linear_before_reset=1, cuDNN".
+
+    Parameters
+    ----------
+    order : str, optional
+        Those that stack their gates in this order, such as "zrn".
+    reset_after : bool, optional
+        Those whose reset gate acts there, with what chooses it.
+    z_keeps : bool, optional
+        Those whose z is the share of the old h, or of the new.
+    most : int, default 4
+        At most so many, the best known.
+    """
+    found = []
+    for convention in CONVENTIONS.values():
+        words = {None: convention.name, True: convention.after, False: convention.before}[reset_after]
+        if words and order in (None, convention.order) and z_keeps in (None, convention.z_keeps):
+            found.append(words)
+    return ", ".join(found[:most])
+
+
+def hard_sigmoids() -> dict[float, str]:
+    """The slopes that go by the name hard_sigmoid, each with its systems: {0.2: "Keras 1, Keras 2, ONNX", ...}."""
+    return {
+        slope: ", ".join(system for system, its in HARD_SIGMOID.items() if its == slope)
+        for slope in dict.fromkeys(HARD_SIGMOID.values())
+    }
+
+
+def reorder(rows: np.ndarray, order: str, wanted: str = CANONICAL) -> np.ndarray:
+    """Rows (or a bias) stacked gate by gate in `order`, such as "zrn", as a new array stacked in the order `wanted`."""
+    parts = dict(zip(order, np.split(rows, len(order)), strict=True))
+    return np.concatenate([parts[gate] for gate in wanted])
+
+
+def negate_z(rows: np.ndarray) -> np.ndarray:
+    """A new array with the z rows of a stack r, z, n negated: z that is new and z that keeps, since 1 - s(a) = s(-a)."""
+    r, z, n = np.split(rows, 3)
+    return np.concatenate([r, -z.astype(np.float64 if z.dtype == np.float64 else np.float32, copy=False), n])
+
+
+def negatable(f: Activation) -> bool:
+    """Whether `negate_z` is exact for the gate activation f: whether 1 - f(a) = f(-a)."""
+    return f.name == "sigmoid" or (f.name == "hard_sigmoid" and f.beta == 0.5)
+
+
+def check_negatable(f: Activation) -> None:
+    """Refuse a gate activation for which `negate_z` is not exact."""
+    if not negatable(f):
+        raise ValueError(
+            f"z takes the new value in this model, which converts exactly for the gate activation sigmoid or "
+            f"hard_sigmoid with beta 0.5; got {f}"
+        )

@@ -1,1 +1,0 @@
-from cgru.engines._backward import Layer as Layer

@@ -1,0 +1,213 @@
+"""The one pass over layers and directions: checks, lengths, rows over threads, directions merged.
+
+Everybody who computes goes through `run` or `run_layers`: calls, streams fed with chunks, tapes for training, traces.
+"""
+
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from cgru import layout
+from cgru.checks import BLAS_LIMIT, check_size, input_array, lengths_array, output_array, state_array
+from cgru.layout import LAYOUTS, Layout
+from cgru.threads import in_threads, row_groups
+
+
+class Inputs(NamedTuple):
+    """What a pass reads, checked.
+
+    Attributes
+    ----------
+    x : ndarray
+        (T, N, I); a view of the caller's where that was possible.
+    states : tuple of ndarray
+        Initial states, a new array (L*D, N, H) for each plane of the cell.
+    lengths : ndarray or None
+        (N,) intp.
+    layout : Layout
+        Of the caller's x.
+    """
+
+    x: np.ndarray
+    states: tuple
+    lengths: np.ndarray | None
+    layout: Layout
+
+
+def prepare(weights, x, hx=None, lengths=None):
+    """Check what a caller passes in; nothing is computed or written yet.
+
+    Parameters
+    ----------
+    weights : Weights
+    x, hx, lengths
+        As in a model's call.
+    """
+    config, dtype = weights.config, weights.dtype
+    x = input_array("x", x, dtype, config.input_size, "input_size")
+    if x.ndim not in (2, 3):
+        expected = layout.text(config.batch_first)
+        raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {expected} or unbatched (T, I)")
+    form = LAYOUTS[config.batch_first, x.ndim == 3]
+    x = form.time_major(x)
+    T, N = x.shape[:2]
+    if N > BLAS_LIMIT:
+        raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
+    states = initial_states(weights, hx, N, form.batched)
+    if lengths is not None:
+        if not form.batched:
+            raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
+        lengths = lengths_array(lengths, T, N)
+    return Inputs(x, states, lengths, form)
+
+
+def initial_states(weights, hx, N, batched=True, name="hx"):
+    """A new array (L*D, N, H) for each plane of the state: what the caller gave, or else stored ones, or zeros.
+
+    `name` is what the caller calls it.
+    """
+    config, dtype = weights.config, weights.dtype
+    count = config.num_layers * config.num_directions
+    shape, planes = (count, N, config.hidden_size), []
+    for name_of_plane, given in named_planes(config.cell, name, hx):
+        if given is None:
+            plane = np.zeros(shape, dtype)
+            if config.initial_state:
+                plane[:] = weights.tensors["h_0"][:, None]
+        else:
+            given = state_array(name_of_plane, given, dtype, shape if batched else (count, config.hidden_size))
+            plane = given.reshape(shape).copy()
+        planes.append(plane)
+    return tuple(planes)
+
+
+_NAMES = {"hx": "{}_0", "dh_n": "d{}_n", "state": "state {}"}      # of an argument's planes, where there are two
+
+
+def named_planes(cell, name, value):
+    """[(name, value)] of each plane of a state, or of its gradient, as a caller passes it: an array, or a pair."""
+    if len(cell.states) == 1:
+        return [(name, value)]
+    names = [_NAMES[name].format(plane) for plane in cell.states]
+    if value is None:
+        value = (None,) * len(names)
+    if not isinstance(value, tuple | list) or len(value) != len(names):
+        raise TypeError(f"{name} must be a pair ({', '.join(names)}); got {type(value).__name__}")
+    return list(zip(names, value, strict=True))
+
+
+def call(model, x, hx, lengths, out, threads):
+    """y and the final state, in the caller's form; see `Recurrent.__call__`."""
+    if type(threads) is not int or threads < 1:
+        threads = check_size("threads", threads)
+    inputs = prepare(model.weights, x, hx, lengths)
+    T, N = inputs.x.shape[:2]
+    shape = inputs.layout.shape(T, N, model.config.output_size)
+    if out is None:
+        y = np.empty(shape, model.dtype)
+    else:
+        y = output_array(out, model.dtype, shape, {"x": x, "hx": hx})
+    run(model, inputs, y, threads)
+    return y, inputs.layout.state(inputs.states)
+
+
+def run(model, inputs, y, threads=1, tapes=None):
+    """Run on checked inputs into y, in the caller's layout; the inputs' states become the final ones.
+
+    Parameters
+    ----------
+    model : Recurrent
+    inputs : Inputs
+    y : ndarray
+    threads : int
+    tapes : ndarray, optional
+        (L*D, T, N, planes * H) of zeros, for what the engines keep of each step; see `cgru.cells`.
+    """
+    x, states, lengths, form = inputs
+    T, N = x.shape[:2]
+    if T and N:
+        y = form.time_major(y)
+        order = None if lengths is None else np.argsort(-lengths, kind="stable")
+        if min(threads, N) == 1:
+            run_layers(model, x, y, states, lengths, order, tapes)
+        else:
+            _run_in_threads(model, x, y, states, lengths, order, tapes, threads)
+
+
+def _run_in_threads(model, x, y, states, lengths, order, tapes, threads):
+    """`run_layers` with the batch rows split over threads."""
+    jobs = []
+    for rows in row_groups(x.shape[1], lengths, threads):
+        inside = None if order is None else order[(order >= rows.start) & (order < rows.stop)] - rows.start
+        jobs.append((
+            model, x[:, rows], y[:, rows], tuple(plane[:, rows] for plane in states),
+            None if lengths is None else lengths[rows], inside, None if tapes is None else tapes[:, :, rows],
+        ))  # fmt: skip
+    in_threads(run_layers, jobs)
+
+
+def run_layers(model, x, y, states, lengths=None, order=None, tapes=None, outputs=None):
+    """All layers and directions.
+
+    Parameters
+    ----------
+    model : Recurrent
+    x : ndarray
+        (T, N, I), T and N at least 1.
+    y : ndarray
+        (T, N, output_size): overwritten.
+    states : tuple of ndarray
+        Planes (L*D, N, H): initial states, which become the final ones.
+    lengths, order : ndarray, optional
+        (N,) valid steps of each row, and the rows by falling length.
+    tapes : sequence of (T, N, planes * H) ndarray, optional
+        One for each direction of each layer, in the order of h_n.
+    outputs : list, optional
+        Each layer's output (T, N, D * H) is appended to it.
+    """
+    config = model.config
+    width = config.num_directions * config.hidden_size
+    for layer in range(config.num_layers):
+        whole = layer == config.num_layers - 1 and config.merge_mode == "concat"
+        below, x = x, y if whole else np.empty((*x.shape[:2], width), x.dtype)
+        _run_layer(model, layer, below, x, states, lengths, order, tapes)
+        if outputs is not None:
+            outputs.append(x)
+    if config.merge_mode != "concat":
+        H = config.hidden_size
+        _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
+
+
+def _run_layer(model, layer, x, y, states, lengths, order, tapes):
+    """One layer, x (T, N, K) to y (T, N, D * H).
+
+    With go_backwards every layer reads its input from the end and writes its steps as they come, last step first. So
+    layer 0 leaves y in reversed time. Layer 1 finds x in reversed time; reading that from the end is going forwards in
+    time, and y is in the order of time again.
+    """
+    config = model.config
+    H, D = config.hidden_size, config.num_directions
+    x_reversed = config.go_backwards and layer % 2 == 1
+    y_reversed = config.go_backwards and layer % 2 == 0
+    source = x[::-1] if x_reversed else x
+    target = y[::-1] if y_reversed else y
+    for d in range(D):
+        k = layer * D + d
+        tape = None if tapes is None else tapes[k]
+        if tape is not None and x_reversed:
+            tape = tape[::-1]       # a step of the tape stands where its x stands
+        model.directions[k].run(
+            source, target if D == 1 else target[:, :, d * H : (d + 1) * H], tuple(map(itemgetter(k), states)),
+            lengths, order, d == 1 or config.reverse or y_reversed, tape,
+        )  # fmt: skip
+
+
+def _merge(forward, backward, mode, out):
+    """Put the two directions' outputs together as one of `cgru.config.MERGE_MODES`, other than concat."""
+    if mode == "mul":
+        np.multiply(forward, backward, out=out)
+        return
+    np.add(forward, backward, out=out)
+    if mode == "ave":
+        out *= 0.5

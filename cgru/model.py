@@ -1,0 +1,295 @@
+"""What every model is, whatever it computes: a class over unchanging weights, with its properties, copies and files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from cgru import engines, files
+from cgru.activations import PLAIN, shown
+from cgru.checks import check_dtype
+from cgru.config import Config
+from cgru.summary import summary_lines, text_of
+from cgru.weights import Weights, weights_from_state_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from numpy.typing import DTypeLike
+
+    from cgru.activations import Activation
+
+    Rng = int | Sequence[int] | np.random.Generator | None
+
+StrPath = str | os.PathLike[str]
+
+
+class Model:
+    """Base of all models: what they are. What they compute is a subclass's business."""
+
+    __slots__ = {  # noqa: RUF023
+        "config": "Config: sizes and options.",
+        "weights": "Weights: configuration and parameters, read-only.",
+        "dtype": "numpy.dtype, float32 or float64.",
+        "engine": "Name of the engine that computes.",
+        "directions": "What the engine made of the weights: an object per layer and direction, in the order of h_n.",
+    }
+    kind: ClassVar[str]     # a key of cgru.cells.CELLS
+    classes: ClassVar[dict[str, type[Model]]] = {}      # by kind
+
+    config: Config
+    weights: Weights
+    dtype: np.dtype
+    engine: str
+    directions: tuple[engines.Direction, ...]
+
+    # ---- construction
+
+    def __init_subclass__(cls, kind: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if kind is not None:
+            cls.kind = kind
+            Model.classes[kind] = cls
+
+    def _draw(self, dropout, dtype, engine, rng, **options):
+        """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
+        _check_dropout(dropout)
+        engines.check_engine(engine)
+        config = Config(kind=self.kind, **options)
+        dtype = check_dtype(dtype)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
+        bound = 1.0 / np.sqrt(config.hidden_size)
+        tensors = {
+            name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
+            for name, shape in config.shapes().items()
+        }
+        self._build(Weights(config, tensors, dtype), engine)
+
+    def _build(self, weights, engine):
+        config = weights.config
+        engine = engines.choose(engine, weights.dtype, config.cell)
+        module = engines.load(engine)
+        directions = tuple(
+            module.Direction(*weights.direction(suffix), **engines.options(config, reverse))
+            for _, reverse, suffix in config.directions()
+        )
+        parts = {"config": config, "weights": weights, "dtype": weights.dtype, "engine": engine}
+        for name, value in (parts | {"directions": directions}).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_weights(cls, weights: Weights, engine: str = "auto") -> Self:
+        """A model of weights that a converter made.
+
+        Parameters
+        ----------
+        weights : Weights
+            Of this class's kind.
+        engine : str, default "auto"
+            As in `GRU`.
+
+        Raises
+        ------
+        ValueError
+            Weights of another kind; no such engine, or one that does not compute this.
+        """
+        if weights.config.kind != cls.kind:
+            raise ValueError(f"these are weights of a {weights.config.cell.name}, not of a {cls.__name__}")
+        model = cls.__new__(cls)
+        model._build(weights, engine)
+        return model
+
+    @classmethod
+    def _from_state_dict(cls, mapping, *, prefix, dtype, engine, **options):
+        engines.check_engine(engine)
+        weights = weights_from_state_dict(mapping, prefix=prefix, dtype=dtype, kind=cls.kind, **options)
+        return cls.from_weights(weights, engine)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} is immutable; build another one instead of setting {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} is immutable; {name} stays")
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.config, self.weights.tensors, self.engine)
+
+    # ---- what the model is
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.config.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Hidden units H per direction."""
+        return self.config.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Stacked layers."""
+        return self.config.num_layers
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are bias parameters."""
+        return self.config.bias
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether x is (N, T, I)."""
+        return self.config.batch_first
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether there are two directions."""
+        return self.config.bidirectional
+
+    @property
+    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
+        """(f, g) for each direction, each an `Activation`: f of the gates, g of the candidate; an RNN's is g."""
+        return self.config.activations
+
+    @property
+    def clip(self) -> float | None:
+        """What the activations' arguments are clamped to, or None."""
+        return self.config.clip
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the only direction runs from the end to the start, with y in order."""
+        return self.config.reverse
+
+    @property
+    def go_backwards(self) -> bool:
+        """Whether it does, with y left in reversed order."""
+        return self.config.go_backwards
+
+    @property
+    def merge_mode(self) -> str:
+        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
+        return self.config.merge_mode
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model has learnt, biases and a stored initial state included."""
+        return sum(array.size for array in self.weights.tensors.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the parameters; an engine may keep a packed copy beside them."""
+        return sum(array.nbytes for array in self.weights.tensors.values())
+
+    def summary(self) -> str:
+        """Sizes, parameters, the cost of a step and conventions, in lines: what ``cgru info`` prints."""
+        return text_of(summary_lines(self))
+
+    def __repr__(self) -> str:
+        config, fields = self.config, Config.__dataclass_fields__
+        words = [f"{config.input_size}, {config.hidden_size}"]
+        words += [
+            f"{name}={getattr(config, name)!r}"
+            for name in fields
+            if name not in ("input_size", "hidden_size", "kind", "activations")
+            and getattr(config, name) != fields[name].default
+        ]
+        if "activations" in config.cell.options and set(config.activations) != {PLAIN}:
+            words.append(f"activations={shown(config.activations)!r}")
+        if "nonlinearity" in config.cell.options:
+            words.append(f"nonlinearity={config.nonlinearity!r}")
+        words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model):
+            return NotImplemented
+        return type(self) is type(other) and self.weights == other.weights
+
+    def __hash__(self) -> int:
+        return hash(self.weights)
+
+    # ---- other forms of it
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The parameters under PyTorch's names, as new arrays.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``weight_ih_l{k}[_reverse]`` (G, I or D*H), ``weight_hh_l{k}`` (G, H), ``bias_ih_l{k}``,
+            ``bias_hh_l{k}`` (G,); for a GRU G = 3H, gate order r, z, n; RNN H; LSTM 4H, i, f, g, o.
+        """
+        return {name: array.copy() for name, array in self.weights.tensors.items()}
+
+    def astype(self, dtype: DTypeLike, *, engine: str = "auto") -> Self:
+        """The same model in float32 or float64, rounded where it must be.
+
+        Raises
+        ------
+        TypeError
+            Another dtype.
+        ValueError
+            An engine that does not exist or does not compute in `dtype`.
+        """
+        return self.from_weights(self.weights.astype(dtype), engine)
+
+    def replace(self, *, batch_first: bool | None = None, engine: str | None = None) -> Self:
+        """The same parameters, taking x in another layout or computed by another engine.
+
+        Raises
+        ------
+        TypeError
+            `batch_first` is no bool.
+        ValueError
+            An engine that does not exist or does not compute this.
+        """
+        weights = self.weights if batch_first is None else self.weights.replace(batch_first=batch_first)
+        return self.from_weights(weights, self.engine if engine is None else engine)
+
+    def save(self, path: StrPath) -> None:
+        """Write the model to a safetensors file, configuration in its metadata; read it with `cgru.load`.
+
+        It is written atomically: under its name there is always a whole file, the old one or the new one.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        files.save(path, self.weights)
+
+
+def model_of(weights: Weights, engine: str = "auto") -> Any:
+    """The model, of the class that belongs to the weights' kind: a GRU, an LSTM or an RNN."""
+    return Model.classes[weights.config.kind].from_weights(weights, engine)
+
+
+def _check_dropout(dropout):
+    """PyTorch's argument in PyTorch's place; a bool there means that bidirectional was meant."""
+    if isinstance(dropout, bool | np.bool_):
+        raise TypeError(
+            f"dropout must be 0.0; got {dropout}: as in PyTorch, dropout stands before bidirectional; pass "
+            f"bidirectional={dropout} by name"
+        )
+    if not isinstance(dropout, int | float | np.number):
+        raise TypeError(f"dropout must be 0.0; got {dropout!r} of type {type(dropout).__name__}")
+    if dropout != 0:
+        raise ValueError(f"dropout must be 0.0 here; got {dropout!r}: there is none between the layers")
+
+
+def _rebuild(cls, config, tensors, engine):
+    """Unpickle; an engine that this machine lacks is replaced by the automatic choice."""
+    if engine not in engines.ENGINES:
+        engine = "auto"
+    return cls.from_weights(Weights(config, tensors), engine)

@@ -1,0 +1,160 @@
+"""Changes of convention that a model may have missed on its way here, for `cgru.check`."""
+
+import dataclasses
+from itertools import permutations
+from typing import Any, NamedTuple
+
+from cgru.activations import Activation, activation
+from cgru.convert._build import gates, negated_z  # to be reorder and negate_z of convert/conventions.py
+from cgru.weights import Weights
+
+# what each system means: to be asked of convert/conventions.py, these and the names in the texts below
+_SLOPES = {"hard_sigmoid of slope 0.2 (Keras 1 and 2, ONNX)": 0.2, "hard_sigmoid of slope 1/6 (Keras 3)": 1 / 6}
+_SYSTEMS = {"zrn": " (Keras, ONNX)"}
+
+
+class Change(NamedTuple):
+    """One convention read differently. `dimension` says which; a combination takes at most one change of each."""
+
+    dimension: str
+    text: str                              # completes "it would match with ..."
+    tensor: Any = None                     # function of (name, array, config), for every weight and bias
+    rename: Any = None                     # function of a tensor's name
+    config: tuple = ()                     # (field, value) pairs
+    swap_y: bool = False                   # the first two axes of the expected output are exchanged
+
+
+def changes(config, batched):
+    """Every change that makes sense for a model of this configuration, by dimension, in the order to apply them."""
+    return [
+        [Change("matrices", text, tensor=function) for text, function in _matrices(config)],
+        [
+            Change("gate order", f"gates stacked {', '.join(order)}{_SYSTEMS.get(order, '')}", tensor=_ordered(order))
+            for order in map("".join, permutations("rzn"))
+            if order != "rzn"
+        ],
+        _z_senses(config),
+        _biases(config),
+        [_reset(config)],
+        _activations(config),
+        _directions(config),
+        _layouts(config) if batched else [],
+    ]
+
+
+def apply(weights, chosen):
+    """`weights` with the changes made; layouts are not the weights' business, but for batch_first."""
+    config, tensors = weights.config, dict(weights.tensors)
+    for change in chosen:
+        if change.tensor is not None:
+            tensors = {
+                name: array if name == "h_0" else change.tensor(name, array, config)
+                for name, array in tensors.items()
+            }
+        if change.rename is not None:
+            tensors = {change.rename(name): array for name, array in tensors.items()}
+        config = dataclasses.replace(config, **dict(change.config))
+    return Weights(config, tensors)
+
+
+def _other_bias(name):
+    other = {"bias_ih": "bias_hh", "bias_hh": "bias_ih"}
+    return other.get(name[:7], name[:7]) + name[7:]
+
+
+def _other_direction(name):
+    if name == "h_0":
+        return name
+    return name.removesuffix("_reverse") if name.endswith("_reverse") else f"{name}_reverse"
+
+
+def _matrices(config):
+    """Transpositions gate by gate where the matrices are square, and (K, 3H) memory taken as (3H, K) everywhere."""
+    square_w = config.input_size == config.hidden_size and (config.num_layers == 1 or not config.bidirectional)
+    kinds = {"W": ("weight_ih",), "U": ("weight_hh",), "W and U": ("weight_ih", "weight_hh")}
+    for which, names in kinds.items():
+        if square_w or which == "U":
+            yield f"{which} transposed gate by gate", _on(names, _blocks_transposed)
+    for which, names in kinds.items():
+        yield f"{which} transposed where it was reshaped, from (columns, 3H) to (3H, columns)", _on(names, _reread)
+
+
+def _on(names, function):
+    def tensor(name, array, config):
+        return function(array, config) if name.startswith(names) else array
+
+    return tensor
+
+
+def _blocks_transposed(array, config):
+    H = config.hidden_size
+    return array.reshape(3, H, H).swapaxes(1, 2).reshape(3 * H, H)
+
+
+def _reread(array, config):
+    return array.reshape(array.shape[1], array.shape[0]).T
+
+
+def _ordered(order):
+    return lambda name, array, config: gates(array, order)
+
+
+def _z_senses(config):
+    if any(f.name != "sigmoid" and not (f.name == "hard_sigmoid" and f.beta == 0.5) for f, _ in config.activations):
+        return []
+    text = "z in the other sense, h' = (1 - z) h + z n (Haiku, the equations of 2014)"
+    return [Change("z", text, tensor=lambda name, array, config: negated_z(array))]
+
+
+def _biases(config):
+    if not config.bias:
+        return []
+    return [Change("biases", "bias_ih and bias_hh exchanged", rename=_other_bias)]
+
+
+def _reset(config):
+    if config.reset_after:
+        text = "the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX "
+        text += "linear_before_reset=0)"
+    else:
+        text = "the reset gate after the recurrent product, reset_after=True (PyTorch, Keras's default, ONNX "
+        text += "linear_before_reset=1)"
+    return Change("reset", text, config=(("reset_after", not config.reset_after),))
+
+
+def _activations(config):
+    """Sigmoid and the two hard sigmoids that go by one name."""
+    known = {"sigmoid": Activation("sigmoid")}
+    known |= {text: activation(("hard_sigmoid", slope, 0.5)) for text, slope in _SLOPES.items()}
+    if any(f not in known.values() for f, _ in config.activations):
+        return []
+    return [
+        Change("activation", f"{text} for the gates", config=(("activations", pairs),))
+        for text, f in known.items()
+        if (pairs := tuple((f, g) for _, g in config.activations)) != config.activations
+    ]
+
+
+def _directions(config):
+    if config.bidirectional:
+        return [Change("direction", "the two directions' weights exchanged", rename=_other_direction)]
+    texts = {
+        (False, False): "the sequence read forwards",
+        (True, False): "the sequence read backwards, reverse=True",
+        (False, True): "the sequence read backwards and the output left in that order, go_backwards=True",
+    }
+    now = (config.reverse, config.go_backwards)
+    return [
+        Change("direction", text, config=(("reverse", reverse), ("go_backwards", go_backwards)))
+        for (reverse, go_backwards), text in texts.items()
+        if (reverse, go_backwards) != now
+    ]
+
+
+def _layouts(config):
+    here, there = ("(N, T, I)", "(T, N, I)") if config.batch_first else ("(T, N, I)", "(N, T, I)")
+    text = f"x read as {there}, batch_first={not config.batch_first}"
+    return [
+        Change("layout", text, config=(("batch_first", not config.batch_first),)),
+        Change("layout", f"y_expected's first two axes exchanged, since x is {here} and it is not", swap_y=True),
+    ]

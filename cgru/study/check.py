@@ -1,0 +1,271 @@
+"""Does a model reproduce recorded outputs, and if not, which convention was misread on its way here?"""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgru.checks import real_array
+from cgru.model import Model, model_of
+from cgru.study.changes import apply, changes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from cgru.gru import GRU
+
+_ROWS, _STEPS = 4, 8      # of the batch that the search looks at
+_SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `check` found; `print` it.
+
+    Attributes
+    ----------
+    matches : bool
+        Whether the model as it is gives the expected outputs.
+    max_error : float
+        Its largest absolute error over the valid steps; inf where its output has another shape.
+    tolerance : float
+        The largest absolute error that counts as a match.
+    changes : tuple of str
+        The changes of convention with which it would match, as few as possible; empty where it matches as it is, and
+        where nothing does.
+    changes_error : float
+        The largest absolute error with these changes; where nothing matches, the least that was found.
+    model : GRU or None
+        The model with these changes made; None where nothing matches.
+    explanation : str
+        All of this in words.
+    """
+
+    matches: bool
+    max_error: float
+    tolerance: float
+    changes: tuple[str, ...]
+    changes_error: float
+    model: GRU | None
+    explanation: str
+
+    def __str__(self):
+        return self.explanation
+
+
+def check(
+    model: GRU,
+    x: ArrayLike,
+    y_expected: ArrayLike,
+    hx: ArrayLike | None = None,
+    *,
+    lengths: ArrayLike | None = None,
+    tolerance: float | None = None,
+) -> Report:
+    """Compare a model with recorded outputs and, where they differ, find out which convention was misread.
+
+    Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the
+    recurrent product; z that keeps the old state or takes the new; the six orders of the gates; W and U transposed;
+    the two biases exchanged; sigmoid and both hard sigmoids; batch-major and time-major; the direction. Each change
+    is made to all layers and directions alike.
+
+    Parameters
+    ----------
+    model : GRU
+    x : array_like
+        As the model takes it. Random numbers, and T, N, I, H all different, make the answer unique.
+    y_expected : array_like
+        y as the other system computed it, of the shape that the model returns.
+    hx : array_like, optional
+        The initial state that the other system had.
+    lengths : array_like of int, optional
+        Valid steps of each row; what stands past them is not compared.
+    tolerance : float, optional
+        Largest absolute error that counts as a match, for outputs of size 1 or less, and in proportion above. By
+        default 1e-4 where the model or y_expected is float32 or narrower, else 1e-9; a misread convention is some
+        0.1 off.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError
+        `model` is no GRU, or an argument that the model refuses.
+    ValueError
+        x, hx or lengths that the model refuses in every layout; y_expected of no shape that it could return, or
+        with NaN or infinity; a tolerance that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np, cgru
+    >>> gru = cgru.GRU(3, 5, rng=0)
+    >>> x = np.random.default_rng(0).normal(size=(7, 2, 3))
+    >>> y, _ = cgru.GRU.from_state_dict(gru.state_dict(), reset_after=False)(x)
+    >>> cgru.check(gru, x, y).changes
+    ('the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX \
+linear_before_reset=0)',)
+    """
+    if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
+        raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
+    x, y = real_array("x", x), real_array("y_expected", y_expected)
+    if not np.isfinite(y).all():
+        raise ValueError("y_expected holds NaN or infinity, which nothing can be compared with; leave such rows out")
+    limit = _tolerance(tolerance, model.dtype, y)
+    recorded = _Recorded(x, y, hx, lengths)
+    try:
+        error, refusal = recorded.error(model), None
+        if error is None:
+            refusal = _shape_error(model, x, y)
+    except ValueError as problem:      # a batch read in the wrong layout, perhaps
+        error, refusal = None, problem
+    if error is not None and error <= limit:
+        text = f"The model matches: {_shown(error)}, tolerance {limit:.3g}."
+        return Report(True, error, limit, (), error, model, text)
+    if refusal is not None and not _fits_otherwise(model, recorded):
+        raise refusal
+    found = _search(model, recorded, limit)
+    if refusal is not None and not found.matching:
+        raise refusal
+    return _report(model, np.inf if error is None else error, limit, found)
+
+
+def _tolerance(tolerance, dtype, y):
+    if tolerance is None:
+        double = dtype == np.float64 and not (y.dtype.kind == "f" and y.dtype.itemsize < 8)
+        tolerance = 1e-9 if double else 1e-4
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.number) or not 0 < tolerance < np.inf:
+        raise ValueError(f"tolerance must be a positive number; got {tolerance!r}")
+    return float(tolerance) * max(1.0, float(np.abs(y).max(initial=0.0)))
+
+
+def _shape_error(model, x, y):
+    expected = (*x.shape[:-1], model.config.output_size)
+    return ValueError(f"y_expected has shape {y.shape}, expected {expected}: y at every step, as the model returns it")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+    """What the other system was given, and what it computed."""
+
+    x: np.ndarray
+    y: np.ndarray
+    hx: Any
+    lengths: Any
+
+    def error(self, model):
+        """Largest absolute error of a model at valid steps; None where the shapes differ."""
+        got, _ = model(self.x, self.hx, lengths=self.lengths)
+        if got.shape != self.y.shape:
+            return None
+        error = np.abs(got.astype(np.float64) - self.y)
+        if self.lengths is not None:
+            steps = self.y.shape[1 if model.batch_first else 0]
+            valid = np.arange(steps)[:, None] < np.asarray(self.lengths)
+            error = error[valid.T if model.batch_first else valid]
+        worst = float(error.max(initial=0.0))
+        return np.inf if np.isnan(worst) else worst
+
+    def with_layout(self, chosen):
+        """The same with the axes of y exchanged, where a change says that they are."""
+        if not any(change.swap_y for change in chosen):
+            return self
+        return dataclasses.replace(self, y=self.y.swapaxes(0, 1))
+
+    def excerpt(self, config):
+        """The first rows, and the first steps where the later ones cannot matter."""
+        x, y, hx, lengths = self.x, self.y, self.hx, self.lengths
+        if x.ndim == 3:
+            rows = np.s_[:_ROWS] if config.batch_first else np.s_[:, :_ROWS]
+            x, y = x[rows], y[rows]
+            hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
+            lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
+        if lengths is None and not (config.bidirectional or config.reverse or config.go_backwards):
+            steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
+            x, y = x[steps], y[steps]
+        return _Recorded(x, y, hx, lengths)
+
+
+# ---- the search
+
+
+@dataclasses.dataclass
+class _Found:
+    matching: list          # (combination, error) of those with the least number of changes that match
+    closest: tuple = ()     # the combination with the least error, and that error
+    error: float = np.inf
+
+
+def _changed(model, chosen):
+    return model_of(apply(model.weights, chosen), model.engine)
+
+
+def _quick_error(model, chosen, recorded):
+    weights = apply(model.weights, chosen)
+    return recorded.with_layout(chosen).excerpt(weights.config).error(model_of(weights, "blas"))
+
+
+def _fits_otherwise(model, recorded):
+    """Whether the arguments fit the model in another layout."""
+    for change in changes(model.config, recorded.x.ndim == 3)[-1]:
+        try:
+            if _quick_error(model, (change,), recorded) is not None:
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _search(model, recorded, limit):
+    """Combinations in the order of their number of changes, tried on a few rows and steps, then on everything."""
+    dimensions = changes(model.config, recorded.x.ndim == 3)
+    found = _Found([])
+    for count in range(1, 5 if model.num_parameters <= _SMALL else 4):
+        for chosen in (chosen for some in combinations(dimensions, count) for chosen in product(*some)):
+            try:
+                error = _quick_error(model, chosen, recorded)
+                if error is not None and error <= limit:
+                    error = recorded.with_layout(chosen).error(_changed(model, chosen))
+                    found.matching += [(chosen, error)] if error is not None and error <= limit else []
+            except ValueError:      # this layout does not fit x, hx or lengths
+                continue
+            if error is not None and error < found.error:
+                found.closest, found.error = chosen, error
+        if found.matching:
+            break
+    return found
+
+
+# ---- the words
+
+
+def _report(model, error, limit, found):
+    """What is said of a model that does not match."""
+    text = f"The model does not match: {_shown(error)}, tolerance {limit:.3g}"
+    if not found.matching:
+        text += ", and no combination of changes does: "
+        text += "the weights, x or the initial state are not those of these outputs."
+        if found.closest:
+            text += f" Closest is {_words(found.closest)}, with a largest error of {found.error:.3g}."
+        return Report(False, error, limit, (), found.error, None, text)
+    (chosen, least), *others = found.matching
+    text += f". It would match with {_words(chosen)}: "
+    text += f"a largest error of {least:.3g}. That model is in the report's attribute model."
+    if others:
+        alike = "; or with ".join(_words(other) for other, _ in others[:5])
+        text += f" These inputs cannot tell that from other changes that match too: with {alike}"
+        text += "." if len(others) <= 5 else f"; and {len(others) - 5} more."
+    names = tuple(change.text for change in chosen)
+    return Report(False, error, limit, names, least, _changed(model, chosen), text)
+
+
+def _shown(error):
+    return "an output of another shape" if error == np.inf else f"a largest error of {error:.3g}"
+
+
+def _words(chosen):
+    return ", and ".join(change.text for change in chosen)

@@ -1,0 +1,59 @@
+"""What there is to say about a model, line by line: `summary` of every model, and ``cgru info``."""
+
+from cgru import engines
+from cgru.activations import DEFAULTS
+
+
+def summary_lines(model):
+    """Yield (name, text) of everything there is to say about a model.
+
+    Parameters
+    ----------
+    model : GRU, RNN or LSTM
+    """
+    config, tensors = model.config, model.weights.tensors
+    numbers, size = (sum(getattr(array, what) for array in tensors.values()) for what in ("size", "nbytes"))
+    yield "model", repr(model)
+    yield "sizes", _sizes(config)
+    yield "output", f"{config.output_size} features" + (
+        f", directions merged by {config.merge_mode}" if config.merge_mode != "concat" else ""
+    )
+    yield "layout", f"x is {'(N, T, I)' if config.batch_first else '(T, N, I)'} or (T, I)"
+    yield "parameters", f"{numbers:,} numbers of {model.dtype}, {size:,} bytes"
+    yield "a step", f"{multiply_adds(model.weights):,} multiply-adds for each batch row"
+    if "reset_after" in config.cell.options:
+        yield "reset", f"{'after' if config.reset_after else 'before'} the recurrent product"
+        yield "z", "keeps the old state: h' = z h + (1 - z) n"
+        yield "activations", _activations(config)
+        if config.clip is not None:
+            yield "clip", f"what goes into the activations is clamped to +-{config.clip:g}"
+    yield "initial state", "stored with the model" if config.initial_state else "zeros"
+    yield "engine", f"{model.engine}, {engines.isa()}"
+
+
+def text_of(lines):
+    """Pairs (name, text) as one text of two columns."""
+    return "\n".join(f"{name:14}{text}" for name, text in lines)
+
+
+def multiply_adds(weights):
+    """Count the multiply-adds of one row's matrix products in one step: one for every weight."""
+    return sum(array.size for name, array in weights.tensors.items() if name.startswith("weight"))
+
+
+def _sizes(config):
+    layers = f"{config.num_layers} layer{'s' if config.num_layers > 1 else ''}"
+    backward = config.reverse or config.go_backwards
+    one = f"one direction, {'from the end to the start' if backward else 'forwards'}"
+    directions = "both directions" if config.bidirectional else one
+    return f"input {config.input_size}, hidden {config.hidden_size}, {layers}, {directions}"
+
+
+def _activations(config):
+    words = [f"{_named(f)} for r and z, {_named(g)} for n" for f, g in config.activations]
+    return words[0] if len(set(words)) == 1 else f"forwards {words[0]}; backwards {words[1]}"
+
+
+def _named(item):
+    numbers = ", ".join(f"{number:g}" for number in (item.alpha, item.beta))
+    return item.name if item[1:] == DEFAULTS[item.name] else f"{item.name}({numbers})"
