@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 import numpy as np
 
 from cgru.activations import code
-from cgru.cells import CELLS
+from cgru.cells import CELLS, GRU
 from cgru.engines._cpu import x86_level
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def check_engine(engine: object) -> None:
         raise ValueError(f"engine must be one of {names}; got {engine!r}")
 
 
-def choose(engine: str, dtype: Any, cell: Cell) -> str:
+def choose(engine: str, dtype: Any, cell: Cell = GRU) -> str:
     """The engine that computes a cell: "auto" is "packed" where that can do it, on an FMA-class ISA, else "blas".
 
     Parameters
@@ -297,5 +297,5 @@ def load(name: Literal["backward"]) -> Backward: ...  # type: ignore[overload-ov
 @overload
 def load(name: str) -> Engine: ...
 def load(name: str) -> Engine | Backward:
-    """The module of that name, an engine or "backward", for the instruction set in force; imported when first needed."""
+    """The module of an engine, or "backward", for the instruction set in force; imported when first needed."""
     return cast("Engine | Backward", importlib.import_module(_module_name(name, isa())))

@@ -44,7 +44,7 @@ cdef enum:
     WORTHWHILE = 16                     # rows of A below which a GEMM costs more than it saves
 
 
-cdef inline void product(
+cdef inline void product_nt(
     int M, int N, int K,
     const floating* A, int lda,
     const floating* B, int ldb,

@@ -1,42 +1,24 @@
 """Backpropagation through time: every product is SciPy's BLAS, the rest is typed loops; float32 and float64.
 
-L is the loss, dv stands for dL/dv, a_v for what goes into the activation of gate v, ' for the new state.
-Forward, and each line's adjoint (the lines with a ' are for reset_after=False):
+L is the loss, dv stands for dL/dv, a_v for what goes into the activation of gate v. Each cell's file has its equations
+with their adjoints (_gru.pxd, _rnn.pxd, _lstm.pxd), which give the gates' da, and the part of dh that does not come
+through U. What all have in common, with da_h the part of da whose gates have U h in them (GRU: r, z, q; with
+reset_after=False r, z):
 
-GRU
-    1   r = s(W_r x + b_r + U_r h + c_r)        da_r = dr r (1 - r)
-    2   z = s(W_z x + b_z + U_z h + c_z)        da_z = dz z (1 - z)
-    3   q = U_n h + c_n
-        n = tanh(W_n x + b_n + r q)             da_n = dn (1 - n^2)  a;  dr = da_n q  b;  da_q = dq = da_n r  c
-    3'  q = r h
-        n = tanh(W_n x + b_n + U_n q + c_n)     da_n = dn (1 - n^2)  a;  dq = da_n U_n;  dr = dq h  b;  dh += dq r  c
-    4   h' = (1 - z) n + z h                    dn = dh' (1 - z)  a;  dz = dh' (h - n)  b;  dh = dh' z  c
-RNN
-    R   h' = g(W x + b + U h + c)               da = dh' g'(a): 1 - h'^2 for tanh, h' > 0 for relu;  dh = 0
-LSTM
-    L1  i = s(a_i)                              da_i = di i (1 - i)
-    L2  f = s(a_f)                              da_f = df f (1 - f)
-    L3  g = tanh(a_g)                           da_g = dg (1 - g^2)
-    L4  o = s(a_o)                              da_o = do o (1 - o)
-    L5  c' = f c + i g                          di = dc' g  a;  df = dc' c  b;  dg = dc' i  c;  dc = dc' f  d
-    L6  h' = o tanh(c')                         do = dh' tanh(c')  a;  dc' += dh' o (1 - tanh(c')^2)  b;  dh = 0
-
-and then, with da_h the part of da whose gates have U h in them (GRU: r, z, q; with reset_after=False r, z):
-
-    5   dh += da_h U                            per step
-    6   dW = sum_t da^T x,  db = sum_t da       for all steps at once
-    7   dU = sum_t da_h^T h,  dc = sum_t da_h   for all steps at once (3': dU_n = sum_t da_n^T q)
-    8   dx = da W                               for all steps at once
+    A   dh += da_h U                            per step
+    B   dW = sum_t da^T x,  db = sum_t da       for all steps at once
+    C   dU = sum_t da_h^T h,  dc = sum_t da_h   for all steps at once (3' of a GRU: dU_n = sum_t da_n^T q)
+    D   dx = da W                               for all steps at once
 
 A GRU's gates lie in `da` as n, r, z, q, so that da_h is one matrix in the order of U's rows.
 Compiled once per ISA (setup.py).
 """
 
 cimport numpy as cnp
-from cgru.engines._adjoints cimport Pass, gate_row, reset_row
+from cgru.engines._activations cimport RELU, SIGMOID, TANH
+from cgru.engines._adjoints cimport Pass, gates_adjoint_row, reset_adjoint_row
 from cgru.engines._blas cimport gemm_nn, gemm_tn
 from cgru.engines._cells cimport GRU, LSTM
-from cgru.engines._gates cimport RELU, SIGMOID, TANH
 from cython cimport floating
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -143,7 +125,7 @@ cdef int backpropagate(const Pass* p, floating* kind=NULL) noexcept nogil:
     cdef floating* scratch = da + rows * p.width
     for s in range(p.T):
         t = s if p.reverse else p.T - 1 - s
-        step(p, t, da + t * p.N * p.width, scratch)
+        step_back(p, t, da + t * p.N * p.width, scratch)
     parameter_gradients(p, da, scratch)
     if p.dx != NULL:
         input_gradients(p, da)
@@ -151,7 +133,7 @@ cdef int backpropagate(const Pass* p, floating* kind=NULL) noexcept nogil:
     return 0
 
 
-cdef inline Py_ssize_t active_at(const Pass* p, Py_ssize_t t) noexcept nogil:
+cdef inline Py_ssize_t rows_at(const Pass* p, Py_ssize_t t) noexcept nogil:
     """How many rows run at time t; they are the first ones."""
     cdef Py_ssize_t active = p.N
     if p.lengths != NULL:
@@ -160,9 +142,9 @@ cdef inline Py_ssize_t active_at(const Pass* p, Py_ssize_t t) noexcept nogil:
     return active
 
 
-cdef void step(const Pass* p, Py_ssize_t t, floating* da, floating* dq) noexcept nogil:
-    """Lines up to 5 for the step at time t: da (N, width), dh (N, H), for an LSTM dc (N, H)."""
-    cdef Py_ssize_t H = p.H, width = p.width, active = active_at(p, t), i
+cdef void step_back(const Pass* p, Py_ssize_t t, floating* da, floating* dq) noexcept nogil:
+    """The cell's lines and A, for the step at time t: da (N, width), dh (N, H), for an LSTM dc (N, H)."""
+    cdef Py_ssize_t H = p.H, width = p.width, active = rows_at(p, t), i
     cdef int h = <int>H, rows = <int>active
     cdef floating* dh = <floating*>p.dh
     cdef const floating* U = <const floating*>p.U
@@ -170,18 +152,18 @@ cdef void step(const Pass* p, Py_ssize_t t, floating* da, floating* dq) noexcept
     if active == 0:
         return
     for i in range(active):
-        gate_row(p, t, i, da + i * width)
+        gates_adjoint_row(p, t, i, da + i * width)
     if p.kind == GRU and not p.reset_after:
         # dq[N,H] = da_n[N,H] U_n
         gemm_nn(rows, h, h, da, <int>width, U + 2 * H * H, h, <floating>0.0, dq, h)
         for i in range(active):
-            reset_row(p, t, i, dq + i * H, da + i * width + H)
+            reset_adjoint_row(p, t, i, dq + i * H, da + i * width + H)
     # dh[N,H] += da_h[N,G_h] U
     gemm_nn(rows, h, <int>p.G_h, da + p.first, <int>width, U, h, <floating>1.0, dh, h)
 
 
 cdef void parameter_gradients(const Pass* p, const floating* da, floating* starts) noexcept nogil:
-    """Lines 6 and 7."""
+    """Lines B and C."""
     cdef Py_ssize_t H = p.H, rows = p.T * p.N, width = p.width, first = p.first, G_i = p.G_i, G_h = p.G_h
     cdef int h = <int>H, k = <int>p.K, w = <int>width, R = <int>rows
     cdef floating* dW = <floating*>p.dW
@@ -228,7 +210,7 @@ cdef void recurrent_gradients(const Pass* p, const floating* da, floating* start
 
 
 cdef void input_gradients(const Pass* p, const floating* da) noexcept nogil:
-    """Line 8."""
+    """Line D."""
     cdef int k = <int>p.K, h = <int>p.H, w = <int>p.width, R = <int>(p.T * p.N)
     cdef const floating* W = <const floating*>p.W
     cdef floating* dx = <floating*>p.dx

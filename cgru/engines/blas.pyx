@@ -8,13 +8,14 @@ Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 """
 
 cimport numpy as cnp
-from cgru.engines._blas cimport product
-from cgru.engines._cells cimport GRU, LSTM, Cell, reset_row, update_row
-from cgru.engines._gates cimport HAS_FMA, SIGMOID, TANH, gates_of, sigmoid, tanh
+from cgru.engines._activations cimport SIGMOID, TANH
+from cgru.engines._blas cimport product_nt
+from cgru.engines._cells cimport GRU, Cell, cell_of, reset_row, update_row
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
+from cgru.engines._target cimport HAS_FMA
 from cpython.pycapsule cimport PyCapsule_New
 from cython cimport floating
 from libc.limits cimport INT_MAX
@@ -23,9 +24,18 @@ from libc.string cimport memcpy
 
 cnp.import_array()
 
+cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
 
-cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+
+cdef struct Matrices:                   # a direction
+    Cell cell
+    Py_ssize_t K, G                     # features in, rows of W and U: cell.gates * H
+    const void* W                       # (G, K) rows r, z, n for a GRU, i, f, g, o for an LSTM
+    const void* U                       # (G, H)
+    const void* b                       # (G,) beside W
+    const void* c                       # (G,) beside U
 
 
 cdef class Direction:
@@ -40,16 +50,16 @@ cdef class Direction:
     reset_after : bool
         GRU: n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
     f, g : (code, alpha, beta)
-        GRU: activations of r and z, and of n; RNN: g.
+        GRU: activations of r and z, and of n; RNN: g. See cgru/activations.py.
     clip : float
-        GRU, RNN: pre-activations are clamped to +-clip; 0 for no clamp.
+        GRU, RNN: the activations' arguments are clamped to +-clip; 0 for no clamp.
 
     Notes
     -----
     Immutable: any number of threads may `run` one at a time.
     """
 
-    cdef Cell cell
+    cdef Matrices matrices
     cdef Kernel step_kernel
     cdef bint is_double
     cdef tuple arrays
@@ -58,21 +68,20 @@ cdef class Direction:
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
         *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
     ):
+        cdef Matrices* m = &self.matrices
+        cdef Kernel* kernel = &self.step_kernel
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        self.cell.kind = kind
-        self.cell.K, self.cell.H, self.cell.G = w_ih.shape[1], w_hh.shape[1], w_hh.shape[0]
-        self.cell.reset_after = reset_after
-        self.cell.gates = gates_of(f, g, clip)
-        self.cell.W, self.cell.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
-        self.cell.b, self.cell.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
-        self.step_kernel.direction = &self.cell
-        self.step_kernel.K, self.step_kernel.H = self.cell.K, self.cell.H
-        self.step_kernel.planes, self.step_kernel.itemsize = 2 if kind == LSTM else 1, w_ih.itemsize
+        m.cell = cell_of(kind, w_hh.shape[1], reset_after, f, g, clip)
+        m.K, m.G = w_ih.shape[1], m.cell.gates * m.cell.H
+        m.W, m.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
+        m.b, m.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
+        kernel.direction, kernel.K, kernel.H = m, m.K, m.cell.H
+        kernel.planes, kernel.itemsize = m.cell.planes, w_ih.itemsize
         if self.is_double:
-            self.step_kernel.scratch, self.step_kernel.step = step_scratch_double, step_double
+            kernel.scratch, kernel.step = step_scratch_double, step_double
         else:
-            self.step_kernel.scratch, self.step_kernel.step = step_scratch_float, step_float
+            kernel.scratch, kernel.step = step_scratch_float, step_float
 
     def kernel(self):
         """Capsule of this direction's Kernel (_kernel.pxd)."""
@@ -92,34 +101,34 @@ cdef class Direction:
         lengths, order : ndarray of intp, or None and None
             (N,) steps of each row, and the rows by falling length.
         reverse : bool
-            From the end (of each row) to the start.
+            From the end of each row to its start.
         tape : ndarray or None
-            (T, N, planes * H), which receives r, z, n, q or i, f, g, o, c of every step (see _gates.pxd, _cells.pxd).
-            It is left alone past a row's length. An RNN has none.
+            (T, N, planes * H), which receives r, z, n, q of every step (see _gru.pxd) or i, f, g, o, c (_lstm.pxd). It
+            is left alone past a row's length. An RNN has none.
         """
         cdef Sequence seq = sequence_of(x, y, states, lengths, order, reverse, tape)
         cdef int failed
         with nogil:
-            clear_padding(&seq, self.cell.H)
+            clear_padding(&seq, self.matrices.cell.H)
             if self.is_double:
-                failed = run_sequence[double](&self.cell, &seq)
+                failed = run_sequence[double](&self.matrices, &seq)
             else:
-                failed = run_sequence[float](&self.cell, &seq)
+                failed = run_sequence[float](&self.matrices, &seq)
         if failed:
             raise MemoryError("no memory for the scratch space of the time loop")
 
 
-cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL) noexcept nogil:
+cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NULL) noexcept nogil:
     """The time loop: 0, or -1 where scratch memory cannot be had.
 
-    Scratch: h, c (N, H), gh (N, G), rh (N, H); per chunk gi (rows, G) and gathered x (rows, K).
+    Scratch: h, c, rh (N, H), gh (N, G); per chunk gi (rows, G) and gathered x (rows, K).
     """
-    cdef Py_ssize_t N = seq.N, H = cell.H, G = cell.G
-    cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + cell.K) * <Py_ssize_t>sizeof(floating)))
+    cdef Py_ssize_t N = seq.N, H = m.cell.H, G = m.G
+    cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + m.K) * <Py_ssize_t>sizeof(floating)))
     cdef Py_ssize_t s, s_0, s_1, i, active = N, rows
     cdef floating* gi_s
     steps = min(steps, seq.T)
-    cdef floating* memory = <floating*>malloc((N * (3 * H + G) + steps * N * (G + cell.K)) * sizeof(floating))
+    cdef floating* memory = <floating*>malloc((N * (3 * H + G) + steps * N * (G + m.K)) * sizeof(floating))
     if memory == NULL:
         return -1
     cdef floating* h = memory
@@ -134,7 +143,7 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL
     s_0 = 0
     while s_0 < seq.T:
         s_1 = min(s_0 + steps, seq.T)
-        project(cell, seq, s_0, s_1, active, gathered, gi)
+        project(m, seq, s_0, s_1, active, gathered, gi)
         gi_s = gi
         for s in range(s_0, s_1):
             rows = active_at(seq, s, active)
@@ -142,7 +151,7 @@ cdef int run_sequence(const Cell* cell, const Sequence* seq, floating* kind=NULL
             active = rows
             if active == 0:
                 break
-            step(cell, seq, s, active, gi_s, h, c, gh, rh)
+            advance(m, seq, s, active, gi_s, h, c, gh, rh)
             for i in range(active):
                 memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
             gi_s += active * G
@@ -171,11 +180,11 @@ cdef void store_states(
 
 
 cdef void project(
-    const Cell* cell, const Sequence* seq, Py_ssize_t s_0, Py_ssize_t s_1, Py_ssize_t active,
+    const Matrices* m, const Sequence* seq, Py_ssize_t s_0, Py_ssize_t s_1, Py_ssize_t active,
     floating* gathered, floating* gi,
 ) noexcept nogil:
     """gi[rows, G] = x[rows, K] W^T + b for the rows active in steps s_0..s_1, step by step."""
-    cdef Py_ssize_t K = cell.K, G = cell.G, rows = 0, s, i
+    cdef Py_ssize_t K = m.K, rows = 0, s, i
     cdef Py_ssize_t size = sizeof(floating)
     cdef const floating* x = gathered
     cdef Py_ssize_t lda = K
@@ -193,103 +202,93 @@ cdef void project(
                 rows += 1
     if rows == 0:
         return
+    add_to_bias(m, rows, x, lda, gi)
+
+
+cdef inline void add_to_bias(
+    const Matrices* m, Py_ssize_t rows, const floating* x, Py_ssize_t ldx, floating* gi
+) noexcept nogil:
+    cdef Py_ssize_t K = m.K, G = m.G, i
     for i in range(rows):
-        memcpy(gi + i * G, cell.b, G * size)
-    product(<int>rows, <int>G, <int>K, x, <int>lda, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
+        memcpy(gi + i * G, m.b, G * sizeof(floating))
+    # gi[rows,G] = x[rows,K] W^T + b
+    product_nt(<int>rows, <int>G, <int>K, x, <int>ldx, <const floating*>m.W, <int>K, <floating>1.0, gi, <int>G)
 
 
-cdef void step(
-    const Cell* cell, const Sequence* seq, Py_ssize_t s, Py_ssize_t N,
+cdef void advance(
+    const Matrices* m, const Sequence* seq, Py_ssize_t s, Py_ssize_t N,
     const floating* gi,                # IN (N, G)
-    floating* h, floating* c,          # IN/OUT (N, H)
+    floating* h, floating* c,          # IN/OUT (N, H); c of an LSTM
     floating* gh, floating* rh,        # scratch (N, G), (N, H)
 ) noexcept nogil:
-    cdef Py_ssize_t H = cell.H, G = cell.G, i
-    cdef const floating* U = <const floating*>cell.U
+    """Step s of N rows."""
+    cdef const Cell* cell = &m.cell
+    cdef Py_ssize_t H = cell.H, G = m.G, i
+    cdef const floating* U = <const floating*>m.U
     cdef int M = <int>N, k = <int>H, g = <int>G
-    cdef floating* tape
     for i in range(N):
-        memcpy(gh + i * G, cell.c, G * sizeof(floating))
-    if cell.kind != GRU or cell.reset_after:
-        # gh[N,G] = h[N,H] U^T + c
-        product(M, g, k, h, k, U, k, <floating>1.0, gh, g)
-    else:
-        # gh[N,:2H] = h[N,H] U_rz^T + c_rz, then gh[N,2H:] = (r h)[N,H] U_n^T + c_n
-        product(M, 2 * k, k, h, k, U, k, <floating>1.0, gh, g)
+        memcpy(gh + i * G, m.c, G * sizeof(floating))
+    # gh[N,:together] = h[N,H] U^T + c, of all gates, or with reset_after=False of r and z
+    product_nt(M, <int>(cell.together * H), k, h, k, U, k, <floating>1.0, gh, g)
+    if cell.together < cell.gates:
         for i in range(N):
-            tape = <floating*>tape_row(seq, i, s)
-            reset_row(cell.gates.plain, cell, gi + i * G, gh + i * G, h + i * H, rh + i * H, tape)
-        product(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
+            reset_row(
+                False, cell, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, i, s)
+            )
+        # gh[N,2H:] = (r h)[N,H] U_n^T + c_n
+        product_nt(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
     for i in range(N):
-        tape = <floating*>tape_row(seq, i, s)
-        if cell.gates.plain:
-            update_row(True, cell, gi + i * G, gh + i * G, h + i * H, c + i * H, tape)
-        else:
-            update_row(False, cell, gi + i * G, gh + i * G, h + i * H, c + i * H, tape)
+        update_row(
+            False, cell, gi + i * G, gh + i * G, gh + i * G + (G - H), h + i * H, c, h + i * H, c,
+            <floating*>tape_row(seq, i, s),
+        )
+        if cell.planes == 2:
+            c += H
 
 
-cdef Py_ssize_t step_scratch_float(const void* cell, Py_ssize_t N) noexcept nogil:
-    return step_numbers(<const Cell*>cell, N) * <Py_ssize_t>sizeof(float)
+# ---- the Kernel
 
 
-cdef Py_ssize_t step_scratch_double(const void* cell, Py_ssize_t N) noexcept nogil:
-    return step_numbers(<const Cell*>cell, N) * <Py_ssize_t>sizeof(double)
+cdef Py_ssize_t step_scratch_float(const void* direction, Py_ssize_t N) noexcept nogil:
+    return step_numbers(<const Matrices*>direction, N) * <Py_ssize_t>sizeof(float)
 
 
-cdef inline Py_ssize_t step_numbers(const Cell* cell, Py_ssize_t N) noexcept nogil:
+cdef Py_ssize_t step_scratch_double(const void* direction, Py_ssize_t N) noexcept nogil:
+    return step_numbers(<const Matrices*>direction, N) * <Py_ssize_t>sizeof(double)
+
+
+cdef inline Py_ssize_t step_numbers(const Matrices* m, Py_ssize_t N) noexcept nogil:
     """gi, gh (N, G), rh (N, H)."""
-    return N * (2 * cell.G + cell.H)
+    return N * (2 * m.G + m.cell.H)
 
 
 cdef void step_float(
-    const void* cell, Py_ssize_t N, const void* x, Py_ssize_t ldx,
+    const void* direction, Py_ssize_t N, const void* x, Py_ssize_t ldx,
     const void* const* states, void* const* new_states, void* scratch
 ) noexcept nogil:
-    step_rows(<const Cell*>cell, N, <const float*>x, ldx, states, new_states, <float*>scratch)
+    step_rows(<const Matrices*>direction, N, <const float*>x, ldx, states, new_states, <float*>scratch)
 
 
 cdef void step_double(
-    const void* cell, Py_ssize_t N, const void* x, Py_ssize_t ldx,
+    const void* direction, Py_ssize_t N, const void* x, Py_ssize_t ldx,
     const void* const* states, void* const* new_states, void* scratch
 ) noexcept nogil:
-    step_rows(<const Cell*>cell, N, <const double*>x, ldx, states, new_states, <double*>scratch)
+    step_rows(<const Matrices*>direction, N, <const double*>x, ldx, states, new_states, <double*>scratch)
 
 
 cdef void step_rows(
-    const Cell* cell, Py_ssize_t N,
+    const Matrices* m, Py_ssize_t N,
     const floating* x, Py_ssize_t ldx,                                  # IN (N, K), rows ldx apart
     const void* const* states, void* const* new_states,                 # IN, OUT (N, H) each
     floating* gi,                                                       # scratch, see step_numbers
 ) noexcept nogil:
-    """One step without a sequence."""
-    cdef Py_ssize_t H = cell.H, K = cell.K, G = cell.G, i
-    cdef floating* h = <floating*>new_states[0]
-    cdef floating* c = <floating*>new_states[1] if cell.kind == LSTM else h
-    for i in range(N):
-        memcpy(gi + i * G, cell.b, G * sizeof(floating))
-    # gi[N,G] = x[N,K] W^T + b
-    product(<int>N, <int>G, <int>K, x, <int>ldx, <const floating*>cell.W, <int>K, <floating>1.0, gi, <int>G)
-    memcpy(h, states[0], N * H * sizeof(floating))
-    if cell.kind == LSTM:
-        memcpy(c, states[1], N * H * sizeof(floating))
-    step(cell, NULL, 0, N, gi, h, c, gi + N * G, gi + 2 * N * G)
-
-
-def evaluate(bint hyperbolic, cnp.ndarray x, cnp.ndarray out):
-    """out = tanh(x) or sigmoid(x) with the very functions of the gates; contiguous arrays of one dtype (for tests)."""
-    cdef Py_ssize_t size = cnp.PyArray_SIZE(x)
-    with nogil:
-        if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
-            evaluate_all(hyperbolic, size, <const double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(out))
-        else:
-            evaluate_all(hyperbolic, size, <const float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(out))
-
-
-cdef void evaluate_all(bint hyperbolic, Py_ssize_t size, const floating* x, floating* out) noexcept nogil:
-    cdef Py_ssize_t j
-    if hyperbolic:
-        for j in range(size):
-            out[j] = tanh(x[j])
-    else:
-        for j in range(size):
-            out[j] = sigmoid(x[j])
+    """One step without a sequence: `advance` on copies of the states."""
+    cdef Py_ssize_t size = N * m.cell.H * sizeof(floating), plane
+    cdef floating* gh = gi + N * m.G
+    cdef floating* c = NULL
+    if m.cell.planes == 2:
+        c = <floating*>new_states[1]
+    for plane in range(m.cell.planes):
+        memcpy(new_states[plane], states[plane], size)
+    add_to_bias(m, N, x, ldx, gi)
+    advance(m, NULL, 0, N, gi, <floating*>new_states[0], c, gh, gh + N * m.G)

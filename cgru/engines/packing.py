@@ -4,16 +4,35 @@ import numpy as np
 
 LINE = 64                       # bytes of a cache line: panels that straddle lines cost up to twice the time
 
+#: weight type -> panels (count, K, width) of it from panels of float32
+TYPES = {"float32": lambda panels: panels}
 
-def pack(matrix, bias, units, lanes):
-    """Panels of a (G * H, K) matrix and a (G * H,) bias: G gates side by side in each block of `lanes` units.
 
-    Returns (count, K, 3 * lanes) and (count, 3 * lanes) float32 arrays, padded with zeros.
+def pack(matrix, bias, units, lanes, weight_type="float32"):
+    """Panels of a (G * units, K) matrix, and their biases.
+
+    Parameters
+    ----------
+    matrix, bias : ndarray
+        (G * units, K), (G * units,): the rows of G gates, gate by gate. G may be 0.
+    units : int
+        Hidden units.
+    lanes : int
+        Units of a block; in the panels, the G gates of a block are side by side.
+    weight_type : str
+        A key of `TYPES`.
+
+    Returns
+    -------
+    panels : ndarray
+        (count, K, 3 * lanes) of the weight type, padded with zeros.
+    biases : ndarray
+        (count, 3 * lanes) float32.
     """
     width = 3 * lanes
     gates, columns = matrix.shape[0] // units, matrix.shape[1]
     blocks = -(-units // lanes)
-    padded = np.zeros((gates, blocks * lanes, columns + 1), np.float32)
+    padded = np.zeros((gates, blocks * lanes, columns + 1), np.float32)     # the biases as one more column
     padded[:, :units, :columns] = matrix.reshape(gates, units, columns)
     padded[:, :units, columns] = bias.reshape(gates, units)
     lines = padded.reshape(gates, blocks, lanes, columns + 1).swapaxes(0, 1).reshape(-1, columns + 1)
@@ -21,16 +40,16 @@ def pack(matrix, bias, units, lanes):
     full = np.zeros((count * width, columns + 1), np.float32)
     full[: len(lines)] = lines
     panels = full.reshape(count, width, columns + 1).swapaxes(1, 2)
-    return panels[:, :columns], np.ascontiguousarray(panels[:, columns])
+    return TYPES[weight_type](panels[:, :columns]), np.ascontiguousarray(panels[:, columns])
 
 
 def place(arrays):
-    """Copies of float32 arrays, one behind the other in one block of memory, each from a cache line on."""
+    """Copies of arrays, one behind the other in one block of memory, each from a cache line on."""
     sizes = [-(-array.nbytes // LINE) * LINE for array in arrays]
     memory = np.zeros(sum(sizes) + LINE, np.uint8)
     placed, begin = [], -memory.ctypes.data % LINE
     for array, size in zip(arrays, sizes, strict=True):
-        copy = memory[begin : begin + array.nbytes].view(np.float32).reshape(array.shape)
+        copy = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
         copy[...] = array
         placed.append(copy)
         begin += size

@@ -1,0 +1,1 @@
+"""Benchmarks of cgru, a folder per experiment; README.md is the map."""

@@ -1,0 +1,1 @@
+"""The adding problem: how far back do an RNN, a GRU and an LSTM learn to look?"""

@@ -1,0 +1,38 @@
+"""The small interface of everything that takes part."""
+
+from importlib.metadata import version
+from typing import ClassVar
+
+
+class Contestant:
+    """What the parts of the benchmark see of a contestant.
+
+    Attributes
+    ----------
+    name : str
+        Shown in tables and used by ``--peers``.
+    distribution : str
+        Package whose version is recorded.
+    label : str
+        Name in the legend of a plot, where it is another.
+    style : dict
+        Line of a plot, as Matplotlib has it: Okabe and Ito's colours, which colour-blind readers tell apart; C
+        baselines are grey and told apart by dashes.
+    """
+
+    name = ""
+    distribution = ""
+    label = ""
+    style: ClassVar[dict] = {}
+
+    def __init__(self, threads=1):
+        self.threads = threads
+        self.version = version(self.distribution) if self.distribution else ""
+        self.load()
+
+    def load(self):
+        """Import the peer and set its number of threads; ImportError where it is missing."""
+
+    def runners(self, problem):
+        """Every way to call it for this problem, as a list of runners."""
+        raise NotImplementedError

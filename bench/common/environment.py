@@ -1,0 +1,94 @@
+"""A clean environment for the measurement, and what is recorded of the machine.
+
+Standard library only: this runs before NumPy is loaded.
+"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+_MARK = "CGRU_BENCH_CLEAN"
+# An OpenBLAS told to use another core's kernels or cache size slows NumPy, SciPy and cgru's engine `blas`.
+_CLEARED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_VERBOSE", "GOTO_NUM_THREADS", "CGRU_ISA")
+
+
+def settings(threads):
+    """Variables that must be set before the libraries load, for this many threads."""
+    eigen = "true" if threads > 1 else "false"
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    return {
+        **dict.fromkeys(names, str(threads)),
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONHASHSEED": "0",
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
+    }
+
+
+def ensure_clean(threads):
+    """Start this interpreter over with the clean environment, unless it already runs in it."""
+    if os.environ.get(_MARK) == str(threads):
+        return
+    environment = {name: value for name, value in os.environ.items() if name not in _CLEARED}
+    environment |= settings(threads) | {_MARK: str(threads)}
+    command = [sys.executable, *sys.orig_argv[1:]]
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execve(sys.executable, command, environment)
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+def describe(threads):
+    """Machine and settings, for the results file."""
+    return {
+        "cpu": cpu(),
+        "cores": os.cpu_count(),
+        "caches": _caches(),
+        "system": " ".join((platform.system(), platform.machine(), *platform.libc_ver())).strip(),
+        "python": platform.python_version(),
+        "threads": threads,
+        "settings": settings(threads),
+        "cleared": list(_CLEARED),
+        "load_average_before": load_average(),
+    }
+
+
+def load_average():
+    """One-minute load average, or None where the system has none."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def cpu():
+    """The CPU model, as the results files name it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+
+    def first(key):
+        found = re.search(rf"^{key}\s*:\s*(.*)$", text, re.MULTILINE)
+        return found.group(1) if found else "?"
+
+    if "model name" not in text:
+        return platform.machine()
+    return f"{first('model name')} (family {first('cpu family')}, model {first('model')})"
+
+
+def folder_name(model):
+    """The CPU model as the name of a folder: ``AMD EPYC (family 26, model 2)`` -> ``amd-epyc-family-26-model-2``."""
+    model = re.sub(r"\((r|tm)\)|@\s*[\d.]+\s*GHz|\bCPU\b", " ", model, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-") or "unknown"
+
+
+def _caches():
+    caches = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction":
+            caches[f"L{level}"] = size
+    return caches

@@ -1,0 +1,175 @@
+"""The run itself: who takes part, is each right, how long does each take, and what is the limit."""
+
+import fnmatch
+import time
+from importlib.metadata import PackageNotFoundError
+
+from bench.common import cbuild, environment, progress, results, timing
+from bench.common.probe import Probe
+from bench.common.problem import Problem
+from bench.speed import extras, goals
+from bench.speed.grid import GRID, QUICK
+from bench.speed.peers import CONTESTANTS
+from bench.speed.peers.cgru_engines import Cgru, cgru_config
+
+TOLERANCE = 1e-5  # float32 results of different arithmetic, T <= 100; a wrong gate order is off by 0.1
+CGRU_TOLERANCE = 2e-6  # cgru's own contract
+
+
+def measure(options):
+    """The whole run; returns what the results file holds."""
+    points = chosen_points(options)
+    contestants, missing = gather(options.peers, options.threads)
+    found = header(options, contestants, missing)
+    start = time.monotonic()
+    bar = progress.bar(len(points) + 4)
+    probe = first_probe(missing)
+    bar.update()
+    for point in points:
+        bar.set_description(point.key)
+        found["points"].append(measure_point(point, contestants, options.budget))
+        bar.update()
+    found["extras"], found["extras_failures"] = (
+        ({}, {}) if options.no_extras else extras.measure(options, contestants, bar)
+    )
+    bar.close()
+    if probe is not None:
+        probe.measure()  # once more: the best of before and after is the limit
+        found["probe"] = probe.as_dict()
+        for point, result in zip(points, found["points"], strict=True):
+            result["limit"] = probe.limit(point)
+    found["machine"]["load_average_after"] = environment.load_average()
+    found["seconds"] = round(time.monotonic() - start)
+    add_ratios(found)
+    found["goals"] = goals.evaluate(found)
+    return found
+
+
+def chosen_points(options):
+    """Points of the grid that the options ask for."""
+    if options.jitter:
+        return []
+    patterns = [pattern.strip() for pattern in options.points.split(",")]
+    grid = QUICK if options.quick else GRID
+    return [point for point in grid if any(fnmatch.fnmatch(point.key, pattern) for pattern in patterns)]
+
+
+def gather(wanted, threads):
+    """Contestants that are wanted and present.
+
+    Returns
+    -------
+    contestants : dict of str to contestant
+    missing : dict of str to str
+        Why each other one is not there.
+    """
+    contestants, missing = {}, {}
+    parts = [part.strip("\"'").lower() for part in wanted.split(",")]
+    for kind in CONTESTANTS:
+        ours = issubclass(kind, Cgru)
+        if not ours and wanted != "all" and not any(part in kind.name.lower() for part in parts):
+            continue
+        try:
+            contestants[kind.name] = kind(threads)
+        except (ImportError, PackageNotFoundError) as error:
+            missing[kind.name] = f"not installed: {error}"
+        except cbuild.NoCompiler as error:
+            missing[kind.name] = str(error)
+        except (AttributeError, ValueError) as error:
+            if not ours:
+                raise
+            missing[kind.name] = f"this cgru does not have it: {error}"
+    return contestants, missing
+
+
+def header(options, contestants, missing):
+    """What the results file says of the run before anything is measured."""
+    return {
+        "date": results.now(),
+        "quick": options.quick,
+        "budget_s": options.budget,
+        "machine": environment.describe(options.threads),
+        "compiler": cbuild.compiler_version(),
+        "missing": missing,
+        "points": [],
+        "contestants": {name: one.version for name, one in contestants.items()},
+        "cgru_config": cgru_config(),
+    }
+
+
+def first_probe(missing):
+    """The machine's limits, measured once; None, and a word in `missing`, where there is no compiler."""
+    try:
+        probe = Probe()
+    except cbuild.NoCompiler as error:
+        missing["limit"] = str(error)
+        return None
+    probe.measure()
+    return probe
+
+
+def measure_point(point, contestants, budget):
+    """Check, then time, every contestant on one point: the fastest of each one's right ways."""
+    problem = Problem(point)
+    records, runners, failures, reference = {}, {}, {}, None
+    for name, contestant in contestants.items():
+        right, failure = right_ways(name, contestant, problem, reference)
+        if failure:
+            failures[name] = failure
+        if right:
+            runners[name], times = timing.fastest([runner for runner, _, _ in right])
+            records[name] = next(record for runner, record, _ in right if runner is runners[name]) | {"ways": times}
+            if reference is None and name.startswith("cgru"):
+                reference = right[0][2]
+    times = timing.interleave(runners, budget)
+    return {
+        "key": point.key,
+        "T": point.T,
+        "N": point.N,
+        "I": point.I,
+        "H": point.H,
+        "contestants": {name: times[name] | records[name] for name in runners},
+        "failures": failures,
+    }
+
+
+def right_ways(name, contestant, problem, reference):
+    """Ways to call a contestant that give the right answer, as (runner, record, y), and what was wrong or None."""
+    right, failure = [], None
+    try:
+        for runner in contestant.runners(problem):
+            record, y = check(name, runner, problem, reference)
+            if "mismatch" in record:
+                failure = f"{runner.call}: {record['mismatch']}"
+                continue
+            right.append((runner, record, y))
+            if reference is None and name.startswith("cgru"):
+                reference = y
+    except Exception as error:  # a peer's failure is a finding, not the end of the run
+        failure = f"{type(error).__name__}: {error}"
+    return right, failure
+
+
+def check(name, runner, problem, reference):
+    """Compare one runner's y with float64 and with cgru's y; returns the record and y."""
+    y = runner.result().reshape(problem.expected.shape)
+    error = float(abs(y - problem.expected).max())
+    record = {"error": error, "call": runner.call}
+    worst, tolerance = error, CGRU_TOLERANCE if name.startswith("cgru") else TOLERANCE
+    if reference is not None:
+        record["difference_from_cgru"] = float(abs(y - reference).max())
+        worst = max(worst, record["difference_from_cgru"])
+    if not worst <= tolerance:  # NaN fails too
+        record["mismatch"] = f"off by {worst:.1e}, tolerance {tolerance:.0e}"
+    return record, y
+
+
+def add_ratios(found):
+    """Add ``to_limit`` (time over the limit) and ``to_cgru`` (time over cgru packed) to every record."""
+    for point in found["points"]:
+        own = point["contestants"].get("cgru packed", {}).get("median")
+        for record in point["contestants"].values():
+            if "limit" in point:
+                record["to_limit"] = record["median"] / point["limit"]["ns"]
+            if own:
+                record["to_cgru"] = record["median"] / own

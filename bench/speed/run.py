@@ -1,0 +1,88 @@
+"""cgru against its peers, its C baselines and the machine's limit, in one interleaved run.
+
+    python bench/speed/run.py --record                  everything, five to ten minutes; keeps the results
+    python bench/speed/run.py --quick                   five points and short extras, about a minute
+    python bench/speed/run.py --points 'T1-*' --peers onnx,numpy
+    python bench/speed/run.py --jitter                  only the jitter of single steps
+    python bench/speed/run.py --report DIR              stored results once more
+
+README.md beside this file says what is measured and what the figures mean.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # the clone, behind what is installed: cgru is found there
+
+from bench.common import environment, results
+
+
+def arguments(argv):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few points, short times: a check, no record")
+    parser.add_argument(
+        "--peers",
+        default="all",
+        metavar="NAMES",
+        help="comma-separated parts of names (onnx, openvino, jax, torch, numpy, 'C '), "
+        "or all, or none; cgru always runs",
+    )
+    parser.add_argument(
+        "--points",
+        default="*",
+        metavar="GLOBS",
+        help="comma-separated patterns of points, such as 'T1-*,T100-N32-*-H256'",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads for everybody but the C baselines")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="time for each contestant at each point (default 0.4; 0.1 with --quick)",
+    )
+    parser.add_argument("--jitter", action="store_true", help="only the jitter run")
+    parser.add_argument("--no-extras", action="store_true", help="leave out jitter, second thread, import")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="measure nothing: print and plot DIR/results.json")
+    results.add_arguments(parser)
+    options = parser.parse_args(argv)
+    if options.threads < 1:
+        parser.error(f"--threads must be at least 1, got {options.threads}")
+    if options.record and (options.quick or options.jitter):
+        parser.error("--record keeps whole runs: it goes neither with --quick nor with --jitter")
+    if options.report and not (options.report / "results.json").is_file():
+        parser.error(f"--report {options.report}: there is no results.json in it")
+    options.budget = options.budget or (0.1 if options.quick else 0.4)
+    return options
+
+
+def main(argv=None):
+    """Run, print the report, write what is asked for. Exit status 1 if a contestant was wrong."""
+    options = arguments(argv)
+    from bench.speed import measure, report
+
+    found = results.read(options.report) if options.report else measure.measure(options)
+    print(report.text(found))
+    folder = options.report or results.folder(options, __file__)
+    if folder is not None:
+        for path in write(found, folder, again=bool(options.report)):
+            print(f"wrote {path}")
+    return 1 if any(point["failures"] for point in found["points"]) or found["extras_failures"] else 0
+
+
+def write(found, folder, again=False):
+    """Write results.json (unless it is being read again) and the plots where there is Matplotlib; the paths."""
+    written = [] if again else [results.write(found, folder)]
+    try:
+        from bench.speed import plots
+    except ImportError as error:
+        print(f"no pictures: {error}")
+        return written
+    return written + plots.draw(found, folder)
+
+
+if __name__ == "__main__":
+    environment.ensure_clean(arguments(sys.argv[1:]).threads)
+    sys.exit(main())

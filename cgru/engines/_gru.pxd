@@ -1,0 +1,166 @@
+"""The GRU, forward and backward: one block of LANES hidden units at a time.
+
+a = W x + b and b = U h + c are a gate's two sums, s is f (the logistic function) and tanh is g, unless a model has
+others. Forward, and beside each line what it gives backward, where dv stands for dL/dv, the derivative of the loss L,
+and a_v for the argument of the activation that gives v. A line with ' is that of reset_after=False.
+
+    1   r = s(W_r x + b_r + U_r h + c_r)        da_r = dr r (1 - r)
+    2   z = s(W_z x + b_z + U_z h + c_z)        da_z = dz z (1 - z)
+    3   q = U_n h + c_n
+        n = tanh(W_n x + b_n + r q)             da_n = dn (1 - n^2)  a;  dr = da_n q  b;  da_q = dq = da_n r  c
+    3'  q = r h
+        n = tanh(W_n x + b_n + U_n q + c_n)     da_n = dn (1 - n^2)  a;  dq = da_n U_n;  dr = dq h  b;  dh += dq r  c
+    4   h' = (1 - z) n + z h                    dn = dh' (1 - z)  a;  dz = dh' (h - n)  b;  dh = dh' z  c
+
+The tape keeps r, z, n, q of every step, H numbers apart.
+
+In a block everything is computed in local arrays first and copied out at the end: then the compiler needs no checks
+for arrays that overlap, and h_new may be h. There is one loop, since gcc unrolls shorter ones to scalars before it
+makes vector code. `count` is LANES, or what is left at the end of a row.
+"""
+
+from cgru.engines._activations cimport Activations, apply_f, apply_g
+from cgru.engines._target cimport LANES, fma
+from cython cimport floating
+from libc.string cimport memcpy
+
+# ---- forward: all LANES units, whatever `count` is; only the tape's memory may end with the row
+
+
+cdef inline void gru_after_block(
+    bint plain, const Activations* act,
+    const floating* a, const floating* b, Py_ssize_t stride,         # IN sums of r, z, n, stride apart
+    const floating* h,                                               # IN the old state
+    floating* h_new,                                                 # OUT
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT r, z, n, q, or NULL
+) noexcept nogil:
+    """Lines 1 to 4, with h' = n + z (h - n)."""
+    cdef floating r[LANES]
+    cdef floating z[LANES]
+    cdef floating n[LANES]
+    cdef floating out[LANES]
+    cdef const floating* a_z = a + stride
+    cdef const floating* b_z = b + stride
+    cdef const floating* a_n = a + 2 * stride
+    cdef const floating* q = b + 2 * stride
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        r[j] = apply_f(plain, act, a[j] + b[j])
+        z[j] = apply_f(plain, act, a_z[j] + b_z[j])
+        n[j] = apply_g(plain, act, fma(r[j], q[j], a_n[j]))
+        out[j] = fma(z[j], h[j] - n[j], n[j])
+    if tape != NULL:
+        memcpy(tape, &r[0], count * sizeof(floating))
+        memcpy(tape + H, &z[0], count * sizeof(floating))
+        memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
+        memcpy(tape + 3 * H, q, count * sizeof(floating))
+    memcpy(h_new, &out[0], LANES * sizeof(floating))
+
+
+cdef inline void gru_reset_block(
+    bint plain, const Activations* act,
+    const floating* a, const floating* b,                            # IN sums of r
+    const floating* h,                                               # IN the old state
+    floating* q,                                                     # OUT
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT r and q, or NULL
+) noexcept nogil:
+    """reset_after=False, before the product with U_n: line 1, and q = r h."""
+    cdef floating r[LANES]
+    cdef floating out[LANES]
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        r[j] = apply_f(plain, act, a[j] + b[j])
+        out[j] = r[j] * h[j]
+    if tape != NULL:
+        memcpy(tape, &r[0], count * sizeof(floating))
+        memcpy(tape + 3 * H, &out[0], count * sizeof(floating))
+    memcpy(q, &out[0], LANES * sizeof(floating))
+
+
+cdef inline void gru_before_block(
+    bint plain, const Activations* act,
+    const floating* a, const floating* b, Py_ssize_t stride,         # IN sums: of a z and n, of b z; stride apart
+    const floating* b_n,                                             # IN U_n q + c_n
+    const floating* h,                                               # IN the old state
+    floating* h_new,                                                 # OUT
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT z and n, or NULL
+) noexcept nogil:
+    """reset_after=False, after the product with U_n: lines 2, 3' and 4."""
+    cdef floating z[LANES]
+    cdef floating n[LANES]
+    cdef floating out[LANES]
+    cdef const floating* a_z = a + stride
+    cdef const floating* b_z = b + stride
+    cdef const floating* a_n = a + 2 * stride
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        z[j] = apply_f(plain, act, a_z[j] + b_z[j])
+        n[j] = apply_g(plain, act, a_n[j] + b_n[j])
+        out[j] = fma(z[j], h[j] - n[j], n[j])
+    if tape != NULL:
+        memcpy(tape + H, &z[0], count * sizeof(floating))
+        memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
+    memcpy(h_new, &out[0], LANES * sizeof(floating))
+
+
+# ---- backward: `count` units
+
+
+cdef inline void gru_after_adjoint(
+    const floating* tape, Py_ssize_t H,                              # IN r, z, n, q, H apart
+    const floating* h, const floating* dh_new,                       # IN the old state; dh'
+    floating* dh,                                                    # OUT the direct part, line 4c
+    floating* da,                                                    # OUT da_n, da_r, da_z, da_q, H apart
+    Py_ssize_t count,
+) noexcept nogil:
+    cdef floating out[5][LANES]
+    cdef floating r, z, n, one = 1.0
+    cdef Py_ssize_t j
+    for j in range(count):
+        r, z, n = tape[j], tape[H + j], tape[2 * H + j]
+        out[0][j] = dh_new[j] * (one - z) * (one - n * n)               # 4a, 3a
+        out[1][j] = out[0][j] * tape[3 * H + j] * (r * (one - r))       # 3b, 1
+        out[2][j] = dh_new[j] * (h[j] - n) * (z * (one - z))            # 4b, 2
+        out[3][j] = out[0][j] * r                                       # 3c
+        out[4][j] = dh_new[j] * z                                       # 4c
+    for j in range(4):
+        memcpy(da + j * H, &out[j][0], count * sizeof(floating))
+    memcpy(dh, &out[4][0], count * sizeof(floating))
+
+
+cdef inline void gru_before_adjoint(
+    const floating* tape, Py_ssize_t H,                              # IN
+    const floating* h, const floating* dh_new,                       # IN
+    floating* dh,                                                    # OUT line 4c
+    floating* da,                                                    # OUT da_n, -, da_z, H apart
+    Py_ssize_t count,
+) noexcept nogil:
+    """reset_after=False, first half: what needs no dq."""
+    cdef floating out[3][LANES]
+    cdef floating z, n, one = 1.0
+    cdef Py_ssize_t j
+    for j in range(count):
+        z, n = tape[H + j], tape[2 * H + j]
+        out[0][j] = dh_new[j] * (one - z) * (one - n * n)               # 4a, 3'a
+        out[1][j] = dh_new[j] * (h[j] - n) * (z * (one - z))            # 4b, 2
+        out[2][j] = dh_new[j] * z                                       # 4c
+    memcpy(da, &out[0][0], count * sizeof(floating))
+    memcpy(da + 2 * H, &out[1][0], count * sizeof(floating))
+    memcpy(dh, &out[2][0], count * sizeof(floating))
+
+
+cdef inline void gru_reset_adjoint(
+    const floating* r, const floating* h, const floating* dq,        # IN
+    floating* dh,                                                    # IN/OUT
+    floating* da_r,                                                  # OUT
+    Py_ssize_t count,
+) noexcept nogil:
+    """reset_after=False, second half, once dq = da_n U_n is known."""
+    cdef floating out[2][LANES]
+    cdef floating one = 1.0
+    cdef Py_ssize_t j
+    for j in range(count):
+        out[0][j] = dq[j] * h[j] * (r[j] * (one - r[j]))                # 3'b, 1
+        out[1][j] = dh[j] + dq[j] * r[j]                                # 3'c
+    memcpy(da_r, &out[0][0], count * sizeof(floating))
+    memcpy(dh, &out[1][0], count * sizeof(floating))

@@ -1,0 +1,71 @@
+"""The LSTM, forward and backward: one block of LANES hidden units at a time (as in _gru.pxd).
+
+a = W x + b and b = U h + c are a gate's two sums, s is the logistic function. dv stands for dL/dv, and a_v for the
+argument of the activation that gives v. c is the cell state.
+
+    1   i = s(a_i)                              da_i = di i (1 - i)
+    2   f = s(a_f)                              da_f = df f (1 - f)
+    3   g = tanh(a_g)                           da_g = dg (1 - g^2)
+    4   o = s(a_o)                              da_o = do o (1 - o)
+    5   c' = f c + i g                          di = dc' g  a;  df = dc' c  b;  dg = dc' i  c;  dc = dc' f  d
+    6   h' = o tanh(c')                         do = dh' tanh(c')  a;  dc' += dh' o (1 - tanh(c')^2)  b;  dh = 0
+
+The tape keeps i, f, g, o, c' of every step, H numbers apart. (dh has no direct part: all of it comes through U.)
+"""
+
+from cgru.engines._activations cimport sigmoid, tanh
+from cgru.engines._target cimport LANES, fma
+from cython cimport floating
+from libc.string cimport memcpy, memset
+
+
+cdef inline void lstm_block(
+    const floating* a, const floating* b, Py_ssize_t stride,         # IN sums of i, f, g, o, stride apart
+    const floating* c,                                               # IN the old cell state
+    floating* h_new, floating* c_new,                                # OUT
+    floating* tape, Py_ssize_t H, Py_ssize_t count,                  # OUT i, f, g, o, c', or NULL
+) noexcept nogil:
+    """Lines 1 to 6, all LANES units; c_new may be c."""
+    cdef floating gates[4][LANES]
+    cdef floating cell_state[LANES]
+    cdef floating out[LANES]
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        gates[0][j] = sigmoid(a[j] + b[j])
+        gates[1][j] = sigmoid(a[stride + j] + b[stride + j])
+        gates[2][j] = tanh(a[2 * stride + j] + b[2 * stride + j])
+        gates[3][j] = sigmoid(a[3 * stride + j] + b[3 * stride + j])
+        cell_state[j] = fma(gates[1][j], c[j], gates[0][j] * gates[2][j])
+        out[j] = gates[3][j] * tanh(cell_state[j])
+    if tape != NULL:
+        for j in range(4):
+            memcpy(tape + j * H, &gates[j][0], count * sizeof(floating))
+        memcpy(tape + 4 * H, &cell_state[0], count * sizeof(floating))
+    memcpy(c_new, &cell_state[0], LANES * sizeof(floating))
+    memcpy(h_new, &out[0], LANES * sizeof(floating))
+
+
+cdef inline void lstm_adjoint(
+    const floating* tape, Py_ssize_t H,                              # IN i, f, g, o, c', H apart
+    const floating* c, const floating* dh_new,                       # IN the old cell state; dh'
+    floating* dh,                                                    # OUT 0
+    floating* dc,                                                    # IN/OUT dc' -> dc
+    floating* da,                                                    # OUT da_i, da_f, da_g, da_o, H apart
+    Py_ssize_t count,
+) noexcept nogil:
+    cdef floating out[5][LANES]
+    cdef floating i, f, g, o, tanh_c, dc_new, one = 1.0
+    cdef Py_ssize_t j
+    for j in range(count):
+        i, f, g, o = tape[j], tape[H + j], tape[2 * H + j], tape[3 * H + j]
+        tanh_c = tanh(tape[4 * H + j])
+        dc_new = dc[j] + dh_new[j] * o * (one - tanh_c * tanh_c)        # 6b
+        out[0][j] = dc_new * g * (i * (one - i))                        # 5a, 1
+        out[1][j] = dc_new * c[j] * (f * (one - f))                     # 5b, 2
+        out[2][j] = dc_new * i * (one - g * g)                          # 5c, 3
+        out[3][j] = dh_new[j] * tanh_c * (o * (one - o))                # 6a, 4
+        out[4][j] = dc_new * f                                          # 5d
+    for j in range(4):
+        memcpy(da + j * H, &out[j][0], count * sizeof(floating))
+    memcpy(dc, &out[4][0], count * sizeof(floating))
+    memset(dh, 0, count * sizeof(floating))
