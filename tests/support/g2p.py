@@ -98,7 +98,7 @@ class CgruModel:
         return h
 
     def __call__(self, word):
-        stream = self.decoder.stream(h_0=self.encode(word))
+        stream = self.decoder.stream(hx=self.encode(word))
         spelt, symbol = [], START
         for _ in range(MOST):
             h = stream.step(self.dec_emb[symbol])
