@@ -331,7 +331,7 @@ def _check_model(model):
     config = getattr(model, "config", None)
     if not isinstance(config, Config):
         raise TypeError(f"model must be a GRU, LSTM or RNN; got {type(model).__name__}")
-    if config.bidirectional or config.reverse or config.go_backwards:
+    if not config.one_way:
         kind = "bidirectional" if config.bidirectional else "reversed"
         raise ValueError(
             f"a {kind} {config.cell.name} cannot be streamed: its result at one step needs the steps that are still "
