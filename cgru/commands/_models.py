@@ -59,8 +59,3 @@ def read_model(args, *, kinds=(cgru.GRU,)):
     if not isinstance(model, kinds):
         raise ValueError(f"{args.model} holds {type(model).__name__} weights, this command is for GRU only")
     return model, form(args.model)
-
-
-def one_way(config):
-    """Whether no step needs a later one: then a model can be stepped, and a file be read piece by piece."""
-    return not (config.bidirectional or config.reverse or config.go_backwards)

@@ -7,7 +7,6 @@ import numpy as np
 
 import cgru
 from cgru.commands._exit import positive, positive_seconds
-from cgru.commands._models import one_way
 from cgru.commands._timing import duration, measure, sequence_sampler, step_sampler
 from cgru.summary import multiply_adds
 
@@ -43,7 +42,7 @@ def bench(model, batch_size, steps, threads, seconds):
     x = np.random.default_rng(0).standard_normal((steps, batch_size, model.input_size)).astype(model.dtype)
     flops = 2 * multiply_adds(model.weights) * batch_size
     print(f"{model!r}, batch size {batch_size}")
-    if one_way(model.config):
+    if model.config.one_way:
         print(_line("step", measure(step_sampler(model, x[0]), seconds), 1, flops))
     else:
         kind = "bidirectional" if model.bidirectional else "reversed"

@@ -183,7 +183,7 @@ class _Recorded:
             x, y = x[rows], y[rows]
             hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
             lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
-        if lengths is None and not (config.bidirectional or config.reverse or config.go_backwards):
+        if lengths is None and config.one_way:
             steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
             x, y = x[steps], y[steps]
         return _Recorded(x, y, hx, lengths)
