@@ -55,7 +55,7 @@ ISA_ENGINES = ("blas", "packed", "backward")
 
 
 def extensions():
-    """One module per source, and for the engines one per ISA, each from a shell: a .pyx of one line that includes it."""
+    """One module per source, and for the engines one per ISA: each from a shell, a .pyx that includes the engine's."""
     x86 = platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix"
     isas = X86_ISAS if x86 else {"baseline": []}
     SHELLS.mkdir(parents=True, exist_ok=True)

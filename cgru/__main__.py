@@ -6,13 +6,15 @@ from cgru.commands import build_parser
 from cgru.commands._exit import guarded
 
 
-def main(argv=None):
+def main(argv=None, **options):
     """Run the command line.
 
     Parameters
     ----------
     argv : list of str, optional
         Arguments without the program's name; those of the process by default.
+    **options
+        What the command's own `main` takes beside them: how much `run` has in memory, how long `compare` measures.
 
     Returns
     -------
@@ -23,7 +25,7 @@ def main(argv=None):
 
     def command():
         args = build_parser().parse_args(argv)
-        args.main(args)
+        args.main(args, **options)
 
     return guarded(command)
 

@@ -90,7 +90,7 @@ def warn(message, category):
     # a dataclass's own __init__ says that it comes from "<string>"
     while frame.f_back is not None and frame.f_code.co_filename.startswith((package, "<string>")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def input_array(name, x, dtype, features, label):

@@ -135,6 +135,11 @@ class Config:
         return self.hidden_size * (self.num_directions if self.merge_mode == "concat" else 1)
 
     @property
+    def one_way(self) -> bool:
+        """Whether no step needs a later one: what a stream, or a file read in pieces, asks for."""
+        return not (self.bidirectional or self.reverse or self.go_backwards)
+
+    @property
     def nonlinearity(self) -> str:
         """Name of an RNN's function g."""
         return self.activations[0][1].name

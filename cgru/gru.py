@@ -320,7 +320,7 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], kind="gru"):
         ImportError
             PyTorch is not installed.
         """
-        from cgru.convert.torch import to_torch
+        from cgru.convert.torch_write import to_torch
 
         return to_torch(self.weights)
 

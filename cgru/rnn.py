@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from cgru.model import Rng
 
+    StateLike = ArrayLike
 
-class RNN(Recurrent[np.ndarray, "ArrayLike"], kind="rnn"):
+
+class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
     r"""Plain (Elman) recurrent network, PyTorch's `nn.RNN`: one or several layers, one or two directions.
 
     For every layer and direction::

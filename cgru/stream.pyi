@@ -1,4 +1,3 @@
-from types import GenericAlias
 from typing import Any, Generic, TypeVar, final
 
 import numpy as np

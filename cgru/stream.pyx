@@ -288,7 +288,7 @@ cdef class Stream:
         """A copy of the state: planes (layers, N, H)."""
         cdef cnp.ndarray plane
         cdef Py_ssize_t p
-        planes = tuple([np.empty((self.layers, self.N, self.H), self.dtype) for p in range(self.planes)])
+        planes = tuple([np.empty((self.layers, self.N, self.H), self.dtype) for _ in range(self.planes)])
         for p in range(self.planes):
             plane = planes[p]
             memcpy(cnp.PyArray_BYTES(plane), self.states[p], self.plane_bytes)
@@ -303,7 +303,7 @@ cdef class Stream:
 
     @property
     def state(self):
-        """The state (num_layers, N, H) or (num_layers, H), an LSTM's a pair (h, c): a copy; set it to go on from another."""
+        """The state (num_layers, N, H) or (num_layers, H), an LSTM's a pair (h, c): a copy. Set it to go on from another."""
         self._enter()
         planes = self._planes()
         release(&self.busy)
@@ -331,7 +331,7 @@ def _check_model(model):
     config = getattr(model, "config", None)
     if not isinstance(config, Config):
         raise TypeError(f"model must be a GRU, LSTM or RNN; got {type(model).__name__}")
-    if config.bidirectional or config.reverse or config.go_backwards:
+    if not config.one_way:
         kind = "bidirectional" if config.bidirectional else "reversed"
         raise ValueError(
             f"a {kind} {config.cell.name} cannot be streamed: its result at one step needs the steps that are still "

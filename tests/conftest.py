@@ -7,12 +7,46 @@ import pytest
 from hypothesis import settings
 
 import cgru
-from samples import CONFIGURATIONS
-from variants import BEST, VARIANTS
+from support.models import build, configurations
+from support.variants import BEST, VARIANTS, variants
 
 # The same examples at every run, and no deadline: the machine may be busy.
 settings.register_profile("cgru", derandomize=True, deadline=None, database=None)
 settings.load_profile("cgru")
+
+
+def pytest_configure(config):
+    """Declare the marks that choose among variants and configurations."""
+    config.addinivalue_line("markers", "variants(**values): only variants with these values of attributes")
+    config.addinivalue_line("markers", "configurations(**values): only configurations with these values of attributes")
+
+
+def _wanted(metafunc, mark):
+    """What marks of this name ask for; a test's own come before its module's."""
+    values = {}
+    for one in reversed(list(metafunc.definition.iter_markers(mark))):
+        values |= one.kwargs
+    return values
+
+
+def pytest_generate_tests(metafunc):
+    """Each variant, each configuration, or each variant with each configuration of its kind in turn."""
+    taken = {name for mark in metafunc.definition.iter_markers("parametrize") for name in str(mark.args[0]).split(",")}
+    names = [name for name in metafunc.fixturenames if name not in taken]
+    name = next((name for name in ("variant", "best") if name in names), None)
+    ways = [] if name is None else variants(**_wanted(metafunc, "variants"))
+    if name == "best":
+        ways = [way for way in ways if way in BEST]
+    if "configuration" not in names:
+        if name is not None:
+            metafunc.parametrize(name, ways, ids=str, indirect=True)
+        return
+    models = configurations(**_wanted(metafunc, "configurations"))
+    if name is None:
+        metafunc.parametrize("configuration", models, ids=str)
+        return
+    pairs = [pytest.param(way, one, id=f"{way}-{one.name}") for way in ways for one in models if one.kind == way.kind]
+    metafunc.parametrize((name, "configuration"), pairs, indirect=[name])
 
 
 @pytest.fixture
@@ -21,23 +55,30 @@ def rng():
     return np.random.default_rng(20140603)
 
 
-@pytest.fixture(params=VARIANTS, ids=str)
+@pytest.fixture
 def variant(request):
-    """Each engine, instruction set and dtype in turn; models built in the test run on it."""
+    """Each kind, engine, instruction set and dtype in turn; models built in the test run on it."""
     with request.param.selected():
         yield request.param
 
 
-@pytest.fixture(params=BEST, ids=str)
+@pytest.fixture
 def best(request):
-    """Each engine and dtype in turn, on the chosen instruction set: for what is decided in Python."""
+    """Each kind, engine and dtype in turn, on the chosen instruction set: for what is decided in Python."""
     return request.param
 
 
-@pytest.fixture(params=CONFIGURATIONS, ids=repr)
-def model(request, best):
-    """A model of each configuration, engine and dtype."""
-    return best.gru(3, 5, rng=1, **request.param)
+@pytest.fixture
+def model(best, configuration):
+    """A model of each kind, configuration, engine and dtype."""
+    return build(best, configuration, 3, 5)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, a new and empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -59,4 +100,4 @@ def torch():
 def pytest_report_header():
     """Say which cgru is tested, from where, and on which instruction sets."""
     isas = ", ".join(cgru.engines.isas_usable())
-    return f"cgru: {cgru.__version__} from {cgru.__file__}, {isas}; here {cgru.engines.ISA}"
+    return f"cgru: {cgru.__version__} from {cgru.__file__}, {isas}; here {cgru.engines.isa()}, {len(VARIANTS)} variants"

@@ -12,11 +12,10 @@ import zipfile
 
 import numpy as np
 
-from cgru.convert._files import file_size
+from cgru.convert.untrusted.files import file_size, read_npy_header
 from cgru.files import whole_file
 
 SUFFIXES = (".npy", ".npz", ".csv")
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def add_input_options(parser):
@@ -85,10 +84,9 @@ class _Npy(Source):
 
     def __init__(self, path):
         with open(path, "rb") as file:
-            shape, self._fortran, dtype = _header(path, file)
+            shape, self._fortran, dtype = read_npy_header(path, file, file_size(path))
             self._offset = file.tell()
         super().__init__(path, shape, dtype)
-        _check_size(path, shape, dtype, file_size(path) - self._offset)
         self._whole = None
 
     def take(self, rows):
@@ -121,11 +119,11 @@ class _Npz(Source):
                 raise ValueError(f"{path} holds no array {key!r}; it holds {', '.join(names)}")
             member = f"{key or names[0]}.npy"
             self._file = self._open(path, member)
-            shape, fortran, dtype = _header(path, self._file)
+            size = self._archive.getinfo(member).file_size
+            shape, fortran, dtype = read_npy_header(path, self._file, size)
             super().__init__(path, shape, dtype)
             if fortran and len(shape) > 1:
                 raise ValueError(f"{path}: {member} is in Fortran order; save numpy.ascontiguousarray of it")
-            _check_size(path, shape, dtype, self._archive.getinfo(member).file_size - self._file.tell())
         except BaseException:
             self._archive.close()
             raise
@@ -196,20 +194,6 @@ def _is_numbers(line):
         return [float(cell) for cell in line.split(",")] != []
     except ValueError:
         return False
-
-
-def _header(path, file):
-    try:
-        shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-    except Exception as error:      # the header is a Python literal: SyntaxError, TypeError, KeyError, ...
-        raise ValueError(f"{path} is not a NumPy array: {error}") from error
-    return shape, fortran, dtype
-
-
-def _check_size(path, shape, dtype, there):
-    declared = int(np.prod((1, *shape), dtype=object)) * dtype.itemsize
-    if min(shape, default=0) < 0 or (declared != there and not dtype.hasobject):
-        raise ValueError(f"{path} declares shape {shape} of {dtype}, {declared} bytes, but holds {there}")
 
 
 def open_source(path, key=None):

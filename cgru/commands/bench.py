@@ -7,7 +7,6 @@ import numpy as np
 
 import cgru
 from cgru.commands._exit import positive, positive_seconds
-from cgru.commands._models import one_way
 from cgru.commands._timing import duration, measure, sequence_sampler, step_sampler
 from cgru.summary import multiply_adds
 
@@ -29,34 +28,34 @@ def add_arguments(parser):
 
 
 def main(args):
-    if args.model is None:
-        model = cgru.GRU(args.input_size, args.hidden_size, args.num_layers, engine=args.engine, rng=0)
+    bench(_model(args), args.batch_size, args.steps, args.threads, args.seconds)
+
+
+def _model(args):
+    if args.model is not None:
+        return cgru.load(args.model, engine=args.engine)
+    return cgru.GRU(args.input_size, args.hidden_size, args.num_layers, engine=args.engine, rng=0)
+
+
+def bench(model, batch_size, steps, threads, seconds):
+    """Measure a model's step and its call on a sequence, and print both."""
+    x = np.random.default_rng(0).standard_normal((steps, batch_size, model.input_size)).astype(model.dtype)
+    flops = 2 * multiply_adds(model.weights) * batch_size
+    print(f"{model!r}, batch size {batch_size}")
+    if model.config.one_way:
+        print(_line("step", measure(step_sampler(model, x[0]), seconds), 1, flops))
     else:
-        model = cgru.load(args.model, engine=args.engine)
-    x = (
-        np.random.default_rng(0)
-        .standard_normal((args.steps, args.batch_size, model.input_size))
-        .astype(model.dtype)
-    )
-    flops = 2 * multiply_adds(model.weights) * args.batch_size
-    print(f"{model!r}, batch size {args.batch_size}")
-    print(_step_line(model, x[0], args.seconds, flops))
+        kind = "bidirectional" if model.bidirectional else "reversed"
+        print(f"step: none, a {kind} model needs the whole sequence")
     if model.batch_first:
         x = np.ascontiguousarray(x.transpose(1, 0, 2))
-    label = f"{args.steps} steps" + (f", {args.threads} threads" if args.threads > 1 else "")
-    measured = measure(sequence_sampler(model, x, args.threads), args.seconds)
-    print(_line(label, *measured, args.steps, flops))
+    label = f"{steps} steps" + (f", {threads} threads" if threads > 1 else "")
+    print(_line(label, measure(sequence_sampler(model, x, threads), seconds), steps, flops))
 
 
-def _step_line(model, x_t, seconds, flops):
-    if not one_way(model.config):
-        kind = "bidirectional" if model.bidirectional else "reversed"
-        return f"step: none, a {kind} model needs the whole sequence"
-    return _line("step", *measure(step_sampler(model, x_t), seconds), 1, flops)
-
-
-def _line(label, samples, calls, steps, flops):
+def _line(label, measured, steps, flops):
     """Median, p99 and what they amount to."""
+    samples, calls = measured
     median, p99 = np.median(samples), np.percentile(samples, 99)
     note = "" if calls == 1 else f"  (p99 of means of {calls} calls)"
     return (

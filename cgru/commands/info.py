@@ -4,14 +4,8 @@ import os
 
 import cgru
 from cgru.commands._models import add_model_options, read_model
+from cgru.convert.conventions import systems
 from cgru.summary import summary_lines, text_of
-
-# to be asked of convert/conventions.py
-_SYSTEMS = {
-    True: "PyTorch, Keras's default, ONNX linear_before_reset=1, cuDNN",
-    False: "ONNX linear_before_reset=0, Keras reset_after=False, TensorFlow 1; the equations of 2014 with z the other "
-    "way round",
-}
 
 
 def add_arguments(parser):
@@ -24,7 +18,11 @@ def main(args):
 
 
 def lines(model, form, path):
-    """(name, text) of the file, of its model, and of the systems that put the reset gate where this model has it."""
+    """(name, text) of the file and its model, with the systems that have the same conventions, and the others."""
     yield "file", f"{path}, {form}, {os.path.getsize(path):,} bytes"
     for name, text in summary_lines(model):
-        yield name, f"{text} ({_SYSTEMS[model.config.reset_after]})" if name == "reset" else text
+        if name == "reset":
+            text += f" ({systems(reset_after=model.config.reset_after, z_keeps=True)})"
+        elif name == "z":
+            text += f" (the other way round in {systems(z_keeps=False, most=3)})"
+        yield name, text

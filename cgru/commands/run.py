@@ -16,7 +16,7 @@ import numpy as np
 import cgru
 from cgru.commands._arrays import SUFFIXES, Source, add_input_options, initial_state, open_source, writing
 from cgru.commands._exit import writable
-from cgru.commands._models import add_model_options, one_way, read_model
+from cgru.commands._models import add_model_options, read_model
 from cgru.commands._progress import Progress
 
 PIECE = 16 << 20      # bytes of input, output and what is between, at a time
@@ -86,7 +86,7 @@ def _fitting(config, dtype, steps, piece):
 
 
 def _way(model, source, piece):
-    forwards = one_way(model.config)
+    forwards = model.config.one_way
     if 0 in source.shape:
         return _whole
     if len(source.shape) == 3 and model.batch_first:

@@ -5,7 +5,7 @@ import numpy as np
 from cgru.commands import _pictures
 from cgru.commands._arrays import add_input_options, initial_state, open_source
 from cgru.commands._exit import writable
-from cgru.commands._models import add_model_options, one_way, read_model
+from cgru.commands._models import add_model_options, read_model
 from cgru.study.trace import states
 
 _STEPS = 400
@@ -75,7 +75,7 @@ def _sequence(args, model):
         rows = 1 if len(shape) == 2 else shape[0 if model.batch_first else 1]
         if not 0 <= args.row < rows:
             raise ValueError(f"--row {args.row}: {args.input} has rows 0 to {rows - 1}")
-        needed = args.start + args.steps if one_way(model.config) else None      # later steps cannot matter
+        needed = args.start + args.steps if model.config.one_way else None      # later steps cannot matter
         if len(shape) == 3 and model.batch_first:
             source.take(args.row * shape[1])
             return source.take(shape[1])[:needed], None if hx is None else hx[:, args.row]

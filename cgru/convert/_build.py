@@ -1,14 +1,30 @@
-"""What converters share: foreign arrays checked, gates put in order, cells put together to `Weights`."""
+"""From canonical arrays to `Weights`, and from a converter to a model: one build."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from cgru.weights import Config, Weights, as_real_array, check_dtype
+from cgru import engines
+from cgru.checks import check_dtype, real_array
+from cgru.config import Config
+from cgru.convert._errors import naming
+from cgru.model import model_of
+from cgru.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import DTypeLike
+
+    from cgru.gru import GRU
+    from cgru.lstm import LSTM
+    from cgru.rnn import RNN
 
 
-class Cell(NamedTuple):
-    """One layer in one direction in the canonical form: gates stacked r, z, n on axis 0, z keeps the old h.
+class Parameters(NamedTuple):
+    """One direction of one layer in the canonical form: rows stacked r, z, n, and z keeps the old h.
 
     Attributes
     ----------
@@ -24,120 +40,75 @@ class Cell(NamedTuple):
     b_hh: np.ndarray | None = None
 
 
-def real_array(name, value, shape=None):
-    """`value` as an array of real numbers of `shape`, where None leaves a size open.
-
-    Tensors are detached, and bfloat16, which NumPy lacks, becomes float32.
-    """
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            value = value.float()
-        value = value.numpy()
-    dtype = getattr(value, "dtype", None)
-    if getattr(dtype, "name", "") == "bfloat16":
-        value = np.asarray(value).astype(np.float32)
-    array = as_real_array(name, value)
-    if shape is not None:
-        fits = array.ndim == len(shape) and all(
-            size is None or size == found for size, found in zip(shape, array.shape, strict=True)
-        )
-        if not fits:
-            expected = ", ".join("any" if size is None else str(size) for size in shape)
-            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array
+def kernels(
+    kernel: Any, recurrent: Any, names: tuple[str, str] = ("kernel", "recurrent_kernel")
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The kernels (I, 3H) and (H, 3H) of systems that keep a GRU's gates in columns, checked; and H."""
+    recurrent = real_array(names[1], recurrent, (None, None))
+    H = len(recurrent)
+    return real_array(names[0], kernel, (None, 3 * H)), real_array(names[1], recurrent, (H, 3 * H)), H
 
 
-def gates(array, order):
-    """Rows stacked in `order`, such as "zrn", as rows stacked r, z, n."""
-    parts = dict(zip(order, np.split(array, len(order)), strict=True))
-    return np.concatenate([parts[gate] for gate in "rzn"])
-
-
-def negated_z(array):
-    """The z rows of a stack r, z, n negated: from z that is new to z that keeps, since 1 - s(a) = s(-a)."""
-    r, z, n = np.split(array, 3)
-    return np.concatenate([r, -as_float(z), n])
-
-
-def check_negatable(f):
-    """Refuse a gate activation f for which 1 - f(a) = f(-a) does not hold."""
-    if f.name == "sigmoid" or (f.name == "hard_sigmoid" and f.beta == 0.5):
-        return
-    raise ValueError(
-        f"z takes the new value in this model, which converts exactly for the gate activation sigmoid or "
-        f"hard_sigmoid with beta 0.5; got {f}"
-    )
-
-
-def as_float(array):
-    """float64 stays, everything else becomes float32."""
-    return array.astype(np.float64 if array.dtype == np.float64 else np.float32, copy=False)
-
-
-def build(layers, *, dtype=None, h_0=None, **options):
-    """`Weights` of canonical cells.
+def build(
+    layers: Sequence[Sequence[Parameters]],
+    *,
+    dtype: Any = None,
+    h_0: np.ndarray | None = None,
+    **options: Any,
+) -> Weights:
+    """`Weights` of canonical parameters.
 
     Parameters
     ----------
-    layers : sequence of sequences of Cell
-        The cells of every layer, one per direction.
+    layers : sequence of sequences of Parameters
+        Of every layer, one per direction.
     dtype : dtype, optional
-        float32 or float64; by default float64 where every array is float64, else float32.
+        As of `Weights`, which checks everything.
     h_0 : ndarray, optional
         Initial state (num_layers * D, H).
     **options
         Fields of `Config` that do not follow from the arrays.
     """
-    cells = [cell for layer in layers for cell in layer]
-    bias = any(cell.b_ih is not None or cell.b_hh is not None for cell in cells)
+    flat = [parameters for layer in layers for parameters in layer]
+    bias = any(parameters.b_ih is not None or parameters.b_hh is not None for parameters in flat)
     config = Config(
-        input_size=cells[0].w_ih.shape[1],
-        hidden_size=cells[0].w_hh.shape[1],
+        input_size=flat[0].w_ih.shape[1],
+        hidden_size=flat[0].w_hh.shape[1],
         num_layers=len(layers),
         bias=bias,
         bidirectional=len(layers[0]) == 2,
         initial_state=h_0 is not None,
         **options,
     )
-    given = [array for cell in cells for array in cell if array is not None]
-    if dtype is None:
-        dtype = np.float64 if all(array.dtype == np.float64 for array in given) else np.float32
-    dtype = check_dtype(dtype)
+    zeros = np.zeros(config.cell.stacked * config.hidden_size)
     tensors = {}
-    for cell, (_, _, suffix) in zip(cells, config.cells(), strict=True):
-        tensors[f"weight_ih_{suffix}"] = cell.w_ih
-        tensors[f"weight_hh_{suffix}"] = cell.w_hh
+    for parameters, (_, _, suffix) in zip(flat, config.directions(), strict=True):
+        tensors[f"weight_ih_{suffix}"] = parameters.w_ih
+        tensors[f"weight_hh_{suffix}"] = parameters.w_hh
         if bias:
-            zeros = np.zeros(3 * config.hidden_size)
-            tensors[f"bias_ih_{suffix}"] = zeros if cell.b_ih is None else cell.b_ih
-            tensors[f"bias_hh_{suffix}"] = zeros if cell.b_hh is None else cell.b_hh
+            tensors[f"bias_ih_{suffix}"] = zeros if parameters.b_ih is None else parameters.b_ih
+            tensors[f"bias_hh_{suffix}"] = zeros if parameters.b_hh is None else parameters.b_hh
     if h_0 is not None:
         tensors["h_0"] = h_0
-    with np.errstate(over="ignore"):      # infinities are warned of by Weights
-        return Weights(config, {name: array.astype(dtype, copy=False) for name, array in tensors.items()})
+    return Weights(config, tensors, dtype)
 
 
-def chosen(found, asked, what, option):
-    """The key `asked` of the dict `found`; without one, its only key.
-
-    Raises
-    ------
-    ValueError
-        There is none, no such one, or several and none was asked for; the message lists them.
-    """
-    names = ", ".join(repr(name) for name in found) or "none"
-    if asked is not None:
-        if asked not in found:
-            raise ValueError(f"{option}={asked!r}: there is no such {what}; there are: {names}")
-        return asked
-    if len(found) != 1:
-        if not found:
-            raise ValueError(f"there is no {what} in it")
-        raise ValueError(f"there are several {what}s: {names}; choose one with {option}=")
-    return next(iter(found))
+def model_from(
+    convert: Callable[..., Weights],
+    source: Any,
+    *arguments: Any,
+    dtype: DTypeLike | None,
+    engine: str,
+    **options: Any,
+) -> GRU | LSTM | RNN:
+    """The model with the `Weights` that ``convert(source, *arguments, dtype=dtype, **options)`` makes."""
+    engines.check_engine(engine)
+    dtype = None if dtype is None else check_dtype(dtype)
+    with naming(source):
+        weights = convert(source, *arguments, dtype=dtype, **options)
+    return model_of(weights, engine)
 
 
-def missing(package, extra, error):
-    """The ImportError of a converter's optional dependency, with the command that installs it."""
-    return ImportError(f'{package} is needed for this and is not installed: pip install "{extra}" ({error})')
+def gru_from(convert: Callable[..., Weights], source: Any, *arguments: Any, **options: Any) -> GRU:
+    """`model_from` for a converter that makes weights of GRUs only."""
+    return cast("GRU", model_from(convert, source, *arguments, **options))

@@ -1,4 +1,4 @@
-"""What each system means by a GRU: the one table that converters, `cgru.check`, ``cgru info`` and the documentation read.
+"""What each system means by a GRU: the one table for converters, `cgru.check`, ``cgru info`` and documentation.
 
     r = f(W_r x + b_r + U_r h + c_r)                 reset after    n = g(W_n x + b_n + r * (U_n h + c_n))
     z = f(W_z x + b_z + U_z h + c_z)                 reset before   n = g(W_n x + b_n + U_n (r * h) + c_n)
@@ -48,9 +48,9 @@ class Convention:
     biases: str
 
     @property
-    def reset(self) -> str:
-        """Where the reset gate acts: "after", "before" or "both"."""
-        return "both" if self.after and self.before else "after" if self.after else "before"
+    def reset_after(self) -> bool | None:
+        """Where the reset gate acts, as `Config` has it; None where the system has both."""
+        return None if self.after and self.before else bool(self.after)
 
     def canonical(self, rows: np.ndarray) -> np.ndarray:
         """Rows stacked as this system has them, in the canonical form: r, z, n, and z keeps the old h."""
@@ -70,6 +70,7 @@ CONVENTIONS = {
     ),
     "cudnn": Convention("cuDNN", "rzn", "cuDNN", "", True, "two for each gate"),
     "tensorflow1": Convention("TensorFlow 1", "rzn", "", "TensorFlow 1", True, "one: (2H,) of r, z; (H,) of n"),
+    "keras1": Convention("Keras 1", "zrn", "", "Keras 1", True, "one for each gate, (H,)"),
     "equations": Convention(
         "the equations of 2014", "", "", "the equations of 2014", False, "one for each gate, or none"
     ),
@@ -81,7 +82,6 @@ CONVENTIONS = {
     "paddle_origin": Convention(
         "Paddle origin_mode=True", "zrn", "", "Paddle origin_mode=True", True, "one, (3H,)"
     ),
-    "keras1": Convention("Keras 1", "zrn", "", "Keras 1", True, "one for each gate, (H,)"),
     "tflite": Convention("TFLite", "rzn", "", "TFLite", True, "one: (2H,) of r, z; (H,) of n"),
     "openvino": Convention(
         "OpenVINO", "zrn", "OpenVINO linear_before_reset=true", "OpenVINO's default", True,
@@ -130,15 +130,18 @@ def hard_sigmoids() -> dict[float, str]:
 
 
 def reorder(rows: np.ndarray, order: str, wanted: str = CANONICAL) -> np.ndarray:
-    """Rows (or a bias) stacked gate by gate in `order`, such as "zrn", as a new array stacked in the order `wanted`."""
+    """Rows (or a bias) stacked gate by gate in `order`, such as "zrn", stacked in the order `wanted`."""
+    if order == wanted:
+        return rows
     parts = dict(zip(order, np.split(rows, len(order)), strict=True))
     return np.concatenate([parts[gate] for gate in wanted])
 
 
 def negate_z(rows: np.ndarray) -> np.ndarray:
-    """A new array with the z rows of a stack r, z, n negated: z that is new and z that keeps, since 1 - s(a) = s(-a)."""
+    """Rows stacked r, z, n with those of z negated: a z that is new becomes one that keeps, since 1 - s(a) = s(-a)."""
     r, z, n = np.split(rows, 3)
-    return np.concatenate([r, -z.astype(np.float64 if z.dtype == np.float64 else np.float32, copy=False), n])
+    z = z.astype(np.float64 if z.dtype == np.float64 else np.float32, copy=False)
+    return np.concatenate([r, np.negative(z), n])
 
 
 def negatable(f: Activation) -> bool:

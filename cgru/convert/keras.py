@@ -1,50 +1,113 @@
-"""Keras: layers, models, weight lists. Gate order z, r, h in columns; reset either way; z keeps the old h.
+"""Keras: layers, models, weight lists; gates in columns.
 
     kernel (I, 3H)     recurrent_kernel (H, 3H)     bias (2, 3H) = input, recurrent with reset_after, else (3H,)
 
-Keras 1 has nine arrays: W (I, H), U (H, H), b (H,) of z, then of r, then of h; reset before.
+Keras 1 has nine arrays: W (I, H), U (H, H), b (H,) of z, then of r, then of h.
 """
+
+from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgru.activations import activation
-from cgru.convert._build import Cell, build, chosen, gates, real_array
+from cgru.checks import real_array
+from cgru.convert._build import Parameters, build, gru_from, kernels
+from cgru.convert._errors import chosen
+from cgru.convert.conventions import CONVENTIONS
+from cgru.convert.keras_activations import keras_activation
+from cgru.convert.keras_files import read_layers
+from cgru.convert.keras_layer import RECURRENT, Layer, is_gru
 
-RECURRENT = ("GRU", "Bidirectional", "RNN")
-_SAME = ("sigmoid", "tanh", "relu", "linear", "softsign", "softplus", "elu")
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from cgru.activations import Activation
+    from cgru.gru import GRU
+    from cgru.weights import Weights
+
+_canonical = CONVENTIONS["keras"].canonical
 
 
-class Layer(NamedTuple):
-    """What Keras says of one layer.
+def from_keras(
+    source: Any,
+    layer: str | None = None,
+    *,
+    reset_after: bool | None = None,
+    activations: Any = None,
+    go_backwards: bool = False,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
+    """A GRU from Keras: a layer, a model, a file or a list of arrays.
 
-    Attributes
+    Parameters
     ----------
-    kind : str
-        Its class: one of RECURRENT.
-    config : dict
-        Its ``get_config()``.
-    arrays : callable
-        Gives its ``get_weights()``.
-    version : str
-        Of the Keras that the configuration comes from.
+    source : keras layer, keras model, path or sequence of arrays
+        A built `GRU`, `Bidirectional(GRU)` or `RNN(GRUCell)` layer; a model that holds one; the path of a ``.keras``
+        or legacy ``.h5`` file of a whole model, which needs h5py (``pip install "cgru[keras]"``) and not Keras; or
+        what ``get_weights()`` gives: kernel (I, 3H), recurrent_kernel (H, 3H) and maybe bias, or the nine arrays of
+        Keras 1.
+    layer : str, optional
+        The layer's name, where a model holds several. Of a layer in an inner model: "inner/name", or "name".
+    reset_after : bool, optional
+        For a list of arrays only: default False for a bias (3H,), True for (2, 3H) and without bias.
+    activations : (f, g), optional
+        For a list of arrays only, see `cgru.activations`: recurrent_activation and activation; by default sigmoid
+        and tanh, for Keras 1 hard_sigmoid and tanh.
+    go_backwards : bool, default False
+        For a list of arrays only.
+    dtype, engine
+        As in `from_torch`.
+
+    Returns
+    -------
+    GRU
+        With ``batch_first=True``: x (N, T, I), y (N, T, H), or (N, T, 2H) for merge_mode "concat", and
+        h_n (D, N, H). y is what `return_sequences=True` gives, h_n the states of `return_state=True`, and
+        ``h_n[0]`` (or its two directions merged) what `return_sequences=False` gives. With `go_backwards`, y is in
+        reversed order, as in Keras.
+
+    Raises
+    ------
+    TypeError
+        Something else was given.
+    ValueError
+        No such layer or several (they are listed), an activation or form that is not supported, a damaged file.
+    OSError
+        The file cannot be read.
+    ImportError
+        A file without h5py.
+
+    Notes
+    -----
+    A mask of Keras whose padding is at the end is ``lengths=mask.sum(axis=1)``; other masks have no equivalent. Past
+    a row's length y is zero, as with ``zero_output_for_mask=True``; Keras by default repeats the last output there.
+    Keras's hard_sigmoid is clip(x/6 + 0.5, 0, 1) in version 3 and clip(0.2 x + 0.5, 0, 1) before: which one is meant
+    follows from the version that made the layer or file.
+
+    Examples
+    --------
+    >>> import numpy as np, cgru
+    >>> rng = np.random.default_rng(0)
+    >>> gru = cgru.from_keras([rng.normal(size=shape) for shape in ((3, 15), (5, 15), (2, 15))])
+    >>> gru.input_size, gru.hidden_size, gru.reset_after, gru.batch_first
+    (3, 5, True, True)
     """
+    return gru_from(
+        weights_from_keras, source, layer, reset_after=reset_after, activations=activations,
+        go_backwards=go_backwards, dtype=dtype, engine=engine,
+    )  # fmt: skip
 
-    kind: str
-    config: dict
-    arrays: object
-    version: str
 
-
-def weights_from_keras(source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None):
+def weights_from_keras(
+    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None
+) -> Weights:
     """`Weights` of a layer, a model, a file or a list of arrays; see `from_keras`."""
     if isinstance(source, str | os.PathLike):
-        from cgru.convert.keras_files import read_layers
-
         layers = read_layers(os.fspath(source))
     elif callable(getattr(source, "get_config", None)) and callable(getattr(source, "get_weights", None)):
         layers = _live_layers(source)
@@ -86,16 +149,13 @@ def _version(layer):
     return version() if callable(version) else str(version)
 
 
-def is_gru(kind, config):
-    """Whether a layer of class `kind` with this configuration is a GRU, in a wrapper or not."""
-    if kind == "GRU":
-        return True
-    inner = config.get("layer" if kind == "Bidirectional" else "cell")
-    if not isinstance(inner, Mapping):
-        return False
-    if kind == "RNN":
-        return inner.get("class_name") == "GRUCell"
-    return inner.get("class_name") in ("GRU", "RNN") and is_gru(inner["class_name"], inner.get("config", {}))
+class _Direction(NamedTuple):
+    """One direction of a layer, and what its configuration says."""
+
+    parameters: Parameters
+    reset_after: bool
+    activations: tuple[Activation, Activation]
+    go_backwards: bool
 
 
 def _weights(layer, dtype):
@@ -103,8 +163,8 @@ def _weights(layer, dtype):
     if layer.kind != "Bidirectional":
         one = _direction(layer.kind, layer.config, arrays, layer.version)
         return build(
-            [[one["cell"]]], dtype=dtype, batch_first=True, reset_after=one["reset_after"],
-            activations=[one["activations"]], go_backwards=one["go_backwards"],
+            [[one.parameters]], dtype=dtype, batch_first=True, reset_after=one.reset_after,
+            activations=[one.activations], go_backwards=one.go_backwards,
         )  # fmt: skip
     forward = layer.config["layer"]
     backward = layer.config.get("backward_layer") or forward
@@ -114,99 +174,66 @@ def _weights(layer, dtype):
     merge_mode = layer.config.get("merge_mode", "concat")
     if merge_mode is None:
         raise ValueError("merge_mode=None (two outputs) is not supported; convert the two layers one by one")
-    if one["go_backwards"]:
+    if one.go_backwards:
         raise ValueError("the forward layer of this Bidirectional goes backwards, which is not supported")
-    if one["reset_after"] != two["reset_after"] or one["cell"].w_hh.shape != two["cell"].w_hh.shape:
+    if one.reset_after != two.reset_after or one.parameters.w_hh.shape != two.parameters.w_hh.shape:
         raise ValueError("the two directions differ in units or reset_after; convert them one by one")
     return build(
-        [[one["cell"], two["cell"]]], dtype=dtype, batch_first=True, reset_after=one["reset_after"],
-        activations=[one["activations"], two["activations"]], merge_mode=merge_mode,
+        [[one.parameters, two.parameters]], dtype=dtype, batch_first=True, reset_after=one.reset_after,
+        activations=[one.activations, two.activations], merge_mode=merge_mode,
     )  # fmt: skip
 
 
 def _direction(kind, config, arrays, version):
-    """Cell and settings of a GRU, or of an RNN around a GRUCell."""
+    """A GRU, or an RNN around a GRUCell."""
     go_backwards = bool(config.get("go_backwards", False))
     if kind == "RNN":
         config = config["cell"]["config"]
-    cell, reset_after = _cell(arrays, config.get("reset_after"))
+    parameters, reset_after = _parameters(arrays, config.get("reset_after"))
     units = config.get("units", config.get("output_dim"))
-    if units is not None and cell.w_hh.shape[1] != units:
-        raise ValueError(f"the layer has units={units}, but its recurrent kernel is for {cell.w_hh.shape[1]}")
+    if units is not None and parameters.w_hh.shape[1] != units:
+        raise ValueError(f"the layer has units={units}, but its recurrent kernel is for {parameters.w_hh.shape[1]}")
     f = config.get("recurrent_activation", config.get("inner_activation", "sigmoid"))
     activations = (keras_activation(f, version), keras_activation(config.get("activation", "tanh"), version))
-    return {"cell": cell, "reset_after": reset_after, "activations": activations, "go_backwards": go_backwards}
+    return _Direction(parameters, reset_after, activations, go_backwards)
 
 
 def _from_arrays(arrays, reset_after, activations, go_backwards, dtype):
     """A plain list of `get_weights()`: the configuration is the caller's, or the default of its Keras."""
-    cell, reset_after = _cell(arrays, reset_after)
+    parameters, reset_after = _parameters(arrays, reset_after)
     if activations is None:
         activations = ("hard_sigmoid" if len(arrays) in (6, 9) else "sigmoid", "tanh")
     return build(
-        [[cell]], dtype=dtype, batch_first=True, reset_after=reset_after, activations=activations,
+        [[parameters]], dtype=dtype, batch_first=True, reset_after=reset_after, activations=activations,
         go_backwards=go_backwards,
     )  # fmt: skip
 
 
-def _cell(arrays, reset_after):
-    """The canonical cell of 2, 3 (Keras 2 and 3) or 9 (Keras 1) arrays, and whether it resets after."""
+def _parameters(arrays, reset_after):
+    """The parameters in 2, 3 (Keras 2 and 3) or 9 (Keras 1) arrays, and whether the reset gate acts after."""
     if len(arrays) == 9:
-        parts = [real_array(f"weights[{i}]", array) for i, array in enumerate(arrays)]
-        shape, H = parts[0].shape, parts[0].shape[-1] if parts[0].ndim else 0
-        for i, part in enumerate(parts):
-            expected = (shape, (H, H), (H,))[i % 3]
-            if part.ndim != len(expected) or part.shape != expected:
-                raise ValueError(f"weights[{i}] of Keras 1 has shape {part.shape}, expected {expected}")
-        arrays = [np.concatenate(parts[kind::3], axis=-1) for kind in range(3)]
-        reset_after = False
+        arrays, reset_after = _stacked(arrays), CONVENTIONS["keras1"].reset_after
     if len(arrays) not in (2, 3):
         raise ValueError(f"a GRU has 2 or 3 arrays, in Keras 1 nine; got {len(arrays)}")
-    recurrent = real_array("recurrent_kernel", arrays[1], (None, None))
-    H = recurrent.shape[0]
-    recurrent = real_array("recurrent_kernel", recurrent, (H, 3 * H))
-    kernel = real_array("kernel", arrays[0], (None, 3 * H))
+    kernel, recurrent, H = kernels(arrays[0], arrays[1])
     b_ih = b_hh = None
     if len(arrays) == 3:
         bias = real_array("bias", arrays[2])
         if reset_after is None:
             reset_after = bias.ndim == 2
         bias = real_array("bias", bias, (2, 3 * H) if reset_after else (3 * H,))
-        b_ih, b_hh = (gates(row, "zrn") for row in bias) if reset_after else (gates(bias, "zrn"), None)
+        b_ih, b_hh = map(_canonical, bias) if reset_after else (_canonical(bias), None)
     elif reset_after is None:
         reset_after = True
-    if H == 0 or kernel.shape[0] == 0:
-        raise ValueError(f"kernel {kernel.shape} and recurrent_kernel {recurrent.shape} are empty")
-    return Cell(gates(kernel.T, "zrn"), gates(recurrent.T, "zrn"), b_ih, b_hh), bool(reset_after)
+    return Parameters(_canonical(kernel.T), _canonical(recurrent.T), b_ih, b_hh), bool(reset_after)
 
 
-def keras_activation(value, version):
-    """Keras's name, serialised function or activation layer as an `Activation`.
-
-    hard_sigmoid is clip(x/6 + 0.5, 0, 1) in Keras 3, and clip(0.2 x + 0.5, 0, 1) before.
-    """
-    settings: Mapping = {}
-    if isinstance(value, Mapping):      # a function, or a layer such as LeakyReLU
-        inner = value.get("config")
-        settings = inner if isinstance(inner, Mapping) else {}
-        value = inner if value.get("class_name") == "function" else value.get("class_name")
-    name = {"LeakyReLU": "leaky_relu", "ELU": "elu", "ReLU": "relu", "Softmax": "softmax"}.get(value, value)
-    if name is None:
-        return activation("linear")
-    if name == "hard_sigmoid":
-        return activation(("hard_sigmoid", 0.2 if version.startswith(("0", "1", "2")) else 1 / 6, 0.5))
-    if name == "leaky_relu":
-        return activation(("leaky_relu", settings.get("negative_slope", settings.get("alpha", _slope(value)))))
-    if name == "elu":
-        return activation(("elu", settings.get("alpha", 1.0)))
-    if name == "relu" and any(settings.get(key) for key in ("max_value", "negative_slope", "threshold")):
-        raise ValueError(f"activation ReLU with {settings} is not supported")
-    if name in _SAME:
-        return activation(name)
-    supported = ", ".join((*_SAME, "hard_sigmoid", "leaky_relu"))
-    raise ValueError(f"activation {name!r} is not supported; supported are {supported}")
-
-
-def _slope(value):
-    """The default slope of the layer LeakyReLU, or of the function leaky_relu."""
-    return 0.3 if value == "LeakyReLU" else 0.2
+def _stacked(arrays):
+    """The nine arrays of Keras 1 as kernel (I, 3H), recurrent kernel (H, 3H) and bias (3H,)."""
+    parts = [real_array(f"weights[{i}]", array) for i, array in enumerate(arrays)]
+    shape, H = parts[0].shape, parts[0].shape[-1] if parts[0].ndim else 0
+    for i, part in enumerate(parts):
+        expected = (shape, (H, H), (H,))[i % 3]
+        if part.ndim != len(expected) or part.shape != expected:
+            raise ValueError(f"weights[{i}] of Keras 1 has shape {part.shape}, expected {expected}")
+    return [np.concatenate(parts[kind::3], axis=-1) for kind in range(3)]

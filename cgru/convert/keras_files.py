@@ -1,213 +1,65 @@
-"""Keras's files without Keras: ``.keras`` archives and legacy ``.h5`` files, read with h5py.
+"""Keras's files without Keras, and without trust in the library that reads them."""
 
-A ``.keras`` file is a zip archive of config.json, metadata.json and model.weights.h5, where each layer's arrays lie
-under the snake-case names of the classes, numbered: layers/gru, layers/gru_1, ... A legacy file has the
-configuration as an attribute, and the arrays under the layers' own names.
-"""
-
-import io
+import importlib.util
 import json
 import math
-import re
-import sys
-from collections import Counter
-from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
-from cgru.convert._build import missing
-from cgru.convert._child import limit_memory, run_limited
-from cgru.convert._files import RATIO, check_expansion, file_size, open_zip, read_member
-from cgru.convert.keras import RECURRENT, Layer, is_gru
+from cgru.convert._errors import missing
+from cgru.convert.keras_layer import Layer
+from cgru.convert.untrusted.child import can_run, run_limited
+from cgru.convert.untrusted.files import file_size
 
-SECONDS = 15
-SPARE = 512 << 20      # bytes that reading may take whatever the file's size
+_SECONDS = 4
+_SLOWEST = 5e6      # bytes a second, of a slow disk
 
 
-def read_layers(path):
+def read_layers(path: str, *, seconds: float | None = None) -> dict[str, Layer]:
     """Path of names -> `Layer` for every GRU layer in a .keras or .h5 file, arrays read.
 
     The HDF5 library can loop for ever or crash on a damaged file, so a child process reads it, in bounded time and
     memory; where Python cannot start itself (a frozen application) it is read here.
+
+    Parameters
+    ----------
+    path : str
+    seconds : float, optional
+        How long the child may read, once it is ready to. By default 4, and 1 more for every 5 MB of the file.
 
     Raises
     ------
     OSError, ValueError, ImportError
     """
     size = file_size(path)
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        raise missing("h5py", "cgru[keras]", error) from error
+    if importlib.util.find_spec("h5py") is None:
+        raise missing("h5py", "cgru[keras]")
     with open(path, "rb") as file:
         magic = file.read(8)
     if not magic.startswith(b"PK") and magic != b"\x89HDF\r\n\x1a\n":
         raise ValueError(f"{path} is neither a .keras archive nor an HDF5 file")
-    if not sys.executable or getattr(sys, "frozen", False):
+    if not can_run():      # the only case in which h5py is imported here
+        from cgru.convert.keras_hdf5 import read_layers as read_here
+
         return read_here(path)
-    return _received(path, run_limited("cgru.convert.keras_files", path, seconds=SECONDS + size / 10e6))
+    if seconds is None:
+        seconds = _SECONDS + size / _SLOWEST
+    return _received(run_limited("cgru.convert.keras_hdf5", path, seconds=seconds))
 
 
-def read_here(path):
-    """`read_layers` in this process.
-
-    Raises
-    ------
-    OSError, ValueError
-    """
-    import h5py
-
-    try:
-        with open(path, "rb") as file:
-            return _read_keras(h5py, path) if file.read(2) == b"PK" else _read_legacy(h5py, path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except Exception as error:      # HDF5's own, and whatever a configuration of the wrong form runs into
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-
-
-def send(path, stream):
-    """What the child process does: layers as a line of JSON, then the arrays' bytes."""
-    import h5py  # noqa: F401
-
-    limit_memory(SPARE + RATIO * file_size(path))
-    try:
-        layers = read_here(path)
-    except ValueError as error:
-        stream.write(json.dumps({"error": str(error)}).encode())
-        return
-    arrays = {name: layer.arrays() for name, layer in layers.items()}
-    header = {
-        name: [layer.kind, layer.config, layer.version, [[a.dtype.str, a.shape] for a in arrays[name]]]
-        for name, layer in layers.items()
-    }
-    stream.write(json.dumps({"layers": header}).encode() + b"\n")
-    for array in (array for part in arrays.values() for array in part):
-        stream.write(np.ascontiguousarray(array).data)
-
-
-def _received(path, data):
-    """The layers in what `send` has written."""
+def _received(data):
+    """The layers in what `keras_hdf5.send` has written."""
     head, _, rest = data.partition(b"\n")
     header = json.loads(head)
     if "error" in header:
         raise ValueError(header["error"])
-    layers, place = {}, 0
+    layers, start = {}, 0
     for name, (kind, config, version, forms) in header["layers"].items():
         arrays = []
         for dtype, shape in forms:
             count = math.prod(shape)
-            arrays.append(np.frombuffer(rest, dtype, count, place).reshape(shape) if count else np.empty(shape, dtype))
-            place += arrays[-1].nbytes
-        layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
+            arrays.append(np.frombuffer(rest, dtype, count, start).reshape(shape) if count else np.empty(shape, dtype))
+            start += arrays[-1].nbytes
+        layers[name] = Layer(kind, config, partial(list, arrays), version)
     return layers
-
-
-def _read_keras(h5py, path):
-    with open_zip(path) as archive:
-        model = json.loads(read_member(archive, "config.json"))
-        version = "3"
-        if "metadata.json" in archive.namelist():
-            version = str(json.loads(read_member(archive, "metadata.json")).get("keras_version", version))
-        data = read_member(archive, "model.weights.h5")
-    layers = {}
-    with h5py.File(io.BytesIO(data), "r") as file:
-        for name, kind, config, place in _walk(model):
-            if kind == "Bidirectional":
-                inner = [_group(h5py, file, f"{place}/{part}") for part in ("forward_layer", "backward_layer")]
-                variables = [_variables(h5py, group) for group in inner]
-            else:
-                variables = [_variables(h5py, _group(h5py, file, place))]
-            arrays = [array for part in variables for array in part]
-            layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
-    return layers
-
-
-def _read_legacy(h5py, path):
-    layers = {}
-    with h5py.File(path, "r") as file:
-        if "model_config" not in file.attrs:
-            raise ValueError(
-                "the file holds no model configuration (weights only?); save the whole model, or pass the "
-                "layer itself or its get_weights()"
-            )
-        model = json.loads(_text(file.attrs["model_config"]))
-        groups = _group(h5py, file, "model_weights") if "model_weights" in file else file
-        version = _text(groups.attrs.get("keras_version", file.attrs.get("keras_version", "1")))
-        for name, kind, config, _ in _walk(model):
-            top, *inner = name.split("/")
-            group = _group(h5py, groups, top)
-            names = [weight for weight in _weight_names(group) if all(f"/{part}/" in weight for part in inner)]
-            arrays = [_array(h5py, group, weight) for weight in names]
-            layers[name] = Layer(kind, config, lambda arrays=arrays: arrays, version)
-    return layers
-
-
-def _walk(model, above="", place=""):
-    """(path of names, class, configuration, place in model.weights.h5) of every GRU layer of a model."""
-    config = model["config"]
-    entries = config if isinstance(config, list) else config.get("layers", [])      # a list in Keras 1's Sequential
-    seen: Counter[str] = Counter()
-    for entry in entries:
-        kind, inner = entry["class_name"], entry["config"]
-        stem = _snake_case(kind)
-        spot = f"{place}/layers/{stem}" + (f"_{seen[stem]}" if seen[stem] else "")
-        seen[stem] += 1
-        if isinstance(inner, list) or "layers" in inner:
-            yield from _walk(entry, f"{above}{_name(entry)}/", spot)
-        elif kind in RECURRENT and is_gru(kind, inner):
-            yield above + _name(entry), kind, inner, spot
-
-
-def _name(entry):
-    config = entry["config"]
-    name = entry.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
-    return str(name or entry["class_name"].lower())
-
-
-def _snake_case(name):
-    """GRU -> gru, TimeDistributed -> time_distributed, as Keras names the groups."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _group(h5py, parent, path):
-    """A group inside `parent`, reached over hard links only: no other file is opened."""
-    for part in path.strip("/").split("/"):
-        if not isinstance(parent, h5py.Group) or part not in parent:
-            raise ValueError(f"there is no group {path} in the weights")
-        if not isinstance(parent.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{path} is a link, expected a group of the file itself")
-        parent = parent[part]
-    return parent
-
-
-def _variables(h5py, layer):
-    """The arrays of a layer's cell, in order."""
-    variables = _group(h5py, layer, "cell/vars")
-    return [_array(h5py, variables, name) for name in sorted(variables, key=int)]
-
-
-def _weight_names(group):
-    """The attribute weight_names, which HDF5's size limit may have split into weight_names0, 1, ..."""
-    if "weight_names" in group.attrs:
-        return [_text(name) for name in group.attrs["weight_names"]]
-    parts = [name for name in group.attrs if re.fullmatch(r"weight_names\d+", name)]
-    parts.sort(key=lambda name: int(name.removeprefix("weight_names")))
-    return [_text(name) for part in parts for name in group.attrs[part]]
-
-
-def _array(h5py, parent, path):
-    """A dataset of numbers that is stored in this file, of a size that its storage justifies."""
-    dataset = _group(h5py, parent, path)
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
-        raise ValueError(f"{path} is not an array of numbers")
-    if dataset.external or dataset.is_virtual:
-        raise ValueError(f"{path} is stored in another file, which is not opened")
-    check_expansion(path, dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size())
-    return dataset[()]

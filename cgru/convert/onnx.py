@@ -1,75 +1,136 @@
-"""ONNX: GRU nodes, opset 7 on. Gate order z, r, h; linear_before_reset is reset_after; z keeps the old h.
+"""ONNX: GRU nodes, opset 7 on; linear_before_reset is reset_after.
 
     W (D, 3H, I)     R (D, 3H, H)     B (D, 6H) = Wb then Rb     initial_h (D, N, H)
 
 One node is one layer; nodes that feed each other are layers. Specification: https://onnx.ai/onnx/operators/onnx__GRU.html
 """
 
+from __future__ import annotations
+
 import os
-import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgru.activations import DEFAULTS, activation
-from cgru.convert._build import Cell, build, gates, missing, real_array
-from cgru.convert._files import file_size
+from cgru.checks import real_array, warn
+from cgru.convert._build import Parameters, build, gru_from
+from cgru.convert._errors import missing
+from cgru.convert.conventions import CONVENTIONS
+from cgru.convert.onnx_activations import read_activations
 from cgru.convert.onnx_graph import Graph
 from cgru.convert.onnx_values import attribute
+from cgru.convert.untrusted.files import file_size
 
-#: ONNX's name in lower case -> (name here, takes alpha, takes beta, alpha and beta where none are given).
-#: The defaults are ONNX Runtime's: 0 where the specification has none.
-_ACTIVATIONS = {
-    "sigmoid": ("sigmoid", False, False, ()),
-    "tanh": ("tanh", False, False, ()),
-    "relu": ("relu", False, False, ()),
-    "softsign": ("softsign", False, False, ()),
-    "softplus": ("softplus", False, False, ()),
-    "hardsigmoid": ("hard_sigmoid", True, True, (0.2, 0.5)),
-    "affine": ("linear", True, True, (0.0, 0.0)),
-    "scaledtanh": ("scaled_tanh", True, True, (0.0, 0.0)),
-    "leakyrelu": ("leaky_relu", True, False, (0.01, 0.0)),
-    "elu": ("elu", True, False, (1.0, 0.0)),
-}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike
+
+    from cgru.activations import Activation
+    from cgru.gru import GRU
+    from cgru.weights import Weights
+
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 
 
-def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None):
+def from_onnx(
+    source: Any,
+    node: str | Sequence[str] | None = None,
+    *,
+    linear_before_reset: bool | None = None,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU:
+    """A GRU from the GRU nodes of an ONNX model, opset 7 or later.
+
+    Parameters
+    ----------
+    source : path or onnx.ModelProto
+        Weights may be initializers, Constant nodes, external data in the model's own folder, or Slice, Concat,
+        Transpose and the like of these.
+    node : str or sequence of str, optional
+        The GRU node's name, or the names of several that feed each other, as layers. By default the only one, or
+        all where each feeds the next.
+    linear_before_reset : bool, optional
+        Overrides the nodes' attribute, which some versions of PyTorch's exporter leave out: see Warns.
+    dtype, engine
+        As in `from_torch`.
+
+    Returns
+    -------
+    GRU
+        In the node's layout: ``batch_first=True`` for ``layout=1``, else False. y holds the directions side by side,
+        (T, N, D * H), where ONNX has (T, D, N, H); h_n is (num_layers * D, N, H) in either layout. A constant
+        initial_h is stored with the model; an initial_h that the graph computes or is given is `h_0` here, and
+        sequence_lens is `lengths`.
+
+    Raises
+    ------
+    TypeError
+        Neither a path nor a ModelProto.
+    ValueError
+        No such node or several that are no chain (they are listed), weights that are no constants, an activation
+        that is not supported, or a damaged file.
+    OSError
+        The file cannot be read.
+    ImportError
+        The package onnx is not installed: ``pip install "cgru[onnx]"``.
+
+    Warns
+    -----
+    UserWarning
+        PyTorch wrote the model and it says ``linear_before_reset=0``, which is no GRU of PyTorch: the outputs would
+        be off by about 0.1. Pass True where the model comes from `torch.nn.GRU`.
+
+    Notes
+    -----
+    For a row of length 0, h_n is the initial state here and 0 in ONNX Runtime.
+
+    References
+    ----------
+    https://onnx.ai/onnx/operators/onnx__GRU.html
+    """
+    return gru_from(
+        weights_from_onnx, source, node, linear_before_reset=linear_before_reset, dtype=dtype, engine=engine
+    )  # fmt: skip
+
+
+def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None) -> Weights:
     """`Weights` of the GRU nodes of a model; see `from_onnx`."""
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise missing("onnx", "cgru[onnx]", error) from error
-    folder = None
-    if isinstance(source, str | os.PathLike):
-        path = os.fspath(source)
-        file_size(path)
-        folder = os.path.dirname(os.path.abspath(path))
-        with open(path, "rb") as file:
-            data = file.read()
-        try:
-            model = onnx.ModelProto.FromString(data)
-        except (DecodeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is not a complete ONNX model: {error}") from error
-        del data
-    elif hasattr(source, "graph") and hasattr(source, "opset_import"):
-        model = source
-    else:
-        raise TypeError(f"expected the path of an ONNX model or a ModelProto; got {type(source).__name__}")
+    model, folder = _model(source)
     _check_opset(model)
     graph = Graph(model.graph, folder)
     nodes = graph.chain(graph.grus(), node)
     layers = [_layer(graph, one, linear_before_reset) for one in nodes]
-    if not layers[0]["reset_after"] and linear_before_reset is None and "pytorch" in model.producer_name.lower():
-        warnings.warn(
+    if not layers[0].reset_after and linear_before_reset is None and "pytorch" in model.producer_name.lower():
+        warn(
             "this model was written by PyTorch and says linear_before_reset=0, which PyTorch's GRU never computes: "
             "some of its exporters leave the attribute out, and the outputs are then wrong by about 0.1 "
             "(pytorch issue 189225). If it comes from torch.nn.GRU, pass linear_before_reset=True; False silences "
             "this warning",
             UserWarning,
-            stacklevel=4,
         )
     return _stack(nodes, layers, dtype)
+
+
+def _model(source):
+    """A ModelProto, and the folder in which it lies, where it is a file."""
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise missing("onnx", "cgru[onnx]", error) from error
+    if hasattr(source, "graph") and hasattr(source, "opset_import"):
+        return source, None
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"expected the path of an ONNX model or a ModelProto; got {type(source).__name__}")
+    path = os.fspath(source)
+    file_size(path)
+    try:
+        with open(path, "rb") as file:
+            return onnx.ModelProto.FromString(file.read()), os.path.dirname(os.path.abspath(path))
+    except (DecodeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a complete ONNX model: {error}") from error
 
 
 def _check_opset(model):
@@ -81,64 +142,86 @@ def _check_opset(model):
         )
 
 
+class _Layer(NamedTuple):
+    """One GRU node: its parameters, one for each direction, and everything that it says."""
+
+    parameters: list[Parameters]
+    h_0: np.ndarray | None
+    hidden_size: int
+    bidirectional: bool
+    reset_after: bool
+    activations: tuple[tuple[Activation, Activation], ...] | None
+    clip: float | None
+    reverse: bool
+    batch_first: bool
+
+
+_OPTIONS = ("reset_after", "activations", "clip", "reverse", "batch_first")
+
+
 def _stack(nodes, layers, dtype):
     """Layers as one `Weights`; they must agree in everything that a model has only once."""
     first = layers[0]
-    same = ("reset_after", "activations", "clip", "reverse", "bidirectional", "batch_first", "hidden_size")
     for node, layer in zip(nodes, layers, strict=True):
-        differing = [f"{name} {layer[name]} and {first[name]}" for name in same if layer[name] != first[name]]
+        differing = [
+            f"{name} {getattr(layer, name)} and {getattr(first, name)}"
+            for name in (*_OPTIONS, "bidirectional", "hidden_size")
+            if getattr(layer, name) != getattr(first, name)
+        ]
         if differing:
             raise ValueError(
                 f"the GRU nodes {nodes[0].name!r} and {node.name!r} follow each other but differ in "
                 f"{', '.join(differing)}: they cannot be layers of one GRU; choose them one by one with node="
             )
     h_0 = None
-    if any(layer["h_0"] is not None for layer in layers):
-        directions, H = len(first["cells"]), first["hidden_size"]
-        h_0 = np.concatenate(
-            [np.zeros((directions, H), np.float32) if layer["h_0"] is None else layer["h_0"] for layer in layers]
-        )
-    options = {name: first[name] for name in ("reset_after", "activations", "clip", "reverse", "batch_first")}
-    return build([layer["cells"] for layer in layers], dtype=dtype, h_0=h_0, **options)
+    if any(layer.h_0 is not None for layer in layers):
+        zeros = np.zeros((len(first.parameters), first.hidden_size), np.float32)
+        h_0 = np.concatenate([zeros if layer.h_0 is None else layer.h_0 for layer in layers])
+    options = {name: getattr(first, name) for name in _OPTIONS}
+    return build([layer.parameters for layer in layers], dtype=dtype, h_0=h_0, **options)
 
 
 def _layer(graph, node, linear_before_reset):
-    """One GRU node: its cells and everything that it says."""
     direction = attribute(node, "direction", "forward")
     if direction not in _DIRECTIONS:
         raise ValueError(f"GRU {node.name!r} has direction {direction!r}, expected {', '.join(_DIRECTIONS)}")
     D = _DIRECTIONS[direction]
-    W = real_array("W", graph.weight(node, 1, "W"), (D, None, None))
-    R = real_array("R", graph.weight(node, 2, "R"), (D, None, None))
-    H = R.shape[2]
-    if attribute(node, "hidden_size", H) != H:
-        raise ValueError(f"R has shape {R.shape}, but hidden_size is {attribute(node, 'hidden_size', H)}")
-    if not W.size or not R.size:
-        raise ValueError(f"W {W.shape} and R {R.shape} are empty")
-    W = real_array("W", W, (D, 3 * H, None))
-    R = real_array("R", R, (D, 3 * H, H))
-    B = graph.weight(node, 3, "B", optional=True)
-    B = None if B is None else real_array("B", B, (D, 6 * H))
-    cells = []
-    for d in range(D):
-        b_ih, b_hh = (None, None) if B is None else (gates(half, "zrn") for half in np.split(B[d], 2))
-        cells.append(Cell(gates(W[d], "zrn"), gates(R[d], "zrn"), b_ih, b_hh))
     layout = attribute(node, "layout", 0)
     clip = attribute(node, "clip")
     if layout not in (0, 1) or (clip is not None and not clip > 0):
         raise ValueError(f"GRU {node.name!r} has layout {layout} and clip {clip}, expected 0 or 1 and a positive clip")
+    parameters = _parameters(graph, node, D)
+    H = parameters[0].w_hh.shape[1]
     after = attribute(node, "linear_before_reset", 0)
-    return {
-        "cells": cells,
-        "hidden_size": H,
-        "reset_after": bool(after if linear_before_reset is None else linear_before_reset),
-        "activations": _activations(node, D),
-        "clip": clip if clip is None or np.isfinite(clip) else None,
-        "reverse": direction == "reverse",
-        "bidirectional": D == 2,
-        "batch_first": layout == 1,
-        "h_0": _initial_state(graph, node, D, H, layout),
-    }
+    return _Layer(
+        parameters=parameters,
+        h_0=_initial_state(graph, node, D, H, layout),
+        hidden_size=H,
+        bidirectional=D == 2,
+        reset_after=bool(after if linear_before_reset is None else linear_before_reset),
+        activations=read_activations(node, D),
+        clip=clip if clip is None or np.isfinite(clip) else None,
+        reverse=direction == "reverse",
+        batch_first=layout == 1,
+    )
+
+
+def _parameters(graph, node, D):
+    """The node's `Parameters`, one for each of D directions."""
+    R = real_array("R", graph.weight(node, 2, "R"), (D, None, None))
+    H = R.shape[2]
+    if attribute(node, "hidden_size", H) != H:
+        raise ValueError(f"R has shape {R.shape}, but hidden_size is {attribute(node, 'hidden_size', H)}")
+    W = real_array("W", graph.weight(node, 1, "W"), (D, 3 * H, None))
+    R = real_array("R", R, (D, 3 * H, H))
+    B = graph.weight(node, 3, "B", optional=True)
+    B = None if B is None else real_array("B", B, (D, 6 * H))
+    canonical = CONVENTIONS["onnx"].canonical
+    found = []
+    for d in range(D):
+        b_ih, b_hh = (None, None) if B is None else map(canonical, np.split(B[d], 2))
+        found.append(Parameters(canonical(W[d]), canonical(R[d]), b_ih, b_hh))
+    return found
 
 
 def _initial_state(graph, node, D, H, layout):
@@ -157,44 +240,3 @@ def _initial_state(graph, node, D, H, layout):
             "batch row; remove it from the model and pass it as h_0"
         )
     return rows[0] if rows[0].any() else None
-
-
-def _activations(node, directions):
-    """(f, g) per direction; alpha and beta are consumed in order, by the functions that take them."""
-    names = attribute(node, "activations")
-    alphas, betas = iter(attribute(node, "activation_alpha", ())), iter(attribute(node, "activation_beta", ()))
-    if not names:
-        return None
-    if len(names) != 2 * directions:
-        raise ValueError(
-            f"GRU {node.name!r} has activations {', '.join(names)}: expected two for each of {directions} directions"
-        )
-    found = []
-    for name in names:
-        if name.lower() not in _ACTIVATIONS:
-            known = ", ".join(_ACTIVATIONS)
-            raise ValueError(f"GRU {node.name!r} has activation {name!r}; supported are {known}")
-        here, alpha, beta, defaults = _ACTIVATIONS[name.lower()]
-        given = [next(alphas, defaults[0])] if alpha else []
-        given += [next(betas, defaults[1])] if beta else []
-        found.append(activation((here, *given)))
-    return tuple(zip(found[::2], found[1::2], strict=True))
-
-
-def onnx_activations(activations):
-    """ONNX's attributes for (f, g) per direction: names, and alphas and betas where there are any."""
-    foreign = {here: (name, alpha, beta) for name, (here, alpha, beta, _) in _ACTIVATIONS.items()}
-    assert set(foreign) == set(DEFAULTS)
-    items = [item for pair in activations for item in pair]
-    if all(item.name == name for item, name in zip(items, ("sigmoid", "tanh") * 2, strict=False)):
-        return {}
-    spelt = {
-        "hardsigmoid": "HardSigmoid", "scaledtanh": "ScaledTanh", "leakyrelu": "LeakyRelu",
-    }  # fmt: skip
-    names = [spelt.get(foreign[item.name][0], foreign[item.name][0].capitalize()) for item in items]
-    found = {
-        "activations": names,
-        "activation_alpha": [item.alpha for item in items if foreign[item.name][1]],
-        "activation_beta": [item.beta for item in items if foreign[item.name][2]],
-    }
-    return {name: values for name, values in found.items() if values}

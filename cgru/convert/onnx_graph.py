@@ -2,6 +2,7 @@
 
 import itertools
 
+from cgru.convert._errors import SeveralNetworks
 from cgru.convert.onnx_values import NotConstant, Values, attribute
 
 #: What may stand between two GRU nodes that are layers of one model.
@@ -51,9 +52,7 @@ class Graph:
             nodes = self._sorted(list(grus.values()))
         for before, after in itertools.pairwise(nodes):
             if self._feeder(after) is not before:
-                raise ValueError(
-                    f"there are several GRU nodes that are not layers of one model: {names}; choose one with node="
-                )
+                raise SeveralNetworks("GRU nodes that are not layers of one model", grus, "node")
         return nodes
 
     def _sorted(self, nodes):

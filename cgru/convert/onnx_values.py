@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cgru.convert._files import SMALL, check_expansion
+from cgru.convert.untrusted.files import SMALL, check_expansion
 
 _DEPTH = 64
 
@@ -124,7 +124,7 @@ class Values:
         raise ValueError(f"Constant node {node.name!r} has no value that is a tensor")
 
     def _array(self, tensor):
-        """A TensorProto as an array; float16 and bfloat16 as float32. Its size is checked first."""
+        """A TensorProto as an array; its size is checked first."""
         import onnx
 
         try:
@@ -143,10 +143,9 @@ class Values:
             return self._external(tensor, what, dtype, count)
         check_expansion(what, count * dtype.itemsize, tensor.ByteSize())
         try:
-            array = onnx.numpy_helper.to_array(tensor)
+            return onnx.numpy_helper.to_array(tensor)
         except Exception as error:
             raise ValueError(f"{what} is malformed: {error}") from error
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
     def _external(self, tensor, what, dtype, count):
         """External data: only a file inside the model's folder, only the bytes that the tensor needs."""
@@ -169,8 +168,7 @@ class Values:
             )
         with open(path, "rb") as file:
             file.seek(offset)
-            array = np.frombuffer(file.read(length), dtype.newbyteorder("<"), count).reshape(list(tensor.dims))
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+            return np.frombuffer(file.read(length), dtype.newbyteorder("<"), count).reshape(list(tensor.dims))
 
 
 # ---- the operators that stand between a stored tensor and a GRU's input

@@ -1,15 +1,21 @@
 """`GRU.to_onnx`: a model of GRU nodes, one per layer, that ONNX Runtime runs to the same numbers."""
 
+import os
+
 import numpy as np
 
-from cgru.convert._build import missing
-from cgru.convert.onnx import onnx_activations
+from cgru.convert._errors import missing
+from cgru.convert.conventions import CANONICAL, CONVENTIONS, reorder
+from cgru.convert.onnx_activations import written_activations
 from cgru.files import write_whole
+from cgru.weights import Weights
 
 OPSET = 17      # the oldest with everything used here and a GRU that is still today's
 
 
-def write_onnx(weights, path, *, h_0=True, lengths=False):
+def write_onnx(
+    weights: Weights, path: str | os.PathLike[str], *, h_0: bool = True, lengths: bool = False
+) -> None:
     """Write `weights` as an ONNX model; see `GRU.to_onnx`."""
     try:
         import onnx
@@ -32,7 +38,7 @@ class _Writer:
         onnx, config = self.onnx, self.config
         number = onnx.helper.np_dtype_to_tensor_dtype(self.weights.dtype)
         steps = ["N", "T"] if config.batch_first else ["T", "N"]
-        states = [config.num_layers * config.directions, "N", config.hidden_size]
+        states = [config.num_layers * config.num_directions, "N", config.hidden_size]
         value = onnx.helper.make_tensor_value_info
         inputs = [value("x", number, [*steps, config.input_size])]
         if self.with_h_0:
@@ -47,7 +53,7 @@ class _Writer:
         )
 
     def _graph(self):
-        config, D = self.config, self.config.directions
+        config, D = self.config, self.config.num_directions
         x = self._node("Transpose", "x", perm=[1, 0, 2]) if config.batch_first else "x"      # (T, N, I)
         starts = self._starts()
         ends = []
@@ -67,7 +73,7 @@ class _Writer:
 
     def _starts(self):
         """initial_h of every layer (D, N, H), or "" for zeros."""
-        config, D = self.config, self.config.directions
+        config, D = self.config, self.config.num_directions
         if self.with_h_0:
             whole = "h_0"
         elif config.initial_state:
@@ -83,19 +89,17 @@ class _Writer:
 
     def _gru(self, x, layer, start):
         config = self.config
-        suffixes = [suffix for level, _, suffix in config.cells() if level == layer]
-        cells = [self.weights.cell(suffix) for suffix in suffixes]
-        W = self._constant(np.stack([_zrn(cell[0]) for cell in cells]))                      # (D, 3H, I)
-        R = self._constant(np.stack([_zrn(cell[1]) for cell in cells]))                      # (D, 3H, H)
-        B = ""
-        if config.bias:
-            B = self._constant(np.stack([np.concatenate([_zrn(b), _zrn(c)]) for _, _, b, c in cells]))   # (D, 6H)
+        suffixes = [suffix for level, _, suffix in config.directions() if level == layer]
+        parts = [[_rows(part) for part in self.weights.direction(suffix)] for suffix in suffixes]
+        w_ih, w_hh, b_ih, b_hh = (np.stack(part) for part in zip(*parts, strict=True))
+        W, R = self._constant(w_ih), self._constant(w_hh)                                    # (D, 3H, I), (D, 3H, H)
+        B = self._constant(np.concatenate([b_ih, b_hh], axis=1)) if config.bias else ""      # (D, 6H)
         backwards = config.reverse or config.go_backwards
         attributes = {
             "hidden_size": config.hidden_size,
             "linear_before_reset": int(config.reset_after),
             "direction": "bidirectional" if config.bidirectional else "reverse" if backwards else "forward",
-        } | onnx_activations(config.activations)
+        } | written_activations(config.activations)
         if config.clip is not None:
             attributes["clip"] = config.clip
         lengths = "lengths" if self.with_lengths else ""
@@ -137,6 +141,6 @@ class _Writer:
         return self._node("Slice", data, *(self._constant(np.array([number])) for number in (start, end, axis, step)))
 
 
-def _zrn(array):
-    r, z, n = np.split(array, 3)
-    return np.concatenate([z, r, n])
+def _rows(array):
+    """Canonical rows in ONNX's order."""
+    return reorder(array, CANONICAL, CONVENTIONS["onnx"].order)

@@ -1,23 +1,96 @@
-"""PyTorch: modules, state dicts and their files. Gate order r, z, n; reset after; z keeps the old h.
+"""PyTorch: modules, state dicts and their files.
 
 The canonical form is PyTorch's own, so names are all there is to convert.
 """
 
+from __future__ import annotations
+
 import os
 import re
+import zipfile
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from cgru.activations import rnn_activations
-from cgru.convert._build import chosen, missing, real_array
-from cgru.convert._files import check_expansion, check_zip, file_size, read_safetensors
-from cgru.weights import weights_from_state_dict
+from cgru.cells import CELLS
+from cgru.convert._build import model_from
+from cgru.convert._errors import chosen, missing
+from cgru.convert.untrusted.files import array_names, check_expansion, check_zip, file_size, read_arrays
+from cgru.weights import Weights, weights_from_state_dict
 
-_CELLS = {3: "gru", 4: "lstm", 1: "rnn"}     # by the rows of weight_hh over its columns
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from cgru.gru import GRU
+    from cgru.lstm import LSTM
+    from cgru.rnn import RNN
+
+_CELLS = {cell.stacked: cell for cell in CELLS.values()}      # by the rows of weight_hh over its columns
 _FIRST = re.compile(r"(.*?)weight_ih(_l0)?")
 _NAME = re.compile(r"(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?")
 
 
-def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None):
+def from_torch(
+    source: Any,
+    *,
+    prefix: str | None = None,
+    batch_first: bool | None = None,
+    nonlinearity: str | None = None,
+    dtype: DTypeLike | None = None,
+    engine: str = "auto",
+) -> GRU | LSTM | RNN:
+    """A GRU from PyTorch, or an LSTM or RNN: from a module, a state dict or a file.
+
+    Parameters
+    ----------
+    source : torch.nn.GRU, torch.nn.GRUCell, torch.nn.Module, mapping or path
+        A module that is or contains a GRU (or, where there is no GRU, an nn.LSTM, an nn.RNN or one of their cells);
+        a state dict, which may lie inside other dicts, as in checkpoints; the path of a ``.safetensors`` file, or of
+        a ``.pt`` file of `torch.save`, which needs PyTorch and is read with ``weights_only=True``: no code in it is
+        run; or of an ``.npz`` file that holds a state dict.
+    prefix : str, optional
+        Which GRU, where there are several: what stands before ``weight_ih_l0`` (a GRUCell's ``weight_ih``), such
+        as "encoder.gru.".
+    batch_first : bool, optional
+        As in `GRU`; by default as in the module, and False for a state dict, which does not hold it.
+    nonlinearity : {"tanh", "relu"}, optional
+        Of an RNN; by default as in the module, and "tanh" for a state dict, which does not hold it.
+    dtype : dtype, optional
+        float32 or float64; by default float64 where all parameters are float64, else float32.
+    engine : str, default "auto"
+        As in `GRU`.
+
+    Returns
+    -------
+    GRU, LSTM or RNN
+        With PyTorch's shapes. A GRUCell is a GRU of one layer: ``gru(x_t[None], h[None])`` is its step.
+
+    Raises
+    ------
+    TypeError
+        Something else was given.
+    ValueError
+        No such network, several (their prefixes are listed), `nonlinearity` without an RNN, or a file that is
+        damaged or needs code run.
+    OSError
+        The file cannot be read.
+    ImportError
+        A ``.pt`` file without PyTorch.
+
+    Examples
+    --------
+    >>> import torch, cgru
+    >>> gru = cgru.from_torch(torch.nn.GRU(3, 5, batch_first=True))
+    >>> gru.batch_first
+    True
+    """
+    return model_from(
+        weights_from_torch, source, prefix=prefix, batch_first=batch_first, nonlinearity=nonlinearity,
+        dtype=dtype, engine=engine,
+    )  # fmt: skip
+
+
+def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None) -> Weights:
     """`Weights` of a GRU, LSTM or RNN, of a module or state dict that holds one, or of a file; see `from_torch`."""
     modules = {}
     if isinstance(source, str | os.PathLike):
@@ -30,23 +103,23 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=No
     else:
         raise TypeError(
             "expected an nn.GRU (GRUCell, LSTM, RNN), a module or a state dict that holds one, or the path of a "
-            f".safetensors or .pt file; got {type(source).__name__}"
+            f".safetensors, .npz or .pt file; got {type(source).__name__}"
         )
     prefix, cell = _network(state, prefix)
     module = modules.get(prefix.removesuffix("."))
     if batch_first is None:
         batch_first = bool(getattr(module, "batch_first", False))
     arrays = {
-        _layered(name[len(prefix) :]): real_array(name, value)
+        _layered(name[len(prefix) :]): value
         for name, value in state.items()
         if name.startswith(prefix) and _NAME.fullmatch(name[len(prefix) :])
     }
     options = {}
-    if cell == "rnn":
+    if "nonlinearity" in cell.options:
         options["activations"] = rnn_activations(nonlinearity or getattr(module, "nonlinearity", "tanh"))
     elif nonlinearity is not None:
-        raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.upper()}")
-    return weights_from_state_dict(arrays, dtype=dtype, cell=cell, batch_first=batch_first, **options)
+        raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.name}")
+    return weights_from_state_dict(arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, **options)
 
 
 def _layered(name):
@@ -90,7 +163,7 @@ def _network(state, asked):
         raise ValueError(
             f"there is no weight_ih_l0 with its weight_hh_l0 in the state dict, which holds {held or 'nothing'}"
         )
-    grus = {prefix: cell for prefix, cell in networks.items() if cell == "gru"}
+    grus = {prefix: cell for prefix, cell in networks.items() if cell is CELLS["gru"]}
     if asked is not None or not grus:
         prefix = chosen(networks, asked, "recurrent network", "prefix")
     else:
@@ -100,15 +173,14 @@ def _network(state, asked):
 
 def _read(path):
     """The state dict in a file."""
-    if path.endswith(".safetensors"):
-        return read_safetensors(path, lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
-    return _read_pt(path)
+    if not path.lower().endswith((".safetensors", ".npz")):
+        return _read_pt(path)
+    state = read_arrays(path, lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
+    return state or dict.fromkeys(array_names(path))      # names alone, for the message that says what it holds
 
 
 def _read_pt(path):
     """A file of `torch.save`, read with ``weights_only=True``: tensors and containers, no code."""
-    import zipfile
-
     size = file_size(path)
     try:
         import torch
@@ -129,36 +201,3 @@ def _read_pt(path):
         if hasattr(value, "nelement"):      # an expanded tensor claims more than its storage
             check_expansion(f"{path}: {name}", value.nelement() * value.element_size(), size)
     return state
-
-
-def to_torch(weights):
-    """A torch.nn.GRU with these weights; see `GRU.to_torch`."""
-    config = weights.config
-    refused = [
-        f"{name}={getattr(config, name)!r}"
-        for name in ("reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state")
-        if getattr(config, name) != _plain(config)[name]
-    ]
-    if refused:
-        raise ValueError(f"torch.nn.GRU cannot have {', '.join(refused)}")
-    try:
-        import torch
-    except ImportError as error:
-        raise missing("PyTorch", "torch", error) from error
-    module = torch.nn.GRU(
-        config.input_size,
-        config.hidden_size,
-        config.num_layers,
-        bias=config.bias,
-        batch_first=config.batch_first,
-        bidirectional=config.bidirectional,
-        dtype=getattr(torch, weights.dtype.name),
-    )
-    module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.tensors.items()})
-    return module
-
-
-def _plain(config):
-    """What PyTorch's GRU has in the fields that it does not let one choose."""
-    plain = type(config)(input_size=1, hidden_size=1, bidirectional=config.bidirectional)
-    return {name: getattr(plain, name) for name in plain.__dataclass_fields__}

@@ -29,6 +29,7 @@ from cgru.commands._progress import Progress
 from cgru.demo.adamw import AdamW, clip_norm
 from cgru.demo.classifier import Classifier, cross_entropy
 from cgru.demo.data import FEATURES, SPEAKERS, load_utterances
+from cgru.files import write_whole
 from cgru.gru import GRU
 
 HIDDEN = 32
@@ -221,7 +222,7 @@ def run(args):
     from safetensors.numpy import save
 
     # one entry, because safetensors writes several in a random order
-    Path(args.out).write_bytes(save(tensors, {"training": json.dumps(record)}))
+    write_whole(args.out, save(tensors, {"training": json.dumps(record)}))
     print(f"test accuracy {accuracy:.4f}; wrote {args.out}")
 
 

@@ -5,12 +5,8 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 from cgru.activations import Activation, activation
-from cgru.convert._build import gates, negated_z  # to be reorder and negate_z of convert/conventions.py
+from cgru.convert.conventions import hard_sigmoids, negatable, negate_z, reorder, systems
 from cgru.weights import Weights
-
-# what each system means: to be asked of convert/conventions.py, these and the names in the texts below
-_SLOPES = {"hard_sigmoid of slope 0.2 (Keras 1 and 2, ONNX)": 0.2, "hard_sigmoid of slope 1/6 (Keras 3)": 1 / 6}
-_SYSTEMS = {"zrn": " (Keras, ONNX)"}
 
 
 class Change(NamedTuple):
@@ -29,9 +25,9 @@ def changes(config, batched):
     return [
         [Change("matrices", text, tensor=function) for text, function in _matrices(config)],
         [
-            Change("gate order", f"gates stacked {', '.join(order)}{_SYSTEMS.get(order, '')}", tensor=_ordered(order))
-            for order in map("".join, permutations("rzn"))
-            if order != "rzn"
+            Change("gate order", f"gates stacked {', '.join(order)}{_of(order=order)}", tensor=_ordered(order))
+            for order in map("".join, permutations(config.cell.gates))
+            if order != config.cell.gates
         ],
         _z_senses(config),
         _biases(config),
@@ -55,6 +51,12 @@ def apply(weights, chosen):
             tensors = {change.rename(name): array for name, array in tensors.items()}
         config = dataclasses.replace(config, **dict(change.config))
     return Weights(config, tensors)
+
+
+def _of(most=2, **convention):
+    """The best known systems with a convention, in brackets."""
+    known = systems(**convention, most=most)
+    return f" ({known})" if known else ""
 
 
 def _other_bias(name):
@@ -96,14 +98,14 @@ def _reread(array, config):
 
 
 def _ordered(order):
-    return lambda name, array, config: gates(array, order)
+    return lambda name, array, config: reorder(array, order)
 
 
 def _z_senses(config):
-    if any(f.name != "sigmoid" and not (f.name == "hard_sigmoid" and f.beta == 0.5) for f, _ in config.activations):
+    if not all(negatable(f) for f, _ in config.activations):
         return []
-    text = "z in the other sense, h' = (1 - z) h + z n (Haiku, the equations of 2014)"
-    return [Change("z", text, tensor=lambda name, array, config: negated_z(array))]
+    text = f"z in the other sense, h' = (1 - z) h + z n{_of(z_keeps=False)}"
+    return [Change("z", text, tensor=lambda name, array, config: negate_z(array))]
 
 
 def _biases(config):
@@ -113,19 +115,17 @@ def _biases(config):
 
 
 def _reset(config):
-    if config.reset_after:
-        text = "the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX "
-        text += "linear_before_reset=0)"
-    else:
-        text = "the reset gate after the recurrent product, reset_after=True (PyTorch, Keras's default, ONNX "
-        text += "linear_before_reset=1)"
-    return Change("reset", text, config=(("reset_after", not config.reset_after),))
+    after = not config.reset_after
+    place = f"{'after' if after else 'before'} the recurrent product"
+    text = f"the reset gate {place}, reset_after={after}{_of(3, reset_after=after, z_keeps=True)}"
+    return Change("reset", text, config=(("reset_after", after),))
 
 
 def _activations(config):
-    """Sigmoid and the two hard sigmoids that go by one name."""
+    """Sigmoid, and the hard sigmoids that go by one name."""
     known = {"sigmoid": Activation("sigmoid")}
-    known |= {text: activation(("hard_sigmoid", slope, 0.5)) for text, slope in _SLOPES.items()}
+    for slope, its in hard_sigmoids().items():
+        known[f"hard_sigmoid of slope {slope:.3g} ({its})"] = activation(("hard_sigmoid", slope, 0.5))
     if any(f not in known.values() for f, _ in config.activations):
         return []
     return [

@@ -108,19 +108,18 @@ def check(
     >>> y, _ = cgru.GRU.from_state_dict(gru.state_dict(), reset_after=False)(x)
     >>> cgru.check(gru, x, y).changes
     ('the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX \
-linear_before_reset=0)',)
+linear_before_reset=0, TensorFlow 1)',)
     """
     if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
         raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
-    x, y = real_array("x", x), real_array("y_expected", y_expected)
-    if not np.isfinite(y).all():
+    recorded = _Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
+    if not np.isfinite(recorded.y).all():
         raise ValueError("y_expected holds NaN or infinity, which nothing can be compared with; leave such rows out")
-    limit = _tolerance(tolerance, model.dtype, y)
-    recorded = _Recorded(x, y, hx, lengths)
+    limit = _tolerance(tolerance, model.dtype, recorded.y)
     try:
         error, refusal = recorded.error(model), None
         if error is None:
-            refusal = _shape_error(model, x, y)
+            refusal = _shape_error(model, recorded)
     except ValueError as problem:      # a batch read in the wrong layout, perhaps
         error, refusal = None, problem
     if error is not None and error <= limit:
@@ -143,9 +142,9 @@ def _tolerance(tolerance, dtype, y):
     return float(tolerance) * max(1.0, float(np.abs(y).max(initial=0.0)))
 
 
-def _shape_error(model, x, y):
-    expected = (*x.shape[:-1], model.config.output_size)
-    return ValueError(f"y_expected has shape {y.shape}, expected {expected}: y at every step, as the model returns it")
+def _shape_error(model, recorded):
+    found, expected = recorded.y.shape, (*recorded.x.shape[:-1], model.config.output_size)
+    return ValueError(f"y_expected has shape {found}, expected {expected}: y at every step, as the model returns it")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +183,7 @@ class _Recorded:
             x, y = x[rows], y[rows]
             hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
             lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
-        if lengths is None and not (config.bidirectional or config.reverse or config.go_backwards):
+        if lengths is None and config.one_way:
             steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
             x, y = x[steps], y[steps]
         return _Recorded(x, y, hx, lengths)

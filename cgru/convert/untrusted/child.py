@@ -1,36 +1,72 @@
 """A child process for libraries that damaged files can hang or crash: bounded time and memory, no way to harm."""
 
 import json
+import os
 import subprocess
 import sys
 
+# The child's own search path comes first and lacks the current folder (-P), where other files may have come along with
+# the one that is read. Only the modules that it needs are imported: `cgru` is a mere folder to it.
 _CODE = """
-import importlib, json, sys
-sys.path[:] = json.loads(sys.argv[1])
-importlib.import_module(sys.argv[2]).send(sys.argv[3], sys.stdout.buffer)
+import importlib, json, sys, types
+path, folder, module, arguments = json.loads(sys.argv[1])
+sys.path += [entry for entry in path if entry not in sys.path]
+sys.modules["cgru"] = types.ModuleType("cgru")
+sys.modules["cgru"].__path__ = [folder]
+send = importlib.import_module(module).send
+sys.stdout.buffer.write(b"!")
+sys.stdout.buffer.flush()
+send(sys.stdout.buffer, *arguments)
 """
+_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def run_limited(module, path, seconds):
-    """The bytes that ``send(path, stream)`` of a module writes, in a process of its own.
+def can_run() -> bool:
+    """Whether Python can start itself here; a frozen application cannot."""
+    return bool(sys.executable) and not getattr(sys, "frozen", False)
+
+
+def run_limited(module: str, path: str, *, seconds: float) -> bytes:
+    """The bytes that ``send(stream, path)`` of a module of cgru writes, in a process of its own.
+
+    Parameters
+    ----------
+    module : str
+        Imported by the child, with nothing else of cgru than what it imports itself.
+    path : str
+        The file to read.
+    seconds : float
+        How long `send` may take. Starting Python and importing the module take what they take: on a busy machine that
+        is most of the time, and it says nothing about the file.
 
     Raises
     ------
     ValueError
-        It took longer than `seconds`, crashed, or ran out of memory: the file is damaged.
+        It took longer, crashed, or ran out of memory: the file is damaged.
+    ImportError
+        The module cannot be imported in a new process.
     """
-    command = [sys.executable, "-c", _CODE, json.dumps(sys.path), module, path]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ValueError(f"{path} is damaged: reading it took more than {seconds:.0f} s") from error
-    if done.returncode != 0:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise ValueError(f"{path} is damaged: reading it ended with status {done.returncode}: {last}")
-    return done.stdout
+    search = [entry for entry in sys.path if entry]
+    command = [sys.executable, "-P", "-c", _CODE, json.dumps([search, _FOLDER, module, [path]])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0) as process:
+        assert process.stdout is not None
+        try:
+            started = process.stdout.read(1) == b"!"
+            data, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise ValueError(f"{path} is damaged: reading it took more than {seconds:.3g} s") from error
+        finally:
+            process.kill()
+    last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+    if not started:
+        raise ImportError(f"{path} cannot be read: the process that was to read it did not start: {last}")
+    if process.returncode != 0:
+        raise ValueError(f"{path} is damaged: reading it ended with status {process.returncode}: {last}")
+    return data
 
 
-def limit_memory(extra):
+def limit_memory(extra: float) -> None:
     """Let this process take `extra` bytes more than it has, where the system can limit that."""
     try:
         import resource

@@ -1,9 +1,13 @@
-"""Foreign files, read with distrust: declared sizes are compared with what is there before memory is spent."""
+"""Zip archives, .npy, .npz and .safetensors: declared sizes are compared with what is there before memory is spent."""
 
+import contextlib
 import io
 import json
+import math
 import os
 import zipfile
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -11,8 +15,10 @@ import numpy as np
 SMALL = 64 << 20
 RATIO = 8
 
+Keep = Callable[[str], object]
 
-def check_expansion(what, declared, stored):
+
+def check_expansion(what: str, declared: int, stored: int) -> None:
     """Refuse `declared` bytes that come out of only `stored` bytes of a file.
 
     Raises
@@ -27,7 +33,7 @@ def check_expansion(what, declared, stored):
         )
 
 
-def file_size(path):
+def file_size(path: str) -> int:
     """Bytes of a regular file.
 
     Raises
@@ -37,12 +43,13 @@ def file_size(path):
     """
     if not os.path.isfile(path):
         os.stat(path)      # FileNotFoundError, PermissionError
-        raise OSError(f"{path} is not a regular file")
+        kind = IsADirectoryError if os.path.isdir(path) else OSError
+        raise kind(f"{path} is not a regular file")
     with open(path, "rb") as file:      # PermissionError now, rather than from a library in its own words
         return file.seek(0, os.SEEK_END)
 
 
-def check_zip(archive, size):
+def check_zip(archive: zipfile.ZipFile, size: int) -> None:
     """Refuse an archive of `size` bytes whose members would expand to much more, one by one or together."""
     members = archive.infolist()
     check_expansion("the archive", sum(member.file_size for member in members), size)
@@ -50,7 +57,7 @@ def check_zip(archive, size):
         raise ValueError("the archive is encrypted")
 
 
-def open_zip(path):
+def open_zip(path: str) -> zipfile.ZipFile:
     """A ZipFile whose declared sizes have been checked.
 
     Raises
@@ -70,7 +77,7 @@ def open_zip(path):
     return archive
 
 
-def read_member(archive, name):
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """Bytes of one member of a checked archive.
 
     Raises
@@ -92,8 +99,39 @@ def read_member(archive, name):
     return data
 
 
-def read_npz(path):
-    """The arrays of numbers in an .npz file, as a dict; others, such as object arrays (pickles), are left out.
+class NpyHeader(NamedTuple):
+    """What an .npy file says of its array; `dtype` is of numbers only where ``dtype.kind in "fiub"``."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npy_header(what: str, stream: BinaryIO, size: int) -> NpyHeader:
+    """The header of an .npy file of `size` bytes; the stream then stands at the first number.
+
+    Raises
+    ------
+    ValueError
+        It is no .npy file, or it declares numbers that take more bytes, or fewer, than there are.
+    """
+    try:
+        header = NpyHeader(*_HEADERS[np.lib.format.read_magic(stream)](stream))
+        declared = math.prod(int(length) for length in header.shape) * header.dtype.itemsize
+        left = size - stream.tell()
+    except Exception as error:      # the header is a Python literal: SyntaxError, TypeError, KeyError, ...
+        raise ValueError(f"{what} is not a NumPy array: {error}") from error
+    is_numbers = header.dtype.kind in "fiub"      # other arrays, such as pickled objects, are as long as they are
+    if min(header.shape, default=0) < 0 or (is_numbers and declared != left):
+        raise ValueError(f"{what} declares shape {header.shape} of {header.dtype}, {declared} bytes, but holds {left}")
+    return header
+
+
+def read_npz(path: str, keep: Keep = lambda name: True) -> dict[str, np.ndarray]:
+    """The arrays of numbers in an .npz file whose names `keep` accepts; others, such as pickled objects, are left out.
 
     Raises
     ------
@@ -101,51 +139,50 @@ def read_npz(path):
     """
     arrays = {}
     with open_zip(path) as archive:
-        for name in archive.namelist():
-            array = _npy(f"{path}, member {name}", read_member(archive, name))
+        for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            array = _npy(f"{path}, member {member}", read_member(archive, member)) if keep(name) else None
             if array is not None:
-                arrays[name.removesuffix(".npy")] = array
+                arrays[name] = array
     return arrays
 
 
 def _npy(what, data):
     """The array in an .npy file's bytes, without a copy; None where it holds no numbers."""
     stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, fortran, dtype = header[version](stream)
-        count = 1
-        for size in shape:      # Python's integers: no overflow
-            count *= int(size)
-    except Exception as error:      # the header is a Python literal: SyntaxError, TypeError, KeyError, ...
-        raise ValueError(f"{what} is not a NumPy array: {error}") from error
-    left = len(data) - stream.tell()
+    shape, fortran, dtype = read_npy_header(what, stream, len(data))
     if dtype.kind not in "fiub":
         return None
-    if any(size < 0 for size in shape) or count * dtype.itemsize != left:
-        raise ValueError(f"{what} declares shape {shape} of {dtype}, but has {left} bytes")
-    array = np.frombuffer(data, dtype, count, stream.tell()) if left else np.empty(shape, dtype)
+    count = math.prod(shape)
+    array = np.frombuffer(data, dtype, count, stream.tell()) if count else np.empty(shape, dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
 
-def read_safetensors(path, keep=lambda name: True):
-    """The tensors of a .safetensors file whose names `keep` accepts, as a dict; bfloat16 becomes float32.
+def read_safetensors(path: str, keep: Keep = lambda name: True) -> dict[str, np.ndarray]:
+    """The tensors of numbers in a .safetensors file whose names `keep` accepts; bfloat16 becomes float32.
 
     Raises
     ------
     OSError, ValueError
     """
-    import safetensors
-
     size = file_size(path)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            names = [name for name in file.keys() if keep(name)]  # noqa: SIM118
-            half = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
-            arrays = {name: file.get_tensor(name) for name in names if name not in half}
+    with _safetensors(path) as file:
+        names = [name for name in file.keys() if keep(name)]  # noqa: SIM118
+        half = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
+        arrays = {name: file.get_tensor(name) for name in names if name not in half}
         arrays = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
         return arrays | _bfloat16(path, size, half)
+
+
+@contextlib.contextmanager
+def _safetensors(path):
+    """The opened file, in whose use every error is a ValueError that names it."""
+    import safetensors
+
+    file_size(path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            yield file
     except (safetensors.SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
         raise ValueError(f"{path} is not a complete safetensors file of numbers: {error}") from error
 
@@ -166,17 +203,47 @@ def _bfloat16(path, size, names):
     return arrays
 
 
-def read_arrays(path):
-    """A dict of arrays from a .safetensors or .npz file, by its name.
+def is_safetensors(path: str) -> bool:
+    """Whether a file begins as a .safetensors file does: the header's length in eight bytes, then JSON."""
+    file_size(path)
+    with open(path, "rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def safetensors_metadata(path: str) -> dict[str, str]:
+    """The metadata of a .safetensors file.
 
     Raises
     ------
     OSError, ValueError
     """
-    path = os.fspath(path)
+    with _safetensors(path) as file:
+        return file.metadata() or {}
+
+
+def array_names(path: str) -> list[str]:
+    """The names of the arrays in a .safetensors or .npz file.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    if path.lower().endswith(".npz"):
+        with open_zip(path) as archive:
+            return [member.removesuffix(".npy") for member in archive.namelist()]
+    with _safetensors(path) as file:
+        return list(file.keys())
+
+
+def read_arrays(path: str, keep: Keep = lambda name: True) -> dict[str, np.ndarray]:
+    """The arrays in a .safetensors or .npz file, by its name, whose names `keep` accepts.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    suffix = os.path.splitext(path)[1].lower()
     file_size(path)
-    if path.endswith(".npz"):
-        return read_npz(path)
-    if path.endswith(".safetensors"):
-        return read_safetensors(path)
-    raise ValueError(f"{path}: expected a .safetensors or .npz file")
+    if suffix not in (".safetensors", ".npz"):
+        raise ValueError(f"{path}: expected a .safetensors or .npz file")
+    return read_npz(path, keep) if suffix == ".npz" else read_safetensors(path, keep)

@@ -1,38 +1,46 @@
 """Trees of parameters: mappings inside mappings, searched for the part that is a GRU."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from cgru.convert._build import chosen
-from cgru.convert._files import read_arrays
+from cgru.convert._errors import chosen
+from cgru.convert.untrusted.files import read_arrays
 
 _DEPTH = 32
 
 
-def flattened(source):
+def flattened(source: Any) -> dict[str, Any]:
     """A tree as one dict whose names are joined by "/"; dots and slashes in names also separate.
 
     `source` is a mapping (of mappings), or the path of an .npz or .safetensors file. TensorFlow's ":0" is dropped.
     """
     if isinstance(source, str | os.PathLike):
-        source = read_arrays(source)
+        source = read_arrays(os.fspath(source))
     if not isinstance(source, Mapping):
         raise TypeError(f"expected a mapping from names to arrays, or a path; got {type(source).__name__}")
     return dict(_leaves(source, (), 0))
 
 
-def _leaves(tree, above, depth):
+def path_of(name: str) -> str:
+    """A parameter's name with "/" between its parts."""
+    return name.removesuffix(":0").replace(".", "/").strip("/")
+
+
+def _leaves(tree: Mapping[Any, Any], above: tuple[str, ...], depth: int) -> Iterator[tuple[str, Any]]:
     if depth > _DEPTH:
         raise ValueError(f"the parameters are nested more than {_DEPTH} deep")
     for name, value in tree.items():
-        path = (*above, *str(name).removesuffix(":0").replace(".", "/").strip("/").split("/"))
+        path = (*above, path_of(str(name)))
         if isinstance(value, Mapping):
             yield from _leaves(value, path, depth + 1)
         else:
             yield "/".join(path), value
 
 
-def cell_parameters(source, needed, asked, optional=()):
+def gru_parameters(
+    source: Any, needed: Sequence[str], asked: str | None, optional: Sequence[str] = ()
+) -> dict[str, Any]:
     """The parameters of the only GRU in a tree, or of the one at the path `asked`, under their last names.
 
     Parameters
@@ -40,14 +48,14 @@ def cell_parameters(source, needed, asked, optional=()):
     source : mapping or path
         As for `flattened`.
     needed, optional : sequence of str
-        Names below the GRU's place, such as "ir/kernel".
+        Names below the GRU's own path, such as "ir/kernel".
     asked : str or None
     """
     flat = flattened(source)
     first = needed[0]
-    places = [name[: -len(first)] for name in flat if name == first or name.endswith(f"/{first}")]
+    prefixes = [name[: -len(first)] for name in flat if name == first or name.endswith(f"/{first}")]
     found = {
-        place.rstrip("/"): place for place in places if all(place + name in flat for name in needed)
+        prefix.rstrip("/"): prefix for prefix in prefixes if all(prefix + name in flat for name in needed)
     }  # fmt: skip
     if not found:
         held = ", ".join(list(flat)[:12]) + (", ..." if len(flat) > 12 else "")
@@ -56,5 +64,5 @@ def cell_parameters(source, needed, asked, optional=()):
         asked = asked.replace(".", "/").strip("/")
         if asked not in found and f"params/{asked}" in found:
             asked = f"params/{asked}"
-    place = found[chosen(found, asked, "GRU", "name")]
-    return {name: flat[place + name] for name in (*needed, *optional) if place + name in flat}
+    prefix = found[chosen(found, asked, "GRU", "name")]
+    return {name: flat[prefix + name] for name in (*needed, *optional) if prefix + name in flat}

@@ -1,0 +1,63 @@
+"""The activations of ONNX's GRU nodes, read and written."""
+
+from typing import Any
+
+from cgru.activations import DEFAULTS, Activation, activation
+from cgru.convert.conventions import HARD_SIGMOID
+from cgru.convert.onnx_values import attribute
+
+#: ONNX's name in lower case -> (name here, takes alpha, takes beta, alpha and beta where none are given).
+#: The defaults are ONNX Runtime's: 0 where the specification has none.
+_ACTIVATIONS = {
+    "sigmoid": ("sigmoid", False, False, ()),
+    "tanh": ("tanh", False, False, ()),
+    "relu": ("relu", False, False, ()),
+    "softsign": ("softsign", False, False, ()),
+    "softplus": ("softplus", False, False, ()),
+    "hardsigmoid": ("hard_sigmoid", True, True, (HARD_SIGMOID["ONNX"], 0.5)),
+    "affine": ("linear", True, True, (0.0, 0.0)),
+    "scaledtanh": ("scaled_tanh", True, True, (0.0, 0.0)),
+    "leakyrelu": ("leaky_relu", True, False, (0.01, 0.0)),
+    "elu": ("elu", True, False, (1.0, 0.0)),
+}
+
+
+def read_activations(node: Any, directions: int) -> tuple[tuple[Activation, Activation], ...] | None:
+    """(f, g) per direction; alpha and beta are consumed in order, by the functions that take them."""
+    names = attribute(node, "activations")
+    alphas, betas = iter(attribute(node, "activation_alpha", ())), iter(attribute(node, "activation_beta", ()))
+    if not names:
+        return None
+    if len(names) != 2 * directions:
+        raise ValueError(
+            f"GRU {node.name!r} has activations {', '.join(names)}: expected two for each of {directions} directions"
+        )
+    found = []
+    for name in names:
+        if name.lower() not in _ACTIVATIONS:
+            known = ", ".join(_ACTIVATIONS)
+            raise ValueError(f"GRU {node.name!r} has activation {name!r}; supported are {known}")
+        here, alpha, beta, defaults = _ACTIVATIONS[name.lower()]
+        given = [next(alphas, defaults[0])] if alpha else []
+        given += [next(betas, defaults[1])] if beta else []
+        found.append(activation((here, *given)))
+    return tuple(zip(found[::2], found[1::2], strict=True))
+
+
+def written_activations(activations: tuple[tuple[Activation, Activation], ...]) -> dict[str, list]:
+    """ONNX's attributes for (f, g) per direction: names, and alphas and betas where there are any."""
+    foreign = {here: (name, alpha, beta) for name, (here, alpha, beta, _) in _ACTIVATIONS.items()}
+    assert set(foreign) == set(DEFAULTS)
+    items = [item for pair in activations for item in pair]
+    if all(item.name == name for item, name in zip(items, ("sigmoid", "tanh") * 2, strict=False)):
+        return {}
+    spelt = {
+        "hardsigmoid": "HardSigmoid", "scaledtanh": "ScaledTanh", "leakyrelu": "LeakyRelu",
+    }  # fmt: skip
+    names = [spelt.get(foreign[item.name][0], foreign[item.name][0].capitalize()) for item in items]
+    found: dict[str, list] = {
+        "activations": names,
+        "activation_alpha": [item.alpha for item in items if foreign[item.name][1]],
+        "activation_beta": [item.beta for item in items if foreign[item.name][2]],
+    }
+    return {name: values for name, values in found.items() if values}

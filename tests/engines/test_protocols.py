@@ -1,0 +1,171 @@
+"""Every engine of every instruction set offers what `cgru.engines` says that engines offer."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from cgru import engines
+from cgru.cells import CELLS
+from cgru.config import Config
+from support.compare import assert_same_bits
+
+MODULES = [(name, isa) for name in ("packed", "blas", "backward") for isa in engines.isas_usable()]
+
+
+@pytest.fixture(params=MODULES, ids="-".join)
+def module(request):
+    """Each module of each instruction set, with its name."""
+    name, isa = request.param
+    with engines.using(isa):
+        yield name, engines.load(name)
+
+
+def signature(function):
+    """[(name, how it is passed, default)] of a function's parameters but self."""
+    parameters = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind, p.default) for p in parameters if p.name != "self"]
+
+
+def names_of(function):
+    """[(name, how it is passed)] of a function's parameters but self."""
+    return [one[:2] for one in signature(function)]
+
+
+def constructor_names(cls):
+    """Names of a compiled class's arguments, from the signature that Cython puts on top of its docstring."""
+    inside = re.fullmatch(rf"{cls.__name__}\((.*)\)", cls.__doc__.partition("\n")[0])[1]
+    words = re.sub(r"\([^()]*\)", "", inside).split(",")       # without the commas of defaults
+    names = [word.partition("=")[0].split()[-1] for word in words if word.strip()]
+    return [name for name in names if name != "*"]
+
+
+def test_the_classes_are_the_protocols(module):
+    """Names and order of every argument of constructor and methods."""
+    name, built = module
+    backward = name == "backward"
+    protocol = engines.Adjoint if backward else engines.Direction
+    cls = built.Adjoint if backward else built.Direction
+    maker = engines.Backward if backward else engines.Engine
+    methods = [method for method in vars(protocol) if not method.startswith("_")]
+    assert methods
+    for method in methods:
+        assert names_of(getattr(cls, method)) == names_of(getattr(protocol, method)), method
+    made_by = maker.__annotations__["Adjoint" if backward else "Direction"]
+    assert made_by in ("_AdjointMaker", "_Maker")
+    assert constructor_names(cls) == [one for one, _ in names_of(getattr(engines, made_by).__call__)]
+    if not backward:
+        assert isinstance(built.FUSED, bool)
+
+
+def test_the_makers_agree():
+    """A Direction and its Adjoint take the same options: those of `engines.options`."""
+    forward, backward = (signature(getattr(engines, name).__call__) for name in ("_Maker", "_AdjointMaker"))
+    assert forward == backward
+    options = engines.options(Config(input_size=3, hidden_size=5), False)
+    assert [name for name, kind, _ in forward if kind is inspect.Parameter.KEYWORD_ONLY] == list(options)
+
+
+def test_defaults_are_a_plain_gru(module, rng):
+    """What a direction does without options: the GRU of PyTorch."""
+    name, built = module
+    options = engines.options(Config(input_size=3, hidden_size=5), False)
+    weights = arrays(CELLS["gru"], rng, np.float32)
+    x, results = rng.normal(size=(7, 4, 3)).astype(np.float32), []
+    for given in ({}, options):
+        if name == "backward":
+            y, tape = np.ones((7, 4, 5), np.float32), np.full((7, 4, 20), 0.25, np.float32)
+            h, dh, dx = np.zeros((4, 5), np.float32), np.ones((4, 5), np.float32), np.empty_like(x)
+            grads = [np.empty_like(array) for array in weights]
+            adjoint = built.Adjoint(*weights, **given)
+            adjoint.run(x, y, tape, None, 0, False, y, (h,), (dh,), dx, False, grads)
+            results.append((dx, dh, *grads))
+        else:
+            y, h = np.empty((7, 4, 5), np.float32), np.zeros((4, 5), np.float32)
+            built.Direction(*weights, **given).run(x, y, (h,), None, None, False, None)
+            results.append((y, h))
+    assert_same_bits(*results)
+
+
+def options_of(cell, **more):
+    """Keyword arguments of a direction of this cell."""
+    return engines.options(Config(input_size=3, hidden_size=5, kind=cell.kind, **more), False)
+
+
+def arrays(cell, rng, dtype, K=3, H=5):
+    """w_ih, w_hh, b_ih, b_hh."""
+    shapes = ((cell.stacked * H, K), (cell.stacked * H, H), (cell.stacked * H,), (cell.stacked * H,))
+    return [rng.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("engine, isa", [one for one in MODULES if one[0] != "backward"], ids=str)
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_table_s_codes_shapes_and_tapes(rng, engine, isa, kind):
+    """A row's code means that cell to the engine: shapes of its weights, planes of its state, planes of its tape."""
+    cell = CELLS[kind]
+    T, N, K, H = 7, 4, 3, 5
+    with engines.using(isa):
+        module, backward = engines.load(engine), engines.load("backward")
+    weights = arrays(cell, rng, np.float32)
+    if engine not in cell.engines:
+        with pytest.raises(ValueError, match=engine):
+            engines.choose(engine, np.float32, cell)
+        return
+    direction = module.Direction(*weights, **options_of(cell))
+    x = rng.normal(size=(T, N, K)).astype(np.float32)
+    states = tuple(rng.normal(size=(N, H)).astype(np.float32) for _ in cell.states)
+    starts = tuple(state.copy() for state in states)
+    y, tape = np.empty((T, N, H), np.float32), np.full((T, N, len(cell.tape) * H), np.nan, np.float32)
+    direction.run(x, y, states, None, None, False, tape if cell.tape else None)
+    assert_array_equal(states[0], y[-1])
+    assert np.isfinite(tape).all(), "every plane of the tape is filled"
+    gates = [letter for letter in cell.tape if letter in cell.gates]
+    for letter, plane in zip(cell.tape, np.split(tape, max(1, len(cell.tape)), axis=2), strict=False):
+        if letter in cell.gates and letter not in "ng":
+            assert (plane > 0).all() and (plane < 1).all(), f"{letter} is a gate"
+    assert len(gates) == len(cell.gates)
+    grads = [np.empty_like(array) for array in weights]
+    dstates = tuple(rng.normal(size=(N, H)).astype(np.float32) for _ in cell.states)
+    adjoint = backward.Adjoint(*weights, **options_of(cell))
+    dx = np.empty_like(x)
+    adjoint.run(x, y, tape if cell.tape else None, None, 0, False, y, starts, dstates, dx, False, grads)
+    assert all(np.isfinite(array).all() for array in (dx, *grads, *dstates))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_keeping_gate_keeps(rng, kind):
+    """The gate that `keeps` names is the share of the old state: at 1 the state stays."""
+    cell = CELLS[kind]
+    if not cell.keeps:
+        return
+    T, N, H = 3, 2, 5
+    w_ih, w_hh, b_ih, b_hh = arrays(cell, rng, np.float64)
+    rows = slice(cell.gates.index(cell.keeps) * H, (cell.gates.index(cell.keeps) + 1) * H)
+    w_ih[rows], w_hh[rows], b_ih[rows], b_hh[rows] = 0, 0, 1000, 0
+    if kind == "lstm":      # nothing new comes in
+        new = slice(cell.gates.index("i") * H, (cell.gates.index("i") + 1) * H)
+        w_ih[new], w_hh[new], b_ih[new], b_hh[new] = 0, 0, -1000, 0
+    direction = engines.load("blas").Direction(w_ih, w_hh, b_ih, b_hh, **options_of(cell))
+    states = tuple(rng.normal(size=(N, H)) for _ in cell.states)
+    kept = states[-1].copy()
+    direction.run(rng.normal(size=(T, N, 3)), np.empty((T, N, H)), states, None, None, False, None)
+    assert_allclose(states[-1], kept, rtol=1e-14)
+
+
+def test_using_another_instruction_set():
+    """Only inside the block, also after an error; unknown ones are refused."""
+    before = engines.isa()
+    for isa in engines.isas_usable():
+        with engines.using(isa):
+            assert engines.isa() == isa
+            assert engines.load("blas").__name__.endswith(isa.replace("-", "_"))
+        assert engines.isa() == before
+        with pytest.raises(KeyError), engines.using(isa):
+            raise KeyError
+        assert engines.isa() == before
+    for bad in ("x86-64-v9", "", None, "blas"):
+        with pytest.raises(ValueError, match="offer .*; got"), engines.using(bad):
+            raise AssertionError("never here")
+    assert engines.isa() == before

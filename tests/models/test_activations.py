@@ -1,0 +1,186 @@
+"""Every activation and clip of a GRU, in both engines, equal to the oracle."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import cgru
+from cgru.activations import DEFAULTS, Activation
+from support import reference
+from support.models import float32_values, random_lengths, random_state
+
+LIMITS = {  # at -inf and +inf, with the default parameters
+    "sigmoid": (0, 1), "tanh": (-1, 1), "hard_sigmoid": (0, 1), "relu": (0, np.inf), "linear": (-np.inf, np.inf),
+    "softsign": (-1, 1), "leaky_relu": (-np.inf, np.inf), "elu": (-1, np.inf), "softplus": (0, np.inf),
+    "scaled_tanh": (-1, 1),
+}  # fmt: skip
+# name and parameters, all of them float32 numbers; the defaults where the function takes any
+CASES = [
+    ("sigmoid",), ("tanh",), ("hard_sigmoid",), ("hard_sigmoid", 1 / 6, 0.5), ("hard_sigmoid", 0.25, 0.375), ("relu",),
+    ("linear",), ("linear", -0.75, 0.125), ("softsign",), ("leaky_relu",), ("leaky_relu", 0.25), ("elu",),
+    ("elu", 1.5), ("softplus",), ("scaled_tanh",), ("scaled_tanh", 1.7159, 0.6667),
+]  # fmt: skip
+pytestmark = pytest.mark.variants(kind="gru")
+ACCURACY = {"float32": 2.5e-7, "float64": 1e-15}
+T, N, H, INPUTS = 6, 3, 19, 4
+
+
+def probe(variant, case, x):
+    """What an engine makes of x, as gate and as candidate, read from traces."""
+    state = {"weight_ih_l0": np.ones((3 * H, 1)), "weight_hh_l0": np.zeros((3 * H, H))}
+    for pair, seen in (((case, "tanh"), "r"), ((case, "tanh"), "z"), (("sigmoid", case), "n")):
+        gates = variant.from_state(state, activations=pair).trace(variant.cast(x)[None, :, None])[2]
+        gate = getattr(gates, seen)
+        assert_array_equal(gate, np.broadcast_to(gate[..., :1], gate.shape))      # whole blocks of units and the tail
+        yield gate[0, 0, :, 0]
+
+
+def test_all_are_there():
+    assert {case[0] for case in CASES} == set(DEFAULTS) == set(reference.ACTIVATIONS) == set(LIMITS)
+    assert {name: values for name, values in DEFAULTS.items() if any(values)} == reference.DEFAULTS
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_accuracy(variant, case):
+    rng = np.random.default_rng(6)
+    x = np.concatenate([
+        np.linspace(-12, 12, 4001), rng.normal(size=500) * 1e3, rng.normal(size=500) * 1e-6,
+        [0, -0.0, 88, -88, 1e30, -1e30, 3e38, -3e38, 1e-40, -1e-40],
+    ])  # fmt: skip
+    x = variant.cast(x).astype(np.float64)
+    with np.errstate(over="ignore"):
+        expected = reference.activation(case, variant.dtype)(x)
+        product = (case[1] if len(case) > 1 else DEFAULTS[case[0]][0]) * x
+    scale = np.maximum(1, np.maximum(np.abs(expected), np.abs(product)))
+    for got in probe(variant, case, x):
+        assert (np.abs(got - expected) / scale).max() <= ACCURACY[variant.name]
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_nan_and_infinity(variant, name):
+    for got in probe(variant, (name,), [-np.inf, np.inf, np.nan]):
+        assert_allclose(got[:2], LIMITS[name], rtol=0, atol=1e-30)
+        assert np.isnan(got[2])
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_nan_stays_in_its_row(rng, variant, name):
+    gru = variant.model(INPUTS, H, activations=((name, "tanh"), ("sigmoid", name)), bidirectional=True, rng=1)
+    x = variant.cast(rng.normal(size=(T, N, INPUTS)))
+    clean, _ = gru(x)
+    x[2, 1] = np.nan
+    y, _ = gru(x)
+    assert np.isnan(y[2, 1]).all()
+    assert_array_equal(y[:, [0, 2]], clean[:, [0, 2]])
+
+
+def forward(rng, variant, pairs, *, reset_after, clip=None, lengths=None, **shape):
+    """Model and oracle on the same random problem; `pairs` are cases, one (f, g) per direction."""
+    bidirectional = len(pairs) == 2
+    state = random_state(rng, INPUTS, H, bidirectional=bidirectional, **shape)
+    x = float32_values(rng.normal(size=(T, N, INPUTS)))
+    h_0 = float32_values(rng.normal(size=(len(pairs) * shape.get("num_layers", 1), N, H)))
+    gru = variant.from_state(state, reset_after=reset_after, activations=pairs, clip=clip)
+    y, h_n = gru(variant.cast(x), variant.cast(h_0), lengths=lengths)
+    f, g = (tuple(reference.activation(pair[k], variant.dtype) for pair in pairs) for k in (0, 1))
+    expected = reference.gru(x, state, h_0, lengths, reset_after=reset_after, f=f, g=g, clip=clip)
+    for got, want in zip((y, h_n), expected, strict=True):
+        # a gate beyond 0..1 makes states grow from step to step, and errors with them
+        growth = 1 if all(pair[0][0] in ("sigmoid", "hard_sigmoid") for pair in pairs) else 10
+        assert_allclose(got, want, rtol=0, atol=growth * max(1, np.abs(want).max()) * variant.tolerance)
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_as_candidate_and_as_gate(rng, variant, case, reset_after):
+    forward(rng, variant, [(("sigmoid",), case)], reset_after=reset_after)
+    forward(rng, variant, [(case, ("tanh",))], reset_after=reset_after)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+@pytest.mark.parametrize("clip", [None, 0.25])
+def test_each_direction_has_its_own(rng, variant, reset_after, clip):
+    pairs = [(("hard_sigmoid",), ("softsign",)), (("sigmoid",), ("scaled_tanh", 1.5, 0.5))]
+    lengths = random_lengths(rng, T, N)
+    forward(rng, variant, pairs, reset_after=reset_after, clip=clip, lengths=lengths, num_layers=2)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_clip_of_sigmoid_and_tanh(rng, variant, reset_after):
+    forward(rng, variant, [(("sigmoid",), ("tanh",))], reset_after=reset_after, clip=0.125)
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_steps_and_batches_give_the_same_bits(rng, case):
+    """The contract of `packed` holds for every activation."""
+    gru = cgru.GRU(INPUTS, H, activations=(case, case), clip=3, rng=1, engine="packed")
+    x = rng.normal(size=(T, 9, INPUTS)).astype(np.float32)
+    y, _ = gru(x)
+    assert_array_equal(gru(x[:, 4:5])[0], y[:, 4:5])
+    stream = gru.stream(9)
+    assert_array_equal(np.stack([stream.step(x_t) for x_t in x]), y)
+
+
+# ---- construction
+
+
+OPTIONS = [
+    {"activations": ("hard_sigmoid", "tanh")},
+    {"activations": (("hard_sigmoid", 1 / 6, 0.5), ("leaky_relu", 0.1)), "clip": 2.5},
+    {"activations": (("relu", "tanh"), ("sigmoid", "elu")), "bidirectional": True, "merge_mode": "ave"},
+    {"reverse": True, "batch_first": True},
+    {"go_backwards": True, "num_layers": 2},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=repr)
+def test_repr_file_pickle_and_state_dict_keep_everything(best, tmp_path, options):
+    gru = best.model(INPUTS, 5, rng=1, **options)
+    gru.save(tmp_path / "model.safetensors")
+    shape = ("bidirectional", "num_layers")
+    others = {name: value for name, value in options.items() if name not in shape}
+    x = np.random.default_rng(2).normal(size=(T, N, INPUTS)).astype(best.dtype)
+    for other in (
+        cgru.load(tmp_path / "model.safetensors", engine=best.engine),
+        pickle.loads(pickle.dumps(gru)),
+        best.from_state(gru.state_dict(), **others),
+        eval(repr(gru).replace("dtype=float", "dtype=np.float"), {"GRU": cgru.GRU, "np": np}),
+    ):
+        assert repr(other) == repr(gru)
+        for name in ("activations", "clip", "reverse", "go_backwards", "merge_mode"):
+            assert getattr(other, name) == getattr(gru, name)
+    assert_array_equal(pickle.loads(pickle.dumps(gru))(x)[0], gru(x)[0])
+
+
+def test_properties():
+    gru = cgru.GRU(INPUTS, 5, activations=(("elu", 2), "linear"), clip=3)
+    assert gru.activations == ((Activation("elu", 2.0), Activation("linear", 1.0, 0.0)),)
+    assert (gru.clip, gru.reverse, gru.go_backwards, gru.merge_mode) == (3.0, False, False, "concat")
+    assert cgru.GRU(INPUTS, 5).clip is None
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"activations": 5}, TypeError, "activations must be"),
+        ({"activations": "tanh"}, TypeError, "activations must be"),
+        ({"activations": ("tanh",)}, ValueError, "activations must be"),
+        ({"activations": (1, 2)}, ValueError, "activations must be"),
+        ({"activations": ("sigmoid", "gelu")}, ValueError, "must be one of sigmoid, tanh.*'gelu'"),
+        ({"activations": ("sigmoid", ("elu", 1, 2))}, ValueError, "elu takes 1"),
+        ({"activations": (("sigmoid", "tanh"),) * 2}, ValueError, "there is 1"),
+        ({"activations": (("sigmoid", "tanh"),), "bidirectional": True}, ValueError, "there are 2"),
+        ({"activations": ("sigmoid", ("elu", np.nan))}, ValueError, "finite"),
+        ({"clip": 0}, ValueError, "clip must be a positive number"),
+        ({"clip": "1"}, ValueError, "clip must be a positive number"),
+        ({"reverse": True, "bidirectional": True}, ValueError, "exclude each other"),
+        ({"reverse": 1}, TypeError, "reverse must be True or False"),
+        ({"merge_mode": "max", "bidirectional": True}, ValueError, "merge_mode must be one of"),
+        ({"merge_mode": "sum"}, ValueError, "one bidirectional layer"),
+    ],
+)
+def test_errors(options, error, words):
+    with pytest.raises(error, match=words):
+        cgru.GRU(INPUTS, 5, **options)

@@ -1,0 +1,1 @@
+"""What tests share: the oracle, random models and problems, variants, comparisons, peers, processes."""

@@ -1,0 +1,300 @@
+"""The oracle: GRU, plain RNN and LSTM in float64 NumPy, written to be read beside the equations.
+
+T steps, N batch rows, I inputs, H hidden units, L layers, D directions. One cell function per kind of network
+holds the equations; one loop over layers, directions and steps, with per-row lengths, serves all three.
+Everything is float64 whatever comes in; nothing is fast. The tests in oracle/ prove it before anything is
+compared with it.
+"""
+
+from functools import partial
+
+import numpy as np
+
+
+def sigmoid(a):
+    """1 / (1 + exp(-a)), without overflow: exp only ever sees -|a|."""
+    e = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1 / (1 + e), e / (1 + e))
+
+
+tanh = np.tanh
+
+
+def relu(a):
+    """max(a, 0); NaN stays NaN."""
+    return np.maximum(a, 0)
+
+
+#: The other activations; functions of x and their two parameters.
+ACTIVATIONS = {
+    "sigmoid": lambda x, a, b: sigmoid(x),
+    "tanh": lambda x, a, b: np.tanh(x),
+    "hard_sigmoid": lambda x, a, b: np.clip(a * x + b, 0, 1),
+    "relu": lambda x, a, b: np.maximum(x, 0),
+    "linear": lambda x, a, b: a * x + b,
+    "softsign": lambda x, a, b: x / (1 + np.abs(x)),
+    "leaky_relu": lambda x, a, b: np.where(x < 0, a * x, x),
+    "elu": lambda x, a, b: np.where(x < 0, a * np.expm1(np.minimum(x, 0)), x),
+    "softplus": lambda x, a, b: np.logaddexp(x, 0),
+    "scaled_tanh": lambda x, a, b: a * np.tanh(b * x),
+}
+DEFAULTS = {  # alpha and beta where none are given
+    "hard_sigmoid": (0.2, 0.5), "linear": (1.0, 0.0), "leaky_relu": (0.01, 0.0), "elu": (1.0, 0.0),
+    "scaled_tanh": (1.0, 1.0),
+}  # fmt: skip
+
+
+def activation(case, dtype=np.float64):
+    """The function of a name, or of (name, alpha, beta), with its parameters rounded to `dtype`."""
+    name, *given = (case,) if isinstance(case, str) else case
+    given += DEFAULTS.get(name, (0.0, 0.0))[len(given) :]
+    alpha, beta = (np.dtype(dtype).type(p).astype(np.float64) for p in given)
+    return lambda x: ACTIVATIONS[name](x, alpha, beta)
+
+
+# ------------------------------------------------------------------------------------------- equations
+
+
+def gru_cell(x, h, W, U, b, c, *, reset_after=True, f=sigmoid, g=tanh, clip=None):
+    """One GRU step, PyTorch's form: gates stacked r, z, n, and z keeps the old h.
+
+    ::
+
+        r = f(W_r x + b_r + U_r h + c_r)
+        z = f(W_z x + b_z + U_z h + c_z)
+        n = g(W_n x + b_n + r * (U_n h + c_n))      reset_after
+        n = g(W_n x + b_n + U_n (r * h) + c_n)      reset before
+        h' = z * h + (1 - z) * n
+
+    Parameters
+    ----------
+    x, h : ndarray, (N, I) and (N, H)
+    W, U : ndarray, (3H, I) and (3H, H)
+    b, c : ndarray, (3H,)
+        Input bias and recurrent bias.
+    f, g : callable
+        Activations of the gates r, z and of the candidate n.
+    clip : float, optional
+        What goes into f and g is clamped to [-clip, clip] (ONNX's sense of `clip`).
+
+    Returns
+    -------
+    h : ndarray, (N, H)
+    gates : dict
+        r, z, n, each (N, H).
+    """
+    clamp = (lambda a: a) if clip is None else (lambda a: np.clip(a, -clip, clip))
+    W_r, W_z, W_n = np.split(W, 3)
+    U_r, U_z, U_n = np.split(U, 3)
+    b_r, b_z, b_n = np.split(b, 3)
+    c_r, c_z, c_n = np.split(c, 3)
+
+    r = f(clamp(x @ W_r.T + b_r + h @ U_r.T + c_r))
+    z = f(clamp(x @ W_z.T + b_z + h @ U_z.T + c_z))
+    if reset_after:
+        n = g(clamp(x @ W_n.T + b_n + r * (h @ U_n.T + c_n)))
+    else:
+        n = g(clamp(x @ W_n.T + b_n + (r * h) @ U_n.T + c_n))
+    return z * h + (1 - z) * n, {"r": r, "z": z, "n": n}
+
+
+def starting_equations(x, h, W_r, W_z, W_h, b_r=0.0, b_z=0.0, b_h=0.0):
+    """One step as Chung et al. (2014) write it: reset before, and z takes the new.
+
+    x (N, I), h (N, H), matrices (H, H + I) whose columns meet [h, x], biases (H,). Returns h' (N, H).
+    """
+    h_x = np.concatenate([h, x], axis=1)
+    r = sigmoid(h_x @ W_r.T + b_r)
+    z = sigmoid(h_x @ W_z.T + b_z)
+    rh_x = np.concatenate([r * h, x], axis=1)
+    n = tanh(rh_x @ W_h.T + b_h)
+    return (1 - z) * h + z * n
+
+
+def rnn_cell(x, h, W, U, b, c, *, f=tanh):
+    """One step of a plain RNN: h' = f(W x + b + U h + c). Returns h' (N, H)."""
+    return f(x @ W.T + b + h @ U.T + c)
+
+
+def lstm_cell(x, h, cell, W, U, b, c):
+    """One LSTM step, gates stacked i, f, g, o as in PyTorch; `cell` is the cell state.
+
+    ::
+
+        i, f, o = sigmoid(W x + b + U h + c)   by their rows;   g = tanh(the same)
+        cell' = f * cell + i * g               h' = o * tanh(cell')
+
+    Returns h', cell' (N, H) each, and the gates as a dict.
+    """
+    a_i, a_f, a_g, a_o = np.split(x @ W.T + b + h @ U.T + c, 4, axis=1)
+    i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o)
+    cell = f * cell + i * g
+    return o * tanh(cell), cell, {"i": i, "f": f, "g": g, "o": o}
+
+
+# ------------------------------------------------------------------------------------- whole sequences
+
+
+def gru(x, state, h_0=None, lengths=None, *, reset_after=True, batch_first=False, **cell_options):
+    """Run a GRU over sequences.
+
+    Parameters
+    ----------
+    x : array_like, (T, N, I)
+        Or (N, T, I) with `batch_first`, or (T, I) without a batch. T = 0 and N = 0 are legal.
+    state : mapping
+        PyTorch's names: `weight_ih_l0` (3H, I), `weight_hh_l0` (3H, H), `bias_ih_l0`, `bias_hh_l0` (3H,),
+        upper layers `_l1`, ..., backward direction `_reverse`. Layers, directions and bias follow from them.
+    h_0 : array_like, (L*D, N, H), optional
+        Layer-major, direction-minor; (L*D, H) without a batch; zeros if left out.
+    lengths : array_like of int, (N,), optional
+        Valid steps per row, 0 to T, in any order. Past them y is 0 and x is never looked at; h_n is the state
+        after the row's own last step; the backward direction starts at that step; length 0 returns h_0.
+    **cell_options
+        `f`, `g`, `clip` of `gru_cell`; a tuple holds one value per direction.
+
+    Returns
+    -------
+    y : ndarray, (T, N, D*H), in the layout of x
+    h_n : ndarray, (L*D, N, H), or (L*D, H) without a batch
+    """
+    options = {"reset_after": reset_after, "batch_first": batch_first} | cell_options
+    y, h_n, _ = gru_trace(x, state, h_0, lengths, **options)
+    return y, h_n
+
+
+def gru_trace(x, state, h_0=None, lengths=None, *, reset_after=True, batch_first=False, **cell_options):
+    """Run a GRU as `gru` does and return its gates too: y, h_n, gates.
+
+    gates : dict of r, z, n, each (L*D, T, N, H): first axis as in h_n, the others in the layout of x (so
+    (L*D, N, T, H) with `batch_first`, (L*D, T, H) without a batch). In both directions a step stands at the
+    time of the x that it reads. Zero past a row's length.
+    """
+
+    def cell(direction, x_t, carry, weights):
+        options = {k: v[direction] if isinstance(v, tuple) else v for k, v in cell_options.items()}
+        h, gates = gru_cell(x_t, *carry, *weights, reset_after=reset_after, **options)
+        return (h,), gates
+
+    y, (h_n,), gates = _run(cell, "rzn", x, state, (h_0,), lengths, batch_first)
+    return y, h_n, gates
+
+
+def rnn(x, state, h_0=None, lengths=None, *, nonlinearity="tanh", batch_first=False):
+    """Run a plain RNN, `nonlinearity` "tanh" or "relu". As `gru`, with H rows for 3H."""
+    f = {"tanh": tanh, "relu": relu}[nonlinearity]
+
+    def cell(direction, x_t, carry, weights):
+        return (rnn_cell(x_t, *carry, *weights, f=f),), {}
+
+    y, (h_n,), _ = _run(cell, "", x, state, (h_0,), lengths, batch_first)
+    return y, h_n
+
+
+def lstm(x, state, hx=None, lengths=None, *, batch_first=False):
+    """Run an LSTM. As `gru`, with 4H rows for 3H; `hx` is (h_0, c_0); returns y, (h_n, c_n)."""
+
+    def cell(direction, x_t, carry, weights):
+        h, c, gates = lstm_cell(x_t, *carry, *weights)
+        return (h, c), gates
+
+    y, carry_n, _ = _run(cell, "ifgo", x, state, hx or (None, None), lengths, batch_first)
+    return y, carry_n
+
+
+# ------------------------------------------- the one loop: layouts, layers, directions, lengths, steps
+
+
+def _run(cell, gate_names, x, state, carry_0, lengths, batch_first):
+    """Run `cell` through layers, directions and steps.
+
+    cell(direction, x_t, carry, weights) -> carry, gates. `carry` is what one step hands to the next, (h,) or
+    (h, c), each (N, H); `carry_0` has one (L*D, N, H) array, or None for zeros, for each.
+    """
+    weights, directions = _parameters(state)
+    H = weights[0][1].shape[1]
+    x = np.asarray(x, dtype=np.float64)
+    batched = x.ndim == 3
+    if not batched:
+        x = x[:, None]
+    elif batch_first:
+        x = x.swapaxes(0, 1)
+    T, N, _ = x.shape
+    lengths = np.full(N, T) if lengths is None else np.asarray(lengths).reshape(N)
+    assert np.all((lengths >= 0) & (lengths <= T)), f"lengths must lie in 0..{T}, got {lengths}"
+    shape = (len(weights), N, H)
+    carry_0 = [_start(start, shape, batched) for start in carry_0]
+
+    carry_n, gates, y = [], [], x
+    for layer in range(len(weights) // directions):
+        outputs = []
+        for direction in range(directions):
+            k = layer * directions + direction
+            step = partial(cell, direction, weights=weights[k])
+            start = tuple(values[k] for values in carry_0)
+            out, end, out_gates = _one_direction(step, gate_names, y, start, lengths, backward=direction == 1)
+            outputs.append(out)
+            carry_n.append(end)
+            gates.append(out_gates)
+        y = np.concatenate(outputs, axis=2)  # (T, N, D*H): the next layer's x
+
+    carry_n = tuple(np.stack(parts) for parts in zip(*carry_n, strict=True))
+    gates = {name: np.stack([one[name] for one in gates]) for name in gate_names}
+    if not batched:
+        return y[:, 0], tuple(c[:, 0] for c in carry_n), {name: a[:, :, 0] for name, a in gates.items()}
+    if batch_first:
+        return y.swapaxes(0, 1), carry_n, {name: a.swapaxes(1, 2) for name, a in gates.items()}
+    return y, carry_n, gates
+
+
+def _one_direction(step, gate_names, x, carry, lengths, *, backward):
+    """x (T, N, K) and a carry of (N, H) arrays -> y (T, N, H), the last carry, gates of (T, N, H) each.
+
+    Past its length a row stands still. So in the backward direction, which comes down from T-1, it still has
+    its h_0 when it reaches its own last valid step.
+    """
+    T, N, _ = x.shape
+    H = carry[0].shape[1]
+    y = np.zeros((T, N, H))
+    gates = {name: np.zeros((T, N, H)) for name in gate_names}
+    for t in reversed(range(T)) if backward else range(T):
+        active = (t < lengths)[:, None]
+        new, step_gates = step(x[t], carry)
+        # np.where, not a product with 0 or 1: padding may hold NaN.
+        carry = tuple(np.where(active, a, old) for a, old in zip(new, carry, strict=True))
+        y[t] = np.where(active, carry[0], 0.0)
+        for name in gate_names:
+            gates[name][t] = np.where(active, step_gates[name], 0.0)
+    return y, carry, gates
+
+
+def _start(start, shape, batched):
+    """An initial state as float64 (L*D, N, H); zeros for None."""
+    if start is None:
+        return np.zeros(shape)
+    start = np.asarray(start, dtype=np.float64)
+    if not batched:
+        start = start[:, None]
+    assert start.shape == shape, f"initial state must be {shape}, got {start.shape}"
+    return start
+
+
+def _parameters(state):
+    """PyTorch's names -> [(W, U, b, c), ...] in the order of h_n, and the number of directions.
+
+    Refuses names that it would not use, so that no misspelt weight is silently left out.
+    """
+    suffixes = ["", "_reverse"] if "weight_ih_l0_reverse" in state else [""]
+    bias = "bias_ih_l0" in state
+    weights, used = [], set()
+    while f"weight_ih_l{len(weights) // len(suffixes)}" in state:
+        layer = len(weights) // len(suffixes)
+        for suffix in suffixes:
+            names = [f"{kind}_l{layer}{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            used.update(names if bias else names[:2])
+            W, U = (np.asarray(state[name], dtype=np.float64) for name in names[:2])
+            no_bias = np.zeros(len(W))
+            b, c = (np.asarray(state[name], dtype=np.float64) if bias else no_bias for name in names[2:])
+            weights.append((W, U, b, c))
+    assert used == set(state), f"unexpected or missing names: {sorted(used ^ set(state))}"
+    return weights, len(suffixes)
