@@ -1,4 +1,4 @@
-"""The plan of the house: imports run downward, nobody uses another's privates, kinds are asked of the table, files are short."""
+"""The plan of the house: imports run downward, privates stay private, kinds are asked of the table, files are short."""
 
 import ast
 import re
@@ -130,7 +130,9 @@ def test_models_import_no_converter():
             assert set(inside) <= {high for low, high in UPWARD if low == name}
 
 
-FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "flax", "haiku", "onnx", "onnxruntime", "h5py", "matplotlib", "tqdm"}
+FRAMEWORKS = {
+    "torch", "keras", "tensorflow", "jax", "flax", "haiku", "onnx", "onnxruntime", "h5py", "matplotlib", "tqdm",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in modules() if modules()[name][0].suffix == ".py"])
@@ -206,7 +208,7 @@ def compared_texts(tree):
 
 
 def test_kinds_are_asked_of_the_table():
-    """No ``== "gru"`` and no dictionary by kind outside cells.py; foreign systems' own words in converters are theirs."""
+    """No ``== "gru"``, no dictionary by kind outside cells.py; foreign systems' words in converters are theirs."""
     foreign = {"convert.rtneural", "convert.keras", "convert.keras_layer", "convert.onnx_graph"}
     names = {*CELLS, *(cell.name for cell in CELLS.values())}
     wrong = [

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import cgru
 from cgru import engines
 from support.processes import run_python
 

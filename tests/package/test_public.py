@@ -11,10 +11,8 @@ from cgru import engines
 from support.processes import run_python
 
 MODELS = ("GRU", "RNN", "LSTM")
-PUBLIC = {
-    *MODELS, "Stream", "__version__", "check", "load", "show_config",
-    *(f"from_{name}" for name in ("flax haiku keras mlx onnx paddle rtneural tensorflow1 torch").split()),
-}  # fmt: skip
+SYSTEMS = ("flax", "haiku", "keras", "mlx", "onnx", "paddle", "rtneural", "tensorflow1", "torch")
+PUBLIC = {*MODELS, "Stream", "__version__", "check", "load", "show_config", *(f"from_{name}" for name in SYSTEMS)}
 
 
 def test_dir_shows_what_is_public_and_nothing_else():
