@@ -20,7 +20,7 @@ LEVELS = [
     ["config", "engines."],
     ["weights"],
     ["files", "equations", "forward", "summary"],
-    ["gradients", "study.trace", "study.jacobian", "study"],
+    ["gradients", "study.trace", "study.jacobian", "study.views", "study"],
     ["model", "stream"],
     ["recurrent"],
     ["gru", "lstm", "rnn"],
