@@ -11,7 +11,7 @@ import cgru
 from cgru import forward
 from support.arrays import read_only, unaligned
 from support.compare import assert_same_bits
-from support.models import build, draw, on_planes, pack, planes
+from support.models import build, draw, pack
 
 T, N, INPUT, H, LAYERS = 6, 4, 5, 19, 2
 
@@ -87,7 +87,8 @@ def test_wrong_batch(stream, shape):
 
 @pytest.mark.parametrize("shape", [(1, INPUT), (N, INPUT), (1, 1, INPUT)])
 def test_a_batch_for_a_single_row(best, shape):
-    row = best.model(INPUT, H, LAYERS, rng=1).stream(hx=pack([np.full((LAYERS, H), 0.25, best.dtype) for _ in best.cell.states]))
+    hx = pack([np.full((LAYERS, H), 0.25, best.dtype) for _ in best.cell.states])
+    row = best.model(INPUT, H, LAYERS, rng=1).stream(hx=hx)
     expected = re.escape(f"x_t has shape {shape}, this stream expects ({INPUT},)")
     refused(row, ValueError, expected, row.step, np.ones(shape, best.dtype))
     expected = re.escape(f"x has shape {(3, *shape)}, this stream expects (T, {INPUT})")

@@ -1,4 +1,4 @@
-"""`cgru.Stream`: a model with a running state, step by step and chunk by chunk; for every kind; bad input in test_errors.py."""
+"""`cgru.Stream`: a model of any kind with a running state, by steps and chunks; bad input is in test_errors.py."""
 
 import copy
 import pickle
