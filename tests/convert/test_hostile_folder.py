@@ -13,8 +13,7 @@ from support.processes import ROOT
 NAMES = (
     "json", "h5py", "numpy", "scipy", "cgru", "types", "importlib", "encodings", "codecs", "os", "io", "re", "zipfile",
     "collections", "functools", "typing", "contextlib", "math", "resource", "site", "struct", "subprocess", "warnings",
-    "sitecustomize", "usercustomize", "safetensors", "torch", "onnx", "keras", "ml_dtypes", "mpi4py", "_distributor_init",
-    "org",
+    "sitecustomize", "usercustomize", "safetensors", "torch", "onnx", "keras", "ml_dtypes", "mpi4py", "org",
 )  # fmt: skip
 PACKAGES = ("json", "h5py", "numpy", "cgru", "sitecustomize", "usercustomize")
 RUNS = "open({mark!r}, 'a').write(__name__ + '\\n')\n"
