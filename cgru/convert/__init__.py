@@ -171,8 +171,8 @@ def load(path: Path, *, engine: str = "auto") -> GRU | LSTM | RNN:
     Warns
     -----
     UserWarning
-        The file holds other tensors or layers with weights, which are left out: they are named. The system's own function
-        takes one network by its name without this warning.
+        The file holds other tensors or layers with weights, which are left out: they are named. The system's own
+        function takes one network by its name without this warning.
     """
     from cgru import engines
     from cgru.model import model_of

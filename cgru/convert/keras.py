@@ -85,7 +85,7 @@ def from_keras(
     Warns
     -----
     UserWarning
-        The model or file holds other layers with weights, which are left out: they are named. Not where `layer` is given.
+        There are other layers with weights, which are left out: they are named. Not where `layer` is given.
 
     Notes
     -----

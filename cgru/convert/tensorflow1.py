@@ -66,7 +66,8 @@ def from_tensorflow1(
     Warns
     -----
     UserWarning
-        The source holds other arrays, other than an optimizer's, which are left out: they are named. Not where `name` is given.
+        The source holds other arrays than the cell's and an optimizer's, which are left out: they are named. Not where
+        `name` is given.
     """
     return gru_from(
         weights_from_tensorflow1, source, name, activation=activation, batch_first=batch_first, dtype=dtype,
