@@ -68,7 +68,9 @@ def run(command, mark, folder, **environment):
 def test_the_trap_works(hostile):
     folder, mark = hostile
     mark.unlink(missing_ok=True)
-    subprocess.run([sys.executable, "-c", "import json"], cwd=folder, check=False, capture_output=True, timeout=60)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [sys.executable, "-c", "import json"]
+    subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, timeout=60)
     assert mark.exists()
 
 
