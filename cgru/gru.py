@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -204,11 +204,15 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
         b_z: ArrayLike | None = None,
         b_h: ArrayLike | None = None,
         *,
+        U_r: ArrayLike | None = None,
+        U_z: ArrayLike | None = None,
+        U_h: ArrayLike | None = None,
+        columns: Literal["hx", "xh"] = "hx",
         batch_first: bool = False,
         dtype: DTypeLike | None = None,
         engine: str = "auto",
     ) -> Self:
-        """A GRU that computes the equations of 2014 with their own matrices::
+        """A GRU that computes the equations of 2014 with their own matrices, whose columns are [h, x]::
 
             r_t = s(W_r [h_{t-1}, x_t] + b_r)
             z_t = s(W_z [h_{t-1}, x_t] + b_z)
@@ -221,16 +225,23 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
         Parameters
         ----------
         W_r, W_z, W_h : array_like
-            (H, H + I), columns [h, x].
+            (H, H + I), columns as `columns` says; or (H, I), those of x alone, where U are given.
         b_r, b_z, b_h : array_like, optional
             (H,). Zero where not given.
+        U_r, U_z, U_h : array_like, optional
+            (H, H), the matrices of h where they stand apart from those of x, as in books: W_r x + U_r h + b_r. All
+            three or none.
+        columns : {"hx", "xh"}, default "hx"
+            What the columns of W belong to: first the H of h, then the I of x, or the other way round, as in the
+            transposed kernels of TensorFlow 1. Matrices look the same in both orders, whatever I and H are: nothing
+            here can notice the wrong one, whose outputs are wrong. `cgru.check` finds it from recorded outputs.
         batch_first, dtype, engine
             As in `from_state_dict`.
 
         Raises
         ------
         TypeError, ValueError
-            Matrices or biases that do not fit each other.
+            Matrices or biases that do not fit each other, some U without the others, or `columns` beside U.
 
         References
         ----------
@@ -238,7 +249,7 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
         """
         engines.check_engine(engine)
         weights = weights_from_equations(
-            W_r, W_z, W_h, b_r, b_z, b_h, batch_first=batch_first, dtype=dtype
+            (W_r, W_z, W_h), (U_r, U_z, U_h), (b_r, b_z, b_h), columns=columns, batch_first=batch_first, dtype=dtype
         )
         return cls.from_weights(weights, engine)
 

@@ -167,6 +167,12 @@ def load(path: Path, *, engine: str = "auto") -> GRU | LSTM | RNN:
         with the function that takes one by its name.
     ImportError
         A package that reads it is not installed: PyTorch, ``pip install "cgru[keras]"`` or ``"cgru[onnx]"``.
+
+    Warns
+    -----
+    UserWarning
+        The file holds other tensors or layers with weights, which are left out: they are named. The system's own
+        function takes one network by its name without this warning.
     """
     from cgru import engines
     from cgru.model import model_of

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeVar
+
+from cgru.checks import warn
 
 Name = TypeVar("Name")
 
@@ -53,6 +56,54 @@ def chosen(found: Mapping[Name, Any], asked: Name | None, what: str, option: str
     return next(iter(found))
 
 
+def check_one_name(asked: Any, option: str, kinds: type | tuple[type, ...] = str) -> None:
+    """Refuse what is no name of one network; None asks for none.
+
+    Raises
+    ------
+    WrongArgument
+        A TypeError: several names, or something else.
+    """
+    if asked is None or (isinstance(asked, kinds) and not isinstance(asked, bool)):
+        return
+    several = ": several cannot be read at once; read one after the other" if isinstance(asked, list | tuple) else ""
+    what = "the name of one network" if kinds is str else "the number of one layer"
+    raise WrongArgument(f"{option} must be {what}; got {asked!r}{several}")
+
+
+_MOST_LEFT_OUT = 4      # named in one warning
+
+
+def warn_left_out(left: Iterable[str], name: Any, asked: Any, what: str = "GRU") -> None:
+    """Warn that a source holds more than the network that was read, unless it was asked for by its name.
+
+    Parameters
+    ----------
+    left : iterable of str
+        What else has numbers in it: tensors, layers or nodes.
+    name : str or int
+        Of the network, as the converter takes it.
+    asked : str, int or None
+        What the user asked for.
+    what : str
+        What was read.
+    """
+    names = list(dict.fromkeys(left)) if asked is None else []
+    if not names:
+        return
+    some = ", ".join(islice(names, _MOST_LEFT_OUT))
+    more = f" and {len(names) - _MOST_LEFT_OUT} more" if len(names) > _MOST_LEFT_OUT else ""
+    warn(
+        f"only the {what} is read, and what else the model computes is missing from its outputs: left out are {some}"
+        f"{more}; asked for by its name, {name!r}, it is read without this warning",
+        UserWarning,
+    )
+
+
+class WrongArgument(TypeError):
+    """An argument that is wrong whatever the source is: `naming` makes a plain TypeError of it and blames no file."""
+
+
 @contextlib.contextmanager
 def naming(source: Any) -> Iterator[None]:
     """Make whatever the content of a file runs into a ValueError that names the file.
@@ -62,6 +113,8 @@ def naming(source: Any) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        if isinstance(error, WrongArgument):
+            raise TypeError(str(error)) from None
         if not isinstance(source, str | os.PathLike):
             raise
         path = os.fspath(source)

@@ -61,6 +61,11 @@ def from_flax(
         Something else was given.
     ValueError
         No GRU cell, or several (they are listed).
+
+    Warns
+    -----
+    UserWarning
+        The parameters hold other arrays, which are left out: they are named. Not where `name` is given.
     """
     return gru_from(
         weights_from_flax, source, name, activations=activations, batch_first=batch_first, dtype=dtype, engine=engine

@@ -52,6 +52,11 @@ def from_haiku(
         Not a mapping.
     ValueError
         No GRU, or several (they are listed).
+
+    Warns
+    -----
+    UserWarning
+        The parameters hold other arrays, which are left out: they are named. Not where `name` is given.
     """
     return gru_from(weights_from_haiku, source, name, batch_first=batch_first, dtype=dtype, engine=engine)
 

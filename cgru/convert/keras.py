@@ -16,11 +16,11 @@ import numpy as np
 
 from cgru.checks import real_array
 from cgru.convert._build import Parameters, build, gru_from, kernels
-from cgru.convert._errors import chosen
+from cgru.convert._errors import check_one_name, chosen, warn_left_out
 from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.keras_activations import keras_activation
 from cgru.convert.keras_files import read_layers
-from cgru.convert.keras_layer import RECURRENT, Layer, is_gru
+from cgru.convert.keras_layer import RECURRENT, Contents, Layer, is_gru
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -74,13 +74,18 @@ def from_keras(
     Raises
     ------
     TypeError
-        Something else was given.
+        Something else was given, or several layers' names.
     ValueError
         No such layer or several (they are listed), an activation or form that is not supported, a damaged file.
     OSError
         The file cannot be read.
     ImportError
         A file without h5py.
+
+    Warns
+    -----
+    UserWarning
+        There are other layers with weights, which are left out: they are named. Not where `layer` is given.
 
     Notes
     -----
@@ -107,10 +112,11 @@ def weights_from_keras(
     source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None
 ) -> Weights:
     """`Weights` of a layer, a model, a file or a list of arrays; see `from_keras`."""
+    check_one_name(layer, "layer")
     if isinstance(source, str | os.PathLike):
-        layers = read_layers(os.fspath(source))
+        layers, others = read_layers(os.fspath(source))
     elif callable(getattr(source, "get_config", None)) and callable(getattr(source, "get_weights", None)):
-        layers = _live_layers(source)
+        layers, others = _live(source)
     elif isinstance(source, Sequence) and not isinstance(source, Mapping):
         arrays = list(source)
         return _from_arrays(arrays, reset_after, activations, go_backwards, dtype)
@@ -122,25 +128,35 @@ def weights_from_keras(
     if layer is not None and layer not in layers:      # the last part of a nested layer's name is enough
         nested = [name for name in layers if name.endswith(f"/{layer}")]
         layer = nested[0] if len(nested) == 1 else layer
-    found = layers[chosen(layers, layer, "GRU layer", "layer")]
+    name = chosen(layers, layer, "GRU layer", "layer")
+    warn_left_out(others, name, layer)
+    found = layers[name]
     try:
         return _weights(found, dtype)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the configuration of this Keras {found.kind} layer is incomplete: {error!r}") from error
 
 
-def _live_layers(source):
-    """Path of names -> `Layer` for every GRU layer in a live layer or model; subclasses count as what they extend."""
+def _live(source):
+    """The `Contents` of a live layer or model; subclasses count as what they extend."""
     kind = next((base.__name__ for base in type(source).__mro__ if base.__name__ in RECURRENT), None)
     if kind is not None:
         config = source.get_config()
         layer = Layer(kind, config, source.get_weights, _version(source))
-        return {source.name: layer} if is_gru(kind, config) else {}
-    found: dict[str, Layer] = {}
-    for part in getattr(source, "layers", ()):
-        inner = _live_layers(part)
-        found |= {name if name == part.name else f"{part.name}/{name}": layer for name, layer in inner.items()}
+        return Contents({source.name: layer}, []) if is_gru(kind, config) else Contents({}, [source.name])
+    parts = getattr(source, "layers", ())
+    if not parts:
+        return Contents({}, [source.name] if getattr(source, "weights", ()) else [])
+    found = Contents({}, [])
+    for part in parts:
+        layers, others = _live(part)
+        found.layers.update({_below(part, name): layer for name, layer in layers.items()})
+        found.others.extend(_below(part, name) for name in others)
     return found
+
+
+def _below(part, name):
+    return name if name == part.name else f"{part.name}/{name}"
 
 
 def _version(layer):

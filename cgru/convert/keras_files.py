@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from cgru.convert._errors import missing
-from cgru.convert.keras_layer import Layer
+from cgru.convert.keras_layer import Contents, Layer
 from cgru.convert.untrusted.child import can_run, run_limited
 from cgru.convert.untrusted.files import file_size
 
@@ -16,8 +16,8 @@ _SECONDS = 4
 _SLOWEST = 5e6      # bytes a second, of a slow disk
 
 
-def read_layers(path: str, *, seconds: float | None = None) -> dict[str, Layer]:
-    """Path of names -> `Layer` for every GRU layer in a .keras or .h5 file, arrays read.
+def read_layers(path: str, *, seconds: float | None = None) -> Contents:
+    """The GRU layers in a .keras or .h5 file, arrays read, and the names of the others.
 
     The HDF5 library can loop for ever or crash on a damaged file, so a child process reads it, in bounded time and
     memory; where Python cannot start itself (a frozen application) it is read here.
@@ -49,7 +49,7 @@ def read_layers(path: str, *, seconds: float | None = None) -> dict[str, Layer]:
 
 
 def _received(data):
-    """The layers in what `keras_hdf5.send` has written."""
+    """The `Contents` in what `keras_hdf5.send` has written."""
     head, _, rest = data.partition(b"\n")
     header = json.loads(head)
     if "error" in header:
@@ -62,4 +62,4 @@ def _received(data):
             arrays.append(np.frombuffer(rest, dtype, count, start).reshape(shape) if count else np.empty(shape, dtype))
             start += arrays[-1].nbytes
         layers[name] = Layer(kind, config, partial(list, arrays), version)
-    return layers
+    return Contents(layers, header["others"])

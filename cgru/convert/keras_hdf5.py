@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from cgru.convert.keras_layer import RECURRENT, Layer, is_gru
+from cgru.convert.keras_layer import RECURRENT, Contents, Layer, is_gru
 from cgru.convert.untrusted.child import limit_memory
 from cgru.convert.untrusted.files import RATIO, check_expansion, file_size, open_zip, read_member
 
@@ -27,7 +27,7 @@ def send(stream: BinaryIO, path: str) -> None:
     """What the child process does: the layers as a line of JSON, then the bytes of their arrays."""
     limit_memory(SPARE + RATIO * file_size(path))
     try:
-        layers = read_layers(path)
+        layers, others = read_layers(path)
     except ValueError as error:
         stream.write(json.dumps({"error": str(error)}).encode())
         return
@@ -36,13 +36,13 @@ def send(stream: BinaryIO, path: str) -> None:
         name: [layer.kind, layer.config, layer.version, [[a.dtype.str, a.shape] for a in arrays[name]]]
         for name, layer in layers.items()
     }
-    stream.write(json.dumps({"layers": header}).encode() + b"\n")
+    stream.write(json.dumps({"layers": header, "others": others}).encode() + b"\n")
     for array in (array for part in arrays.values() for array in part):
         stream.write(np.ascontiguousarray(array).data)
 
 
-def read_layers(path: str) -> dict[str, Layer]:
-    """Path of names -> `Layer` for every GRU layer in a .keras or .h5 file, arrays read.
+def read_layers(path: str) -> Contents:
+    """The GRU layers in a .keras or .h5 file, arrays read, and the names of the others.
 
     Raises
     ------
@@ -57,16 +57,19 @@ def read_layers(path: str) -> dict[str, Layer]:
         raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _read_keras(path: str) -> dict[str, Layer]:
+def _read_keras(path: str) -> Contents:
     with open_zip(path) as archive:
         model = json.loads(read_member(archive, "config.json"))
         version = "3"
         if "metadata.json" in archive.namelist():
             version = str(json.loads(read_member(archive, "metadata.json")).get("keras_version", version))
         data = read_member(archive, "model.weights.h5")
-    layers = {}
+    layers, others = {}, []
     with h5py.File(io.BytesIO(data), "r") as file:
         for name, kind, config, folder in _walk(model):
+            if config is None:
+                others += [name] if _has_arrays(file, folder) else []
+                continue
             if kind == "Bidirectional":
                 inner = [_group(file, f"{folder}/{part}") for part in ("forward_layer", "backward_layer")]
                 variables = [_variables(group) for group in inner]
@@ -74,11 +77,11 @@ def _read_keras(path: str) -> dict[str, Layer]:
                 variables = [_variables(_group(file, folder))]
             arrays = [array for part in variables for array in part]
             layers[name] = Layer(kind, config, partial(list, arrays), version)
-    return layers
+    return Contents(layers, others)
 
 
-def _read_legacy(path: str) -> dict[str, Layer]:
-    layers = {}
+def _read_legacy(path: str) -> Contents:
+    layers, others = {}, []
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             raise ValueError(
@@ -90,15 +93,22 @@ def _read_legacy(path: str) -> dict[str, Layer]:
         version = _text(groups.attrs.get("keras_version", file.attrs.get("keras_version", "1")))
         for name, kind, config, _ in _walk(model):
             top, *inner = name.split("/")
+            if config is None and top not in groups:
+                continue
             group = _group(groups, top)
             names = [weight for weight in _weight_names(group) if all(f"/{part}/" in weight for part in inner)]
+            if config is None:
+                others += [name] if names else []
+                continue
             arrays = [_array(group, weight) for weight in names]
             layers[name] = Layer(kind, config, partial(list, arrays), version)
-    return layers
+    return Contents(layers, others)
 
 
-def _walk(model, outer="", folder="") -> Iterator[tuple[str, str, Mapping[str, Any], str]]:
-    """Name, class, configuration and group in model.weights.h5 of every GRU layer of a model, inner models included.
+def _walk(model, outer="", folder="") -> Iterator[tuple[str, str, Mapping[str, Any] | None, str]]:
+    """Name, class, configuration and group in model.weights.h5 of every layer of a model, inner models included.
+
+    The configuration is None for a layer that is no GRU.
 
     The name is led by `outer`, the names of the models around it ("encoder/"); the group lies in `folder`, theirs.
     """
@@ -112,8 +122,8 @@ def _walk(model, outer="", folder="") -> Iterator[tuple[str, str, Mapping[str, A
         seen[snake] += 1
         if isinstance(inner, list) or "layers" in inner:
             yield from _walk(entry, f"{outer}{_name(entry)}/", group)
-        elif kind in RECURRENT and is_gru(kind, inner):
-            yield outer + _name(entry), kind, inner, group
+        else:
+            yield outer + _name(entry), kind, inner if kind in RECURRENT and is_gru(kind, inner) else None, group
 
 
 def _name(entry):
@@ -142,6 +152,14 @@ def _group(parent, path):
             raise ValueError(f"{path} is a link, expected a group of the file itself")
         parent = parent[part]
     return parent
+
+
+def _has_arrays(file, path):
+    """Whether there is a dataset in a group, as there is of a layer with weights."""
+    if path.strip("/") not in file:
+        return False
+    found = _group(file, path).visititems(lambda name, item: True if isinstance(item, h5py.Dataset) else None)
+    return bool(found)
 
 
 def _variables(layer):

@@ -29,6 +29,21 @@ class Layer(NamedTuple):
     version: str
 
 
+class Contents(NamedTuple):
+    """What a Keras model or file holds.
+
+    Attributes
+    ----------
+    layers : dict
+        Path of names -> `Layer` of every GRU layer, such as "encoder/memory".
+    others : list of str
+        The paths of the other layers with weights.
+    """
+
+    layers: dict[str, Layer]
+    others: list[str]
+
+
 def is_gru(kind: str, config: Mapping[str, Any]) -> bool:
     """Whether a layer of class `kind` with this configuration is a GRU, in a wrapper or not."""
     if kind == "GRU":

@@ -48,6 +48,11 @@ def from_mlx(
         No GRU, several (they are listed), shapes that do not fit, or a damaged file.
     OSError
         The file cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        The source holds other arrays, which are left out: they are named. Not where `name` is given.
     """
     return gru_from(weights_from_mlx, source, name, batch_first=batch_first, dtype=dtype, engine=engine)
 

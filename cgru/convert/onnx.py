@@ -14,7 +14,7 @@ import numpy as np
 
 from cgru.checks import real_array, warn
 from cgru.convert._build import Parameters, build, gru_from
-from cgru.convert._errors import missing
+from cgru.convert._errors import missing, warn_left_out
 from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.onnx_activations import read_activations
 from cgru.convert.onnx_graph import Graph
@@ -81,6 +81,9 @@ def from_onnx(
     UserWarning
         PyTorch wrote the model and it says ``linear_before_reset=0``, which is no GRU of PyTorch: the outputs would
         be off by about 0.1. Pass True where the model comes from `torch.nn.GRU`.
+    UserWarning
+        The model's outputs depend on other weights, such as a linear layer's, which are left out: they are named. Not
+        where `node` is given.
 
     Notes
     -----
@@ -102,6 +105,9 @@ def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None
     graph = Graph(model.graph, folder)
     nodes = graph.chain(graph.grus(), node)
     layers = [_layer(graph, one, linear_before_reset) for one in nodes]
+    outputs = [value.name for value in model.graph.output]
+    names = [name for name, one in graph.grus().items() if one in nodes]
+    warn_left_out(graph.other_weights(outputs, nodes), names[0] if len(names) == 1 else names, node)
     if not layers[0].reset_after and linear_before_reset is None and "pytorch" in model.producer_name.lower():
         warn(
             "this model was written by PyTorch and says linear_before_reset=0, which PyTorch's GRU never computes: "

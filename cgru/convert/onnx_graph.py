@@ -124,6 +124,21 @@ class Graph:
                 f"input {what} ({name!r}) of GRU {node.name!r} is not a constant of the model: {error}"
             ) from error
 
+    def other_weights(self, outputs, nodes):
+        """The names of the weights, apart from those of the GRU `nodes`, that the `outputs` of the graph depend on."""
+        waiting, seen, found = list(outputs), set(), []
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            found += [name] if self._values.is_weight(name) else []
+            maker = self._makers.get(name)
+            if maker is not None:
+                is_read = any(maker is node for node in nodes)
+                waiting += maker.input[:1] if is_read else maker.input
+        yield from found[::-1]      # from the inputs to the outputs
+
     def constant(self, name):
         """A constant's value, or None where it is not one."""
         return self._values.get(name)

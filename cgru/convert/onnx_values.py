@@ -10,6 +10,10 @@ from cgru.convert.untrusted.files import SMALL, check_expansion
 _DEPTH = 64
 
 
+#: The types of tensors of weights, as in TensorProto: float, uint8, int8, float16, double, bfloat16.
+_WEIGHTS = (1, 2, 3, 10, 11, 16)
+
+
 class NotConstant(Exception):
     """A value that depends on the model's inputs, or on an operator that is not evaluated here."""
 
@@ -84,6 +88,13 @@ class Values:
         if isinstance(value, NotConstant):
             raise value
         return value
+
+    def is_weight(self, name):
+        """Whether a stored tensor may hold weights: it is none of sizes, axes or indices, and no single number."""
+        tensor, maker = self._tensors.get(name), self._makers.get(name)
+        if tensor is None and maker is not None and maker.op_type == "Constant":
+            tensor = attribute(maker, "value")
+        return tensor is not None and len(tensor.dims) > 0 and tensor.data_type in _WEIGHTS
 
     def _evaluate(self, name, depth):
         if name in self._tensors:

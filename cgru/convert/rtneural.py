@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from cgru.checks import real_array
 from cgru.convert._build import Parameters, build, gru_from, kernels
-from cgru.convert._errors import chosen
+from cgru.convert._errors import check_one_name, chosen, warn_left_out
 from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.untrusted.files import file_size
 
@@ -52,6 +53,11 @@ def from_rtneural(
         No GRU layer, several (they are listed), shapes that do not fit, or no JSON.
     OSError
         The file cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        The model holds other layers with weights, which are left out: they are named. Not where `layer` is given.
     """
     return gru_from(weights_from_rtneural, source, layer, batch_first=batch_first, dtype=dtype, engine=engine)
 
@@ -65,7 +71,12 @@ def weights_from_rtneural(source, layer=None, *, batch_first=False, dtype=None) 
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError("the model has no list of layers")
     found = {i: entry for i, entry in enumerate(entries) if entry.get("type") == "gru"}
-    arrays = found[chosen(found, layer, "gru layer", "layer")].get("weights")
+    check_one_name(layer, "layer", (Integral, str))      # a name that is none is answered with those there are
+    index = chosen(found, layer, "gru layer", "layer")
+    weighty = (i for i, entry in enumerate(entries) if i != index and entry.get("weights"))
+    others = (f"{entries[i].get('type')} (layer {i})" for i in weighty)
+    warn_left_out(others, index, layer)
+    arrays = found[index].get("weights")
     if not isinstance(arrays, list) or len(arrays) != 3:
         raise ValueError("the gru layer has no weights: kernel, recurrent kernel, bias")
     try:

@@ -46,7 +46,7 @@ def from_tensorflow1(
         ".../candidate/kernel" (I + H, H), ".../candidate/bias" (H,); rows [x, h], gates r, u. The oldest versions'
         names weights and biases, and a ":0" at the end, are understood.
     name : str or sequence of str, optional
-        Which cell, where there are several: what stands before "/gates". SeveralNetworks names, in order, are layers.
+        Which cell, where there are several: what stands before "/gates". Several names, in order, are layers.
     activation : str, default "tanh"
         The cell's; see `cgru.activations`.
     batch_first : bool, default True
@@ -62,6 +62,12 @@ def from_tensorflow1(
         No cell, several (they are listed), or shapes that do not fit.
     OSError
         The file cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        The source holds other arrays than the cell's and an optimizer's, which are left out: they are named. Not where
+        `name` is given.
     """
     return gru_from(
         weights_from_tensorflow1, source, name, activation=activation, batch_first=batch_first, dtype=dtype,

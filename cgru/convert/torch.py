@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cgru.activations import rnn_activations
 from cgru.cells import CELLS
 from cgru.convert._build import model_from
-from cgru.convert._errors import chosen, missing
+from cgru.convert._errors import check_one_name, chosen, missing, warn_left_out
 from cgru.convert.untrusted.files import array_names, check_expansion, check_zip, file_size, read_arrays
 from cgru.weights import Weights, weights_from_state_dict
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CELLS = {cell.stacked: cell for cell in CELLS.values()}      # by the rows of weight_hh over its columns
 _FIRST = re.compile(r"(.*?)weight_ih(_l0)?")
+_OPTIMIZER = re.compile(r"(.*\.)?optim[^.]*\..*")      # a checkpoint's; no part of a model
 _NAME = re.compile(r"(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?")
 
 
@@ -77,6 +78,11 @@ def from_torch(
     ImportError
         A ``.pt`` file without PyTorch.
 
+    Warns
+    -----
+    UserWarning
+        The source holds other tensors, which are left out: they are named. Not where `prefix` is given.
+
     Examples
     --------
     >>> import torch, cgru
@@ -92,9 +98,10 @@ def from_torch(
 
 def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None) -> Weights:
     """`Weights` of a GRU, LSTM or RNN, of a module or state dict that holds one, or of a file; see `from_torch`."""
-    modules = {}
+    check_one_name(prefix, "prefix")
+    modules, others = {}, []
     if isinstance(source, str | os.PathLike):
-        state = _read(os.fspath(source))
+        state, others = _read(os.fspath(source))
     elif isinstance(source, Mapping):
         state = _flat(source)
     elif callable(getattr(source, "state_dict", None)):
@@ -105,21 +112,25 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=No
             "expected an nn.GRU (GRUCell, LSTM, RNN), a module or a state dict that holds one, or the path of a "
             f".safetensors, .npz or .pt file; got {type(source).__name__}"
         )
+    asked = prefix
     prefix, cell = _network(state, prefix)
     module = modules.get(prefix.removesuffix("."))
     if batch_first is None:
         batch_first = bool(getattr(module, "batch_first", False))
-    arrays = {
-        _layered(name[len(prefix) :]): value
-        for name, value in state.items()
-        if name.startswith(prefix) and _NAME.fullmatch(name[len(prefix) :])
-    }
+    own = [name for name in state if name.startswith(prefix) and _NAME.fullmatch(name[len(prefix) :])]
+    arrays = {_layered(name[len(prefix) :]): state[name] for name in own}
+    others += [name for name in state if name not in own and _is_tensor(state[name])]
+    warn_left_out((name for name in others if not _OPTIMIZER.fullmatch(name)), prefix, asked, cell.name)
     options = {}
     if "nonlinearity" in cell.options:
         options["activations"] = rnn_activations(nonlinearity or getattr(module, "nonlinearity", "tanh"))
     elif nonlinearity is not None:
         raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.name}")
     return weights_from_state_dict(arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, **options)
+
+
+def _is_tensor(value):
+    return len(getattr(value, "shape", ())) > 0
 
 
 def _layered(name):
@@ -172,11 +183,24 @@ def _network(state, asked):
 
 
 def _read(path):
-    """The state dict in a file."""
+    """The state dict in a file, and the names of arrays that were not read."""
     if not path.lower().endswith((".safetensors", ".npz")):
-        return _read_pt(path)
+        return _read_pt(path), []
     state = read_arrays(path, lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
-    return state or dict.fromkeys(array_names(path))      # names alone, for the message that says what it holds
+    names = array_names(path)
+    # names alone, for the message that says what it holds
+    return state or dict.fromkeys(names), [name for name in names if name not in state]
+
+
+def _refusal(text):
+    """What is said of a file for which PyTorch's words are `text`: long, in colours, and about PyTorch's options."""
+    unsafe = re.search(r"GLOBAL ([\w.]*\w)", text)
+    if unsafe or "TorchScript" in text:
+        what = f"an object of {unsafe[1]}" if unsafe else "a TorchScript program"
+        return f"holds {what}, which cannot be read without running code: save the module's state_dict() instead"
+    words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text.rpartition("WeightsUnpickler error:")[2]).split())
+    first = re.match(r".*?[^.]\.(?= |$)|.*", words)
+    return f"is not a state dict that can be read without running code: {first[0] if first else words}"
 
 
 def _read_pt(path):
@@ -193,8 +217,7 @@ def _read_pt(path):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         state = _flat(loaded) if isinstance(loaded, Mapping) else {}
     except Exception as error:      # whatever PyTorch's readers and unpicklers meet
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{path} is not a state dict that can be read without running code: {reason}") from error
+        raise ValueError(f"{path} {_refusal(str(error))}") from error
     if not isinstance(loaded, Mapping):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, expected a state dict")
     for name, value in state.items():

@@ -17,7 +17,17 @@ import numpy as np
 
 from cgru.activations import code
 from cgru.cells import CELLS, GRU
-from cgru.engines._cpu import x86_level
+
+try:
+    from cgru.engines._cpu import x86_level
+except ModuleNotFoundError as error:
+    if error.name != "cgru.engines._cpu":
+        raise
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    raise ImportError(
+        f"the cgru in {folder} is source without modules compiled for this Python: run Python from another folder to "
+        "import the installed cgru, or compile it in place with `python setup.py build_ext --inplace`"
+    ) from None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -29,7 +29,8 @@ import numpy as np
 import cgru
 from cgru.convert.keras_hdf5 import read_layers
 
-assert len(read_layers(sys.argv[1])) == 3      # here, where Keras is blocked; from_keras reads in a child process
+# here, where Keras is blocked; from_keras reads in a child process
+assert len(read_layers(sys.argv[1]).layers) == 3
 given = np.load(sys.argv[2])
 found = {}
 for name in given.files:

@@ -28,8 +28,8 @@ def test_rtneural(rng, sizes, tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(model))
     x, h_0 = inputs(rng, sizes)
     for source in (model, tmp_path / "model.json", str(tmp_path / "model.json")):
-        assert_oracle(cgru.from_rtneural(source), state, x, h_0)
-    assert cgru.from_rtneural(model).dtype == np.float32
+        assert_oracle(cgru.from_rtneural(source, 0), state, x, h_0)
+    assert cgru.from_rtneural(model | {"layers": [gru]}).dtype == np.float32
     with pytest.raises(ValueError, match=r"several gru layers: 0, 1; choose one with layer="):
         cgru.from_rtneural(model | {"layers": [gru, gru]})
     assert cgru.from_rtneural(model | {"layers": [dense, gru]}, 1).hidden_size == H

@@ -1,5 +1,7 @@
 """From PyTorch and back."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -80,7 +82,7 @@ def test_one_of_several(torch, rng, big):
     assert not cgru.from_torch(big.state_dict(), prefix="encoder.0").batch_first
     assert cgru.from_torch(big.state_dict(), prefix="encoder.0", batch_first=True).batch_first
     assert cgru.from_torch(big, prefix="cell").hidden_size == 6
-    assert cgru.from_torch(big.encoder).hidden_size == 5
+    assert cgru.from_torch(big.encoder, prefix="0").hidden_size == 5
 
 
 def test_which_gru_is_meant_must_be_clear(torch, big):
@@ -92,7 +94,7 @@ def test_which_gru_is_meant_must_be_clear(torch, big):
     with pytest.raises(ValueError, match=r"'a\.' have 2 \* hidden_size rows, expected 3 .* 4 for an LSTM"):
         cgru.from_torch(odd)
     with pytest.raises(ValueError, match="nonlinearity='relu' is for an RNN; these are weights of a GRU"):
-        cgru.from_torch(big.encoder, nonlinearity="relu")
+        cgru.from_torch(big.encoder[0], nonlinearity="relu")
     with pytest.raises(ValueError, match="no weight_ih_l0"):
         cgru.from_torch(torch.nn.Linear(3, 5))
     with pytest.raises(TypeError, match="int"):
@@ -125,8 +127,22 @@ def test_files(torch, rng, big, tmp_path, kind):
 def test_a_pickled_module_is_not_loaded(torch, tmp_path):
     path = tmp_path / "module.pt"
     torch.save(torch.nn.GRU(3, 5), path)
-    with pytest.raises(ValueError, match="without running code"):
+    with pytest.raises(ValueError) as caught:
         cgru.from_torch(path)
+    assert str(caught.value) == (
+        f"{path} holds an object of torch.nn.modules.rnn.GRU, which cannot be read without running code: "
+        "save the module's state_dict() instead"
+    )
+
+
+def test_pytorch_s_own_words_come_whole_and_plain(torch, tmp_path):
+    path = tmp_path / "module.pt"
+    torch.save(torch.nn.GRU(3, 5).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:500])
+    expected = rf"^{re.escape(str(path))} .*without running code: .*central directory\.$"
+    with pytest.raises(ValueError, match=expected) as caught:
+        cgru.from_torch(path)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ import os
 import subprocess
 import sys
 
-# The child's own search path comes first and lacks the current folder (-P), where other files may have come along with
-# the one that is read. Only the modules that it needs are imported: `cgru` is a mere folder to it.
+# The child starts with the standard library alone: -I shuts out the current folder and the environment (a PYTHONPATH of
+# "." means whatever folder that is), -S what `site` would run. Then come the parent's folders, in its order, but none
+# that depends on the current one, where other files may have come along with the one that is read. Only the modules
+# that the child needs are imported: `cgru` is a mere folder to it.
+_OPTIONS = ("-I", "-S")
 _CODE = """
 import importlib, json, sys, types
 path, folder, module, arguments = json.loads(sys.argv[1])
@@ -32,7 +35,8 @@ def run_limited(module: str, path: str, *, seconds: float) -> bytes:
     Parameters
     ----------
     module : str
-        Imported by the child, with nothing else of cgru than what it imports itself.
+        Imported by the child, with nothing else of cgru than what it imports itself. Its other modules come from the
+        standard library and the absolute entries of this process's `sys.path`.
     path : str
         The file to read.
     seconds : float
@@ -46,8 +50,8 @@ def run_limited(module: str, path: str, *, seconds: float) -> bytes:
     ImportError
         The module cannot be imported in a new process.
     """
-    search = [entry for entry in sys.path if entry]
-    command = [sys.executable, "-P", "-c", _CODE, json.dumps([search, _FOLDER, module, [path]])]
+    search = [entry for entry in sys.path if isinstance(entry, str) and os.path.isabs(entry)]
+    command = [sys.executable, *_OPTIONS, "-c", _CODE, json.dumps([search, _FOLDER, module, [path]])]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0) as process:
         assert process.stdout is not None

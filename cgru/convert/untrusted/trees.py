@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cgru.convert._errors import chosen
+from cgru.convert._errors import check_one_name, chosen, warn_left_out
 from cgru.convert.untrusted.files import read_arrays
 
 _DEPTH = 32
@@ -51,6 +51,7 @@ def gru_parameters(
         Names below the GRU's own path, such as "ir/kernel".
     asked : str or None
     """
+    check_one_name(asked, "name")
     flat = flattened(source)
     first = needed[0]
     prefixes = [name[: -len(first)] for name in flat if name == first or name.endswith(f"/{first}")]
@@ -64,5 +65,14 @@ def gru_parameters(
         asked = asked.replace(".", "/").strip("/")
         if asked not in found and f"params/{asked}" in found:
             asked = f"params/{asked}"
-    prefix = found[chosen(found, asked, "GRU", "name")]
-    return {name: flat[prefix + name] for name in (*needed, *optional) if prefix + name in flat}
+    name = chosen(found, asked, "GRU", "name")
+    own = {found[name] + last: last for last in (*needed, *optional) if found[name] + last in flat}
+    warn_left_out(_others(flat, own), name, asked)
+    return {last: flat[path] for path, last in own.items()}
+
+
+def _others(flat, own):
+    """The arrays that are not the GRU's own, nor an optimizer's, which stand below the variable that they belong to."""
+    for path, value in flat.items():
+        if path not in own and path.rpartition("/")[0] not in flat and len(getattr(value, "shape", ())) > 0:
+            yield path
