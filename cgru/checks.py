@@ -176,3 +176,18 @@ def lengths_array(lengths, steps, rows):
         row = int(np.argmax((array < 0) | (array > steps)))
         raise ValueError(f"lengths[{row}] is {array[row]}, expected 0 to {steps}, the steps in x")
     return np.ascontiguousarray(array, dtype=np.intp)
+
+
+def row_numbers(rows, count):
+    """Of `rows` as NumPy indexes, an index, indices, a slice or a mask, the numbers 0 to count - 1: () or (n,) intp."""
+    if isinstance(rows, tuple):
+        rows = list(rows)
+    try:
+        numbers = np.asarray(np.arange(count)[rows], np.intp)
+    except IndexError as error:
+        raise ValueError(f"rows must be indices of {count} rows, 0 to {count - 1}; got {rows!r}: {error}") from error
+    if numbers.ndim > 1:
+        raise ValueError(f"rows must be an index, a sequence of them, a slice or a mask ({count},); got {rows!r}")
+    if np.unique(numbers).size < numbers.size:
+        raise ValueError(f"rows must each be named once; got {rows!r}")
+    return numbers
