@@ -93,6 +93,19 @@ def warn(message, category):
     warnings.warn(message, category, stacklevel=level)
 
 
+def are_sequences(x):
+    """Whether x is many sequences and not one array: a PackedSequence, or a list or tuple of 2-D arrays (T_i, I).
+
+    What an array is, is seen by its attribute `ndim`, in the first element: lists of numbers are no arrays.
+    """
+    return is_packed(x) or (isinstance(x, tuple | list) and len(x) > 0 and getattr(x[0], "ndim", None) == 2)
+
+
+def is_packed(x):
+    """Whether x is like PyTorch's PackedSequence, which is a tuple too."""
+    return hasattr(x, "batch_sizes") and hasattr(x, "sorted_indices")
+
+
 def input_array(name, x, dtype, features, label):
     """`x` in the model's dtype, features contiguous and `features` of them; no copy where none is needed."""
     if type(x) is not np.ndarray or x.dtype != dtype:
@@ -117,8 +130,8 @@ def state_array(name, value, dtype, shape):
     return np.require(array, dtype, ["C", "A"])
 
 
-def output_array(out, dtype, shape, inputs):
-    """Refuse an `out` that cannot be filled in place; `inputs`, by name, are arrays or pairs it must not overlap."""
+def output_array(out, dtype, shape):
+    """Refuse an `out` that cannot be filled in place."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.shape != shape:
@@ -129,21 +142,22 @@ def output_array(out, dtype, shape, inputs):
         raise ValueError("out must be C-contiguous and aligned; pass numpy.empty(shape, dtype)")
     if not out.flags.writeable:
         raise ValueError("out is read-only; pass an array that can be written to")
-    for name, given in inputs.items():
-        for array in given if isinstance(given, tuple | list) else (given,):
-            if isinstance(array, np.ndarray) and overlaps(out, array):
-                raise ValueError(f"out overlaps {name}, which would change it while it is read; pass another array")
-    return out
 
 
-def overlaps(a, b):
-    """Whether two arrays share memory; a case too hard to decide quickly counts as yes."""
-    if not np.may_share_memory(a, b):
-        return False
+def refuse_overlap(out, name, array):
+    """Refuse an `out` that shares memory with what is read while it is written; too hard to decide counts as sharing.
+
+    `array` is the caller's argument `name` after conversion, a view of the caller's memory where nothing was copied,
+    whatever kind of object that memory came in.
+    """
+    if not np.may_share_memory(out, array):
+        return
     try:
-        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
+        shared = np.shares_memory(out, array, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
-        return True
+        shared = True
+    if shared:
+        raise ValueError(f"out overlaps {name}, which would change it while it is read; pass another array")
 
 
 def lengths_array(lengths, steps, rows):
@@ -162,3 +176,18 @@ def lengths_array(lengths, steps, rows):
         row = int(np.argmax((array < 0) | (array > steps)))
         raise ValueError(f"lengths[{row}] is {array[row]}, expected 0 to {steps}, the steps in x")
     return np.ascontiguousarray(array, dtype=np.intp)
+
+
+def row_numbers(rows, count):
+    """Of `rows` as NumPy indexes, an index, indices, a slice or a mask, the numbers 0 to count - 1: () or (n,) intp."""
+    if isinstance(rows, tuple):
+        rows = list(rows)
+    try:
+        numbers = np.asarray(np.arange(count)[rows], np.intp)
+    except IndexError as error:
+        raise ValueError(f"rows must be indices of {count} rows, 0 to {count - 1}; got {rows!r}: {error}") from error
+    if numbers.ndim > 1:
+        raise ValueError(f"rows must be an index, a sequence of them, a slice or a mask ({count},); got {rows!r}")
+    if np.unique(numbers).size < numbers.size:
+        raise ValueError(f"rows must each be named once; got {rows!r}")
+    return numbers

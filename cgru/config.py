@@ -49,7 +49,8 @@ class Config:
     reverse : bool
         The only direction runs from the end to the start; its output is put back in order.
     go_backwards : bool
-        The same, with the output left in reversed order (Keras).
+        The same, with the output of each layer left in reversed order (Keras); the padding of a reversed one stands
+        in front.
     merge_mode : {"concat", "sum", "mul", "ave"}
         How the two directions' outputs become one (Keras's `Bidirectional`); one layer only, unless "concat".
     initial_state : bool

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cgru import layout
-from cgru.checks import BLAS_LIMIT, check_size, input_array, lengths_array, output_array, state_array
+from cgru.checks import BLAS_LIMIT, are_sequences, input_array, lengths_array, output_array, refuse_overlap, state_array
 from cgru.layout import LAYOUTS, Layout
-from cgru.threads import in_threads, row_groups
+from cgru.threads import in_threads, row_groups, thread_count
 
 
 class Inputs(NamedTuple):
@@ -35,16 +35,18 @@ class Inputs(NamedTuple):
     layout: Layout
 
 
-def prepare(weights, x, hx=None, lengths=None):
+def prepare(weights, x, hx=None, lengths=None, out=None):
     """Check what a caller passes in; nothing is computed or written yet.
 
     Parameters
     ----------
     weights : Weights
-    x, hx, lengths
+    x, hx, lengths, out
         As in a model's call.
     """
     config, dtype = weights.config, weights.dtype
+    if type(x) is not np.ndarray and are_sequences(x):
+        raise TypeError("x is a list of sequences, which only a call and map take; pad them, and give their lengths=")
     x = input_array("x", x, dtype, config.input_size, "input_size")
     if x.ndim not in (2, 3):
         expected = layout.text(config.batch_first)
@@ -54,7 +56,10 @@ def prepare(weights, x, hx=None, lengths=None):
     T, N = x.shape[:2]
     if N > BLAS_LIMIT:
         raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
-    states = initial_states(weights, hx, N, form.batched)
+    if out is not None:
+        output_array(out, dtype, form.shape(T, N, config.output_size))
+        refuse_overlap(out, "x", x)
+    states = initial_states(weights, hx, N, form.batched, out=out)
     if lengths is not None:
         if not form.batched:
             raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
@@ -62,10 +67,10 @@ def prepare(weights, x, hx=None, lengths=None):
     return Inputs(x, states, lengths, form)
 
 
-def initial_states(weights, hx, N, batched=True, name="hx"):
+def initial_states(weights, hx, N, batched=True, name="hx", out=None):
     """A new array (L*D, N, H) for each plane of the state: what the caller gave, or else stored ones, or zeros.
 
-    `name` is what the caller calls it.
+    `name` is what the caller calls it; `out`, if any, must not overlap it.
     """
     config, dtype = weights.config, weights.dtype
     count = config.num_layers * config.num_directions
@@ -77,6 +82,8 @@ def initial_states(weights, hx, N, batched=True, name="hx"):
                 plane[:] = weights.tensors["h_0"][:, None]
         else:
             given = state_array(name_of_plane, given, dtype, shape if batched else (count, config.hidden_size))
+            if out is not None:
+                refuse_overlap(out, name, given)
             plane = given.reshape(shape).copy()
         planes.append(plane)
     return tuple(planes)
@@ -100,14 +107,10 @@ def named_planes(cell, name, value):
 def call(model, x, hx, lengths, out, threads):
     """y and the final state, in the caller's form; see `Recurrent.__call__`."""
     if type(threads) is not int or threads < 1:
-        threads = check_size("threads", threads)
-    inputs = prepare(model.weights, x, hx, lengths)
+        threads = thread_count(threads)
+    inputs = prepare(model.weights, x, hx, lengths, out)
     T, N = inputs.x.shape[:2]
-    shape = inputs.layout.shape(T, N, model.config.output_size)
-    if out is None:
-        y = np.empty(shape, model.dtype)
-    else:
-        y = output_array(out, model.dtype, shape, {"x": x, "hx": hx})
+    y = np.empty(inputs.layout.shape(T, N, model.config.output_size), model.dtype) if out is None else out
     run(model, inputs, y, threads)
     return y, inputs.layout.state(inputs.states)
 

@@ -62,10 +62,16 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
         The only direction runs from the end (with `lengths`, from each row's own) to the start; y is put back in
         order, and h_n is the state after the first step.
     go_backwards : bool, default False
-        The same with y left in the reversed order, as in Keras: ``y[-1]`` belongs to ``x[0]``.
+        The same with y left in the reversed order, as in Keras: ``y[-1]`` belongs to ``x[0]``. Every layer turns
+        the order around, so with an even number of them y is in order. With `lengths`, the zeros of a reversed y
+        stand in front of a row's states.
     merge_mode : {"concat", "sum", "mul", "ave"}, default "concat"
         How y is made of the two directions of one bidirectional layer: side by side, or as their sum, product or
-        mean, (T, N, H).
+        mean, (T, N, H). Where both directions of sum, mul or ave are NaN, y is NaN, but which of the two it is (sign
+        and payload) is not promised: that alone may differ between a batch and a single row.
+    initial_state : array_like, optional
+        (num_layers * D, H), D the number of directions: the state at which every row starts where a call is given
+        no `hx`, kept with the parameters, as "h_0" in `state_dict`. By default rows start from zeros.
     dtype : dtype, default numpy.float32
         float32 or float64, of parameters, computation and results.
     engine : {"auto", "packed", "blas"}, default "auto"
@@ -118,14 +124,16 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
         reverse: bool = False,
         go_backwards: bool = False,
         merge_mode: str = "concat",
+        initial_state: ArrayLike | None = None,
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
         rng: Rng = None,
     ) -> None:
         self._draw(
-            dropout, dtype, engine, rng, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
-            bias=bias, batch_first=batch_first, bidirectional=bidirectional, reset_after=reset_after,
-            activations=activations, clip=clip, reverse=reverse, go_backwards=go_backwards, merge_mode=merge_mode,
+            dropout, dtype, engine, rng, initial_state, input_size=input_size, hidden_size=hidden_size,
+            num_layers=num_layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional,
+            reset_after=reset_after, activations=activations, clip=clip, reverse=reverse, go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )  # fmt: skip
 
     @property

@@ -78,7 +78,7 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
         rng: Rng = None,
     ) -> None:
         self._draw(
-            dropout, dtype, engine, rng, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
+            dropout, dtype, engine, rng, None, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
             bias=bias, batch_first=batch_first, bidirectional=bidirectional,
         )  # fmt: skip
 

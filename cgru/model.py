@@ -9,7 +9,7 @@ import numpy as np
 
 from cgru import engines, files
 from cgru.activations import PLAIN, shown
-from cgru.checks import check_dtype
+from cgru.checks import check_dtype, real_array
 from cgru.config import Config
 from cgru.summary import summary_lines, text_of
 from cgru.weights import Weights, weights_from_state_dict
@@ -54,21 +54,23 @@ class Model:
             cls.kind = kind
             Model.classes[kind] = cls
 
-    def _draw(self, dropout, dtype, engine, rng, **options):
-        """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them."""
+    def _draw(self, dropout, dtype, engine, rng, initial_state, **options):
+        """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them, and the initial state as given."""
         _check_dropout(dropout)
         engines.check_engine(engine)
-        config = Config(kind=self.kind, **options)
+        config = Config(kind=self.kind, initial_state=initial_state is not None, **options)
         dtype = check_dtype(dtype)
         try:
             rng = np.random.default_rng(rng)
         except (TypeError, ValueError) as error:
             raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
         bound = 1.0 / np.sqrt(config.hidden_size)
+        given = {} if initial_state is None else {"h_0": initial_state}
         tensors = {
-            name: rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
+            name: real_array("initial_state", given[name], shape) if name in given
+            else rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
             for name, shape in config.shapes().items()
-        }
+        }  # fmt: skip
         self._build(Weights(config, tensors, dtype), engine)
 
     def _build(self, weights, engine):
@@ -169,7 +171,7 @@ class Model:
 
     @property
     def go_backwards(self) -> bool:
-        """Whether it does, with y left in reversed order."""
+        """Whether it does, each layer's output left in reversed order."""
         return self.config.go_backwards
 
     @property

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 import numpy as np
 
 from cgru import forward
+from cgru import sequences as many
+from cgru.checks import are_sequences
 from cgru.gradients import backpropagate, record
 from cgru.model import Model
 from cgru.stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import ArrayLike
 
     from cgru.gradients import Gradients, Tape
@@ -30,6 +34,11 @@ class Recurrent(Model, Generic[State, StateLike]):
 
     __slots__ = ()
 
+    @overload
+    def __call__(
+        self, x: list[np.ndarray] | tuple[np.ndarray, ...], hx: StateLike | None = None, *, threads: int = 1
+    ) -> tuple[list[np.ndarray], State]: ...
+    @overload
     def __call__(
         self,
         x: ArrayLike,
@@ -38,8 +47,9 @@ class Recurrent(Model, Generic[State, StateLike]):
         lengths: ArrayLike | None = None,
         out: np.ndarray | None = None,
         threads: int = 1,
-    ) -> tuple[np.ndarray, State]:
-        """Run over a sequence, a batch of sequences, or one step (T = 1).
+    ) -> tuple[np.ndarray, State]: ...
+    def __call__(self, x, hx=None, *, lengths=None, out=None, threads=1):
+        """Run over a sequence, a batch of sequences, sequences of different lengths, or one step (T = 1).
 
         Parameters
         ----------
@@ -47,6 +57,11 @@ class Recurrent(Model, Generic[State, StateLike]):
             (T, N, I), or (N, T, I) with `batch_first`, or unbatched (T, I). Integers and other floats are
             converted to the model's dtype; an array of the model's dtype is not copied if its features are
             contiguous. Never changed.
+
+            Or N sequences of different lengths: a list or tuple of arrays (T_i, I), whatever `batch_first` says,
+            or a PyTorch PackedSequence. A list is taken for one of sequences where its elements are arrays of two
+            dimensions (they have an `ndim`, as NumPy's, PyTorch's and JAX's), also where all are of one length;
+            lists of numbers and of 1-D arrays are one array, as `numpy.asarray` makes it.
         hx : array_like, or for an LSTM (array_like, array_like), optional
             Initial state h_0 (num_layers * D, N, H), unbatched (num_layers * D, H), converted as x is; D is the
             number of directions. An LSTM takes the pair (h_0, c_0), either of which may be None. By default the
@@ -54,35 +69,81 @@ class Recurrent(Model, Generic[State, StateLike]):
         lengths : array_like of int, optional
             (N,) valid steps of each row, 0 to T, in any order. y is zero past a row's length; h_n is the row's
             state after its own last step; the backward direction starts at its own last step; a row of length 0
-            returns its initial state.
+            returns its initial state. With `go_backwards` and an odd number of layers y is reversed as a whole, so
+            the zeros stand in front: a row's states are its last ones. Not beside sequences, which have their own.
         out : ndarray, optional
-            Where to put y: its shape and the model's dtype, C-contiguous, not overlapping x or hx.
+            Where to put y: its shape and the model's dtype, C-contiguous, not overlapping the memory from which x
+            or hx is read, whatever kind of object that is. Not for a list or a PackedSequence.
         threads : int, default 1
-            Split the batch rows over up to this many threads. With ``engine="packed"`` the result is the same to
-            the last bit for every value.
+            Split the batch rows over up to this many threads; -1 is all cores that the process may use. With
+            ``engine="packed"`` the result is the same to the last bit for every value (of a NaN, that it is one:
+            see `merge_mode` in `GRU`).
 
         Returns
         -------
         y : ndarray
             (T, N, D * H), (N, T, D * H) or (T, D * H): the last layer's states h; `out` where given. With a
-            `merge_mode` other than "concat" H in place of D * H.
+            `merge_mode` other than "concat" H in place of D * H. For a list of sequences a list of new arrays
+            (T_i, D * H), each what a call with that sequence alone gives (with ``engine="packed"`` to the last bit);
+            for a PackedSequence another one, of tensors of the model's dtype.
         h_n : ndarray, or for an LSTM (h_n, c_n)
-            (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final state.
+            (num_layers * D, N, H) or (num_layers * D, H), layer-major, direction-minor: the final state. For a
+            PackedSequence tensors, rows in the order from before it was packed.
 
         Raises
         ------
         TypeError
             Complex, object or string input; an LSTM's hx that is no pair; an out of another dtype; lengths or
-            threads that are not integers.
+            threads that are not integers; lengths or out beside a list of sequences.
         ValueError
             A wrong shape; lengths out of range; an out that is read-only, not contiguous or overlaps an input.
 
         Notes
         -----
         T = 0 and N = 0 are legal. Scratch memory does not grow with T (a chunk of steps at a time), apart from
-        the output of one layer in between where there are several.
+        the output of one layer in between where there are several. A list of sequences is padded to the longest.
         """
+        if type(x) is not np.ndarray and are_sequences(x):
+            return many.call(self, x, hx, lengths, out, threads)
         return forward.call(self, x, hx, lengths, out, threads)
+
+    def map(
+        self, sequences: Iterable[ArrayLike], *, threads: int = -1
+    ) -> Iterator[tuple[np.ndarray, State]]:
+        """Run over many sequences of any lengths, each from the initial state, several at a time.
+
+        The simplest fast way for a pile of sequences: no padding, no sorting, no batches. Each is one call, so its
+        result is that of a call with it alone, to the last bit.
+
+        Parameters
+        ----------
+        sequences : iterable of array_like
+            Each (T_i, I), whatever `batch_first` says. It may be without end: up to ``2 * threads + 1`` sequences
+            are taken before the first result is, and never more than that ahead. So every one must be an array of its
+            own, not a buffer that is filled again.
+        threads : int, default -1
+            How many to compute at the same time; -1 is all cores that the process may use. With 1 nothing is
+            computed ahead.
+
+        Returns
+        -------
+        iterator of (y, h_n)
+            y (T_i, D * H) and the final state (num_layers * D, H) of each, in the order given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As a call, in the turn of the sequence that is wrong, which is named; `threads`.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> gru = cgru.GRU(3, 5, rng=0)
+        >>> pile = (np.ones((T, 3), np.float32) for T in (4, 9, 2))
+        >>> [y.shape for y, h_n in gru.map(pile)]
+        [(4, 5), (9, 5), (2, 5)]
+        """
+        return many.map_sequences(self, sequences, threads)
 
     def record(
         self, x: ArrayLike, hx: StateLike | None = None, *, lengths: ArrayLike | None = None
@@ -92,7 +153,7 @@ class Recurrent(Model, Generic[State, StateLike]):
         Parameters
         ----------
         x, hx, lengths
-            As in a call.
+            As in a call; no list of sequences.
 
         Returns
         -------

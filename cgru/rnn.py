@@ -35,7 +35,7 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
         As in `GRU`.
     nonlinearity : {"tanh", "relu"}, default "tanh"
         The function g.
-    bias, batch_first, dropout, bidirectional
+    bias, batch_first, dropout, bidirectional, initial_state
         As in `GRU`.
     dtype, engine, rng
         As in `GRU`; `engine` is "auto" or "blas", which are the same here.
@@ -71,13 +71,14 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        initial_state: ArrayLike | None = None,
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
         rng: Rng = None,
     ) -> None:
         self._draw(
-            dropout, dtype, engine, rng, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
-            bias=bias, batch_first=batch_first, bidirectional=bidirectional,
+            dropout, dtype, engine, rng, initial_state, input_size=input_size, hidden_size=hidden_size,
+            num_layers=num_layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional,
             activations=rnn_activations(nonlinearity),
         )  # fmt: skip
 

@@ -5,12 +5,13 @@ from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.string cimport memcpy
 
+import os
 from types import GenericAlias
 
 import numpy as np
 
 from cgru import forward
-from cgru.checks import BLAS_LIMIT, check_size, input_array
+from cgru.checks import BLAS_LIMIT, check_size, input_array, output_array, refuse_overlap, row_numbers
 from cgru.config import Config
 from cgru.layout import LAYOUTS
 
@@ -19,16 +20,33 @@ cnp.import_array()
 cdef extern from *:
     """
     #if defined(__GNUC__)
-    #define cgru_acquire(flag) (__atomic_exchange_n((flag), 1, __ATOMIC_ACQUIRE) == 0)
+    static inline long cgru_swap(long* flag, long old, long value)
+    {
+        __atomic_compare_exchange_n(flag, &old, value, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+        return old;
+    }
     #define cgru_release(flag) __atomic_store_n((flag), 0, __ATOMIC_RELEASE)
     #else
     #include <intrin.h>
-    #define cgru_acquire(flag) (_InterlockedExchange((volatile long*)(flag), 1) == 0)
+    #define cgru_swap(flag, old, value) _InterlockedCompareExchange((volatile long*)(flag), (value), (old))
     #define cgru_release(flag) ((void)_InterlockedExchange((volatile long*)(flag), 0))
     #endif
     """
-    bint acquire "cgru_acquire"(long* flag) noexcept nogil
+    # writes `value` where `old` stands; what stood there is returned
+    long swap "cgru_swap"(long* flag, long old, long value) noexcept nogil
     void release "cgru_release"(long* flag) noexcept nogil
+
+# Of this process: one more than its parent's. A stream that is running holds it, so a child sees whose thread it was.
+cdef long generation = 1
+
+
+def _after_fork():
+    global generation
+    generation += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 cdef enum:
     MAX_LAYERS = 64
@@ -57,14 +75,15 @@ cdef class Stream:
     ------
     ValueError
         A bidirectional or reversed model, whose result at one step needs the steps that are still to come; hx of
-        the wrong shape.
+        the wrong shape; a model that says other sizes than it has.
     TypeError
         A batch_size that is no integer; an LSTM's hx that is no pair.
 
     Notes
     -----
     A stream belongs to one caller at a time: use from a second thread while a call is running raises RuntimeError
-    and changes nothing. The model may be shared.
+    and changes nothing. The model may be shared. A stream that another thread was running while the process forked
+    has lost its state in the child: there it must be reset first.
     """
 
     cdef readonly object model
@@ -75,7 +94,7 @@ cdef class Stream:
     cdef Py_ssize_t layers, planes, N, K, H, row_bytes, plane_bytes
     cdef int typenum, ndim
     cdef bint long_step
-    cdef long busy
+    cdef long busy                     # 0, or the generation of the process in which a call is running
     cdef char* states[MAX_PLANES]      # the state: planes (layers, N, H)
     cdef char* new_states[MAX_PLANES]  # the next one; the two change places at every step
     cdef char* scratch
@@ -111,6 +130,7 @@ cdef class Stream:
         for layer in range(self.layers):
             capsule = self.model.directions[layer].kernel()
             self.kernels[layer] = <Kernel*>PyCapsule_GetPointer(capsule, KERNEL_NAME)
+            self._check_sizes(self.kernels[layer], self.H if layer else self.K)
             work = max(work, self.kernels[layer].scratch(self.kernels[layer].direction, self.N))
             products += <double>self.model.config.cell.stacked * self.N * self.H * (self.H + self.kernels[layer].K)
         self.long_step = products >= LONG_STEP
@@ -126,6 +146,17 @@ cdef class Stream:
             self.new_states[p] = memory + (self.planes + p) * size
         self.scratch = memory + 2 * self.planes * size
 
+    cdef _check_sizes(self, Kernel* kernel, Py_ssize_t features):
+        """Memory is laid out by what the model says; a subclass may say anything."""
+        says = (features, self.H, self.dtype.itemsize, len(self.model.config.cell.states))
+        has = (kernel.K, kernel.H, kernel.itemsize, kernel.planes)
+        if says != has:
+            raise ValueError(
+                f"this {type(self.model).__name__} says that a layer has {says[0]} features, {says[1]} hidden units, "
+                f"{says[2]} bytes a number and {says[3]} arrays of state, but it was built with {has}; its properties "
+                "must not say other sizes than its config"
+            )
+
     cdef tuple _shape(self, Py_ssize_t features):
         """Of one step's input or output."""
         if self.ndim == 1:
@@ -134,15 +165,25 @@ cdef class Stream:
 
     cdef _set_state(self, str name, value):
         planes = forward.initial_states(self.model.weights, value, self.N, self.ndim == 2, name)
-        self._enter()
+        self._enter(True)
         self._store(planes)
         release(&self.busy)
 
-    cdef int _enter(self) except -1:
-        if not acquire(&self.busy):
+    cdef int _enter(self, bint whole=False) except -1:
+        """Take hold of the stream; `whole`: for a new state of all rows, whatever the old one is."""
+        cdef long holder = swap(&self.busy, 0, generation)
+        if holder == 0:
+            return 0
+        if holder == generation:
             raise RuntimeError(
                 "this stream is running in another thread; a stream belongs to one caller at a time: give each "
                 "thread its own, they can share the model"
+            )
+        # a thread of the parent process, which does not exist here
+        if not whole or swap(&self.busy, holder, generation) != holder:
+            raise RuntimeError(
+                "this stream was running in another thread when this process was forked, so its state is lost here: "
+                "reset() it, or set its state"
             )
         return 0
 
@@ -156,7 +197,7 @@ cdef class Stream:
             anything else is converted.
         out : ndarray, optional
             Where to put the result: (H,) or (N, H), the model's dtype, C-contiguous. With it a step allocates
-            nothing.
+            nothing. It may overlap x_t, which has been read by then.
 
         Returns
         -------
@@ -246,23 +287,26 @@ cdef class Stream:
             raise ValueError(f"out has shape {out.shape}, expected {expected}")
         raise ValueError("out must be a writeable, aligned, C-contiguous numpy.ndarray (no subclass)")
 
-    def run(self, x):
+    def run(self, x, out=None):
         """Advance by a chunk of time steps.
 
         Parameters
         ----------
         x : array_like
             (T, I), or with a batch size (T, N, I), (N, T, I) for a `batch_first` model; any T, 0 included.
+        out : ndarray, optional
+            Where to put the result: its shape and the model's dtype, C-contiguous, not overlapping x.
 
         Returns
         -------
         ndarray
-            (T, H), (T, N, H) or (N, T, H): the top layer's state after every step.
+            (T, H), (T, N, H) or (N, T, H): the top layer's state after every step; `out` where given.
 
         Raises
         ------
         TypeError, ValueError
-            x of the wrong dtype or shape. The state stays as it was.
+            x or out of the wrong type, dtype or shape; an out that cannot be written to or overlaps x. The state
+            stays as it was.
         RuntimeError
             The stream is running in another thread.
         """
@@ -272,7 +316,13 @@ cdef class Stream:
             expected = ", ".join(map(str, form.shape("T", self.N, self.K)))
             raise ValueError(f"x has shape {x.shape}, this stream expects ({expected})")
         x = form.time_major(x)
-        y = np.empty(form.shape(len(x), self.N, self.H), self.dtype)
+        shape = form.shape(len(x), self.N, self.H)
+        if out is None:
+            y = np.empty(shape, self.dtype)
+        else:
+            output_array(out, self.dtype, shape)
+            refuse_overlap(out, "x", x)
+            y = out
         self._enter()
         try:
             inputs = forward.Inputs(x, self._planes(), None, form)
@@ -302,12 +352,30 @@ cdef class Stream:
             plane = planes[p]
             memcpy(self.states[p], cnp.PyArray_BYTES(plane), self.plane_bytes)
 
+    cdef _store_rows(self, tuple planes, const Py_ssize_t[:] index):
+        """Planes (layers, len(index), H) into these rows of the state."""
+        cdef cnp.ndarray plane
+        cdef Py_ssize_t p, layer, k, n = index.shape[0], size = self.plane_bytes // (self.layers * self.N)
+        for p in range(self.planes):
+            plane = planes[p]
+            for layer in range(self.layers):
+                for k in range(n):
+                    memcpy(
+                        self.states[p] + layer * self.row_bytes + index[k] * size,
+                        cnp.PyArray_BYTES(plane) + (layer * n + k) * size, size,
+                    )
+
     @property
     def state(self):
-        """The state (num_layers, N, H) or (num_layers, H), an LSTM's a pair (h, c): a copy. Set it to go on from another."""
+        """The state (num_layers, N, H) or (num_layers, H), an LSTM's a pair (h, c): a read-only copy.
+
+        Set it to go on from another one; `reset` with rows changes a part of it.
+        """
         self._enter()
         planes = self._planes()
         release(&self.busy)
+        for plane in planes:
+            plane.flags.writeable = False
         return self._layout().state(planes)
 
     @state.setter
@@ -316,9 +384,44 @@ cdef class Stream:
             raise TypeError("state must be an array, or an LSTM's pair; got None: reset() starts again")
         self._set_state("state", value)
 
-    def reset(self, hx=None):
-        """Start again, from `hx` (as in the constructor)."""
-        self._set_state("hx", hx)
+    def reset(self, hx=None, rows=None):
+        """Start again, all rows or some.
+
+        Parameters
+        ----------
+        hx : array_like, or for an LSTM (array_like, array_like), optional
+            State to start from: as in the constructor, or where `rows` are given (num_layers, n, H) for these n, and
+            (num_layers, H) for a single index. By default the one stored with the model, or zeros.
+        rows : int, slice, sequence of int or of bool, optional
+            The rows that start again, as NumPy would index them; the others go on. By default all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            hx of the wrong form; rows that are no indices, twice the same, out of range, or of a stream without a
+            batch size. The state stays as it was.
+        RuntimeError
+            The stream is running in another thread.
+
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> stream = cgru.GRU(3, 5, rng=0).stream(batch_size=4)
+        >>> y = stream.step(np.ones((4, 3), np.float32))
+        >>> stream.reset(rows=2)
+        >>> stream.state.any(axis=2)
+        array([[ True,  True, False,  True]])
+        """
+        if rows is None:
+            self._set_state("hx", hx)
+            return
+        if self.ndim == 1:
+            raise ValueError("rows of a stream without a batch size: it has one row; call reset() without them")
+        index = row_numbers(rows, self.N)
+        planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
+        self._enter()
+        self._store_rows(planes, np.atleast_1d(index))
+        release(&self.busy)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.model, self.batch_size, self.state)

@@ -1,8 +1,28 @@
-"""Batch rows over several threads: each runs all layers on its rows, with the GIL released."""
+"""Work over several threads, with the GIL released inside: the rows of one batch, or one thing after the other."""
 
+import os
 import threading
+from collections import deque
 
 import numpy as np
+
+from cgru.checks import check_size
+
+
+def thread_count(threads):
+    """How many threads a caller's number means: -1 is all cores that this process may use."""
+    if isinstance(threads, int | np.integer) and threads == -1:
+        return _cores()
+    try:
+        return check_size("threads", threads)
+    except ValueError as error:
+        raise ValueError(f"threads must be at least 1, or -1 for all cores; got {threads}") from error
+
+
+def _cores():
+    if hasattr(os, "process_cpu_count"):        # from Python 3.13 on
+        return os.process_cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def row_groups(rows, lengths, threads):
@@ -19,33 +39,43 @@ def row_groups(rows, lengths, threads):
 
 
 def in_threads(function, jobs):
-    """``function(*job)`` for every job, all but the first in threads that end with it.
+    """``function(*job)`` for every job, each in a thread of its own but for the first.
 
     Errors are raised here, when every job has ended: nothing writes to the caller's arrays any more. A job that gets
-    no thread runs in this one.
+    no thread, or whose thread is late, runs in this one.
     """
     if len(jobs) == 1:
         function(*jobs[0])
         return
-    errors = []
+    # whoever takes a job out of here, which is atomic, is the only one to run it: whether a thread that was
+    # interrupted in its start() runs or not, cannot be known
+    waiting, errors = dict(enumerate(jobs)), []
 
-    def attempt(job):
+    def attempt(number):
+        job = waiting.pop(number, None)
+        if job is None:
+            return
         try:
             function(*job)
         except BaseException as error:
             errors.append(error)
+            if not isinstance(error, Exception):        # an interrupt: what has not begun, does not begin
+                waiting.clear()
 
-    helpers, started = [], 1
+    helpers = []
     try:
-        for job in jobs[1:]:
-            helpers.append(threading.Thread(target=attempt, args=(job,), daemon=True))
-            helpers[-1].start()
-            started += 1
+        for number in range(1, len(jobs)):
+            helper = threading.Thread(target=attempt, args=(number,), daemon=True)
+            helpers.append(helper)
+            helper.start()
     except RuntimeError:        # can't start new thread
         helpers.pop()
+    except BaseException:       # an interrupt
+        waiting.clear()
+        raise
     finally:
-        for job in (jobs[0], *jobs[started:]):
-            attempt(job)
+        for number in range(len(jobs)):
+            attempt(number)
         _join(helpers, errors)
     if errors:
         raise errors[0]
@@ -59,3 +89,40 @@ def _join(helpers, errors):
                 helper.join()
             except KeyboardInterrupt as error:
                 errors.append(error)
+
+
+def map_in_threads(function, items, threads):
+    """Yield ``function(item)`` for every item, in order, computed ahead in up to `threads` threads.
+
+    Twice as many items as threads are taken ahead of what has been yielded; with one thread none. An error, be it the
+    function's or that of `items`, comes in its turn, after the results before it.
+    """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    # not at the top: its import takes longer than that of this package's modules
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    failure: list[Exception] = []
+    ahead: deque[Future] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in _until_error(items, failure):
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > 2 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+    if failure:
+        raise failure[0]
+
+
+def _until_error(items, failure):
+    """What `items` yields; an error of its own ends it and is put into `failure`."""
+    try:
+        yield from items
+    except Exception as error:
+        failure.append(error)

@@ -4,6 +4,7 @@ That the result has the same bits for every number of threads is in contract/tes
 """
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -110,6 +111,60 @@ def test_rows_without_a_thread_are_computed_all_the_same(best, rng, monkeypatch,
     monkeypatch.setattr(threading.Thread, "start", limited)
     assert_equal(model(x, threads=4), expected)
     assert len(started) == allowed
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["the thread runs", "it does not"])
+def test_an_interrupt_inside_start(monkeypatch, runs):
+    """Ctrl-C in a start(), the thread running or not: no job runs twice, and none when the call has ended."""
+    done, ended, begun = [], threading.Event(), threading.Event()
+    start, started = threading.Thread.start, []
+
+    def interrupted(thread):
+        if runs:
+            started.append(thread)
+            start(thread)
+            assert begun.wait(60)
+        raise KeyboardInterrupt
+
+    def work(number):
+        assert not ended.is_set()
+        done.append(number)
+        begun.set()
+        time.sleep(0.05)
+        done.append(number)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, [(0,), (1,), (2,)])
+    ended.set()
+    for thread in started:
+        thread.join()
+    assert done == ([1, 1] if runs else [])
+
+
+def test_a_late_thread_is_not_waited_for_and_does_nothing(monkeypatch):
+    """A thread that begins when all is done finds no job."""
+    done, late = [], []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: late.append(thread))
+    in_threads(done.append, [(0,), (1,), (2,)])
+    assert done == [0, 1, 2]
+    for thread in late:
+        thread.run()
+    assert done == [0, 1, 2]
+
+
+def test_an_interrupt_in_a_job(monkeypatch):
+    """What has not begun does not begin."""
+    done = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+
+    def work(number):
+        done.append(number)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, [(0,), (1,), (2,)])
+    assert done == [0]
 
 
 def test_an_interrupt_while_waiting(monkeypatch):

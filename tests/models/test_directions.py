@@ -148,3 +148,17 @@ def stored_state(rng, variant, state):
 def test_what_does_not_go_together_is_refused(options):
     with pytest.raises(ValueError, match=r"merge_mode|exclude"):
         Config(input_size=3, hidden_size=5, **options)
+
+
+@gru
+@pytest.mark.parametrize("num_layers, in_front", [(1, True), (2, False), (3, True)])
+def test_where_padding_stands_when_going_backwards(rng, best, num_layers, in_front):
+    """Every layer turns the order around: with an odd number of them y is reversed, the zeros in front."""
+    model = best.model(3, 5, num_layers, go_backwards=True, rng=1)
+    x, lengths = best.cast(rng.normal(size=(7, 4, 3))), [3, 7, 0, 5]
+    y, _ = model(x, lengths=lengths)
+    for row, length in enumerate(lengths):
+        valid = slice(7 - length, None) if in_front else slice(length)
+        assert_allclose(y[valid, row], model(x[:length, row])[0], rtol=0, atol=best.tolerance)
+        y[valid, row] = 0
+    assert_array_equal(y, 0)
