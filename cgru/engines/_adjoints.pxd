@@ -83,21 +83,14 @@ cdef inline void gates_adjoint(
     Py_ssize_t count,
 ) noexcept nogil:
     """One block."""
-    cdef floating total[LANES]
-    cdef const floating* dh_new = dh
-    cdef Py_ssize_t j
-    if dy != NULL:      # dL/dh' comes from the step after, and from y
-        for j in range(count):
-            total[j] = dh[j] + dy[j]
-        dh_new = total
     if p.kind == LSTM:
-        lstm_adjoint(tape, p.H, old, dh_new, dh, dc, da, count)
+        lstm_adjoint(tape, p.H, old, dy, dh, dc, da, count)
     elif p.kind == RNN:
-        rnn_adjoint(p.relu, h_new, dh_new, dh, da, count)
+        rnn_adjoint(p.relu, h_new, dy, dh, da, count)
     elif p.reset_after:
-        gru_after_adjoint(tape, p.H, old, dh_new, dh, da, count)
+        gru_after_adjoint(tape, p.H, old, dy, dh, da, count)
     else:
-        gru_before_adjoint(tape, p.H, old, dh_new, dh, da, count)
+        gru_before_adjoint(tape, p.H, old, dy, dh, da, count)
 
 
 cdef inline void reset_adjoint_row(

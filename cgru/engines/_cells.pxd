@@ -10,12 +10,13 @@ A cell's arithmetic is in a file of its own (_gru.pxd, _rnn.pxd, _lstm.pxd).
 """
 
 from cgru.engines._activations cimport Activations, activations_of
+from cgru.engines._blocks cimport pad_block
 from cgru.engines._gru cimport gru_after_block, gru_before_block, gru_reset_block
 from cgru.engines._lstm cimport lstm_block
 from cgru.engines._rnn cimport rnn_block
 from cgru.engines._target cimport LANES
 from cython cimport floating
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 
 cdef enum:                              # Cell.code of cgru/cells.py
@@ -44,12 +45,6 @@ cdef inline Cell cell_of(int kind, Py_ssize_t H, bint reset_after, f, g, double 
     cell.planes = 2 if kind == LSTM else 1
     cell.act = activations_of(f, g, clip)
     return cell
-
-
-cdef inline void pad_block(floating* block, const floating* source, Py_ssize_t count) noexcept nogil:
-    """The last, short block of a row, with zeros behind it."""
-    memset(block, 0, LANES * sizeof(floating))
-    memcpy(block, source, count * sizeof(floating))
 
 
 cdef inline void update_row(

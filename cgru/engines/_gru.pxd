@@ -20,6 +20,7 @@ makes vector code. `count` is LANES, or what is left at the end of a row.
 """
 
 from cgru.engines._activations cimport Activations, apply_f, apply_g
+from cgru.engines._blocks cimport arriving
 from cgru.engines._target cimport LANES, fma
 from cython cimport floating
 from libc.string cimport memcpy
@@ -108,21 +109,22 @@ cdef inline void gru_before_block(
 
 cdef inline void gru_after_adjoint(
     const floating* tape, Py_ssize_t H,                              # IN r, z, n, q, H apart
-    const floating* h, const floating* dh_new,                       # IN the old state; dh'
-    floating* dh,                                                    # OUT the direct part, line 4c
+    const floating* h, const floating* dy,                           # IN the old state; dL/dy or NULL
+    floating* dh,                                                    # IN/OUT -> the direct part, line 4c
     floating* da,                                                    # OUT da_n, da_r, da_z, da_q, H apart
     Py_ssize_t count,
 ) noexcept nogil:
     cdef floating out[5][LANES]
-    cdef floating r, z, n, one = 1.0
+    cdef floating dh_new, r, z, n, one = 1.0
     cdef Py_ssize_t j
     for j in range(count):
         r, z, n = tape[j], tape[H + j], tape[2 * H + j]
-        out[0][j] = dh_new[j] * (one - z) * (one - n * n)               # 4a, 3a
+        dh_new = arriving(dh, dy, j)
+        out[0][j] = dh_new * (one - z) * (one - n * n)                  # 4a, 3a
         out[1][j] = out[0][j] * tape[3 * H + j] * (r * (one - r))       # 3b, 1
-        out[2][j] = dh_new[j] * (h[j] - n) * (z * (one - z))            # 4b, 2
+        out[2][j] = dh_new * (h[j] - n) * (z * (one - z))               # 4b, 2
         out[3][j] = out[0][j] * r                                       # 3c
-        out[4][j] = dh_new[j] * z                                       # 4c
+        out[4][j] = dh_new * z                                          # 4c
     for j in range(4):
         memcpy(da + j * H, &out[j][0], count * sizeof(floating))
     memcpy(dh, &out[4][0], count * sizeof(floating))
@@ -130,20 +132,21 @@ cdef inline void gru_after_adjoint(
 
 cdef inline void gru_before_adjoint(
     const floating* tape, Py_ssize_t H,                              # IN
-    const floating* h, const floating* dh_new,                       # IN
-    floating* dh,                                                    # OUT line 4c
+    const floating* h, const floating* dy,                           # IN
+    floating* dh,                                                    # IN/OUT -> line 4c
     floating* da,                                                    # OUT da_n, -, da_z, H apart
     Py_ssize_t count,
 ) noexcept nogil:
     """reset_after=False, first half: what needs no dq."""
     cdef floating out[3][LANES]
-    cdef floating z, n, one = 1.0
+    cdef floating dh_new, z, n, one = 1.0
     cdef Py_ssize_t j
     for j in range(count):
         z, n = tape[H + j], tape[2 * H + j]
-        out[0][j] = dh_new[j] * (one - z) * (one - n * n)               # 4a, 3'a
-        out[1][j] = dh_new[j] * (h[j] - n) * (z * (one - z))            # 4b, 2
-        out[2][j] = dh_new[j] * z                                       # 4c
+        dh_new = arriving(dh, dy, j)
+        out[0][j] = dh_new * (one - z) * (one - n * n)                  # 4a, 3'a
+        out[1][j] = dh_new * (h[j] - n) * (z * (one - z))               # 4b, 2
+        out[2][j] = dh_new * z                                          # 4c
     memcpy(da, &out[0][0], count * sizeof(floating))
     memcpy(da + 2 * H, &out[1][0], count * sizeof(floating))
     memcpy(dh, &out[2][0], count * sizeof(floating))

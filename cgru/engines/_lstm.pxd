@@ -14,9 +14,10 @@ The tape keeps i, f, g, o, c' of every step, H numbers apart. (dh has no direct 
 """
 
 from cgru.engines._activations cimport sigmoid, tanh
+from cgru.engines._blocks cimport arriving
 from cgru.engines._target cimport LANES, fma
 from cython cimport floating
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 
 cdef inline void lstm_block(
@@ -47,25 +48,27 @@ cdef inline void lstm_block(
 
 cdef inline void lstm_adjoint(
     const floating* tape, Py_ssize_t H,                              # IN i, f, g, o, c', H apart
-    const floating* c, const floating* dh_new,                       # IN the old cell state; dh'
-    floating* dh,                                                    # OUT 0
+    const floating* c, const floating* dy,                           # IN the old cell state; dL/dy or NULL
+    floating* dh,                                                    # IN/OUT -> 0
     floating* dc,                                                    # IN/OUT dc' -> dc
     floating* da,                                                    # OUT da_i, da_f, da_g, da_o, H apart
     Py_ssize_t count,
 ) noexcept nogil:
     cdef floating out[5][LANES]
-    cdef floating i, f, g, o, tanh_c, dc_new, one = 1.0
+    cdef floating i, f, g, o, tanh_c, dh_new, dc_new, one = 1.0, zero = 0.0
     cdef Py_ssize_t j
     for j in range(count):
         i, f, g, o = tape[j], tape[H + j], tape[2 * H + j], tape[3 * H + j]
         tanh_c = tanh(tape[4 * H + j])
-        dc_new = dc[j] + dh_new[j] * o * (one - tanh_c * tanh_c)        # 6b
+        dh_new = arriving(dh, dy, j)
+        dc_new = dc[j] + dh_new * o * (one - tanh_c * tanh_c)           # 6b
         out[0][j] = dc_new * g * (i * (one - i))                        # 5a, 1
         out[1][j] = dc_new * c[j] * (f * (one - f))                     # 5b, 2
         out[2][j] = dc_new * i * (one - g * g)                          # 5c, 3
-        out[3][j] = dh_new[j] * tanh_c * (o * (one - o))                # 6a, 4
+        out[3][j] = dh_new * tanh_c * (o * (one - o))                   # 6a, 4
         out[4][j] = dc_new * f                                          # 5d
     for j in range(4):
         memcpy(da + j * H, &out[j][0], count * sizeof(floating))
     memcpy(dc, &out[4][0], count * sizeof(floating))
-    memset(dh, 0, count * sizeof(floating))
+    for j in range(count):
+        dh[j] = zero

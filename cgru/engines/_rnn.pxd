@@ -8,9 +8,10 @@ There is no tape: h' is y. (dh has no direct part: all of it comes through U.)
 """
 
 from cgru.engines._activations cimport Activations, apply_g
+from cgru.engines._blocks cimport arriving
 from cgru.engines._target cimport LANES
 from cython cimport floating
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 
 cdef inline void rnn_block(
@@ -28,8 +29,8 @@ cdef inline void rnn_block(
 
 cdef inline void rnn_adjoint(
     bint relu,
-    const floating* h_new, const floating* dh_new,                   # IN h'; dh'
-    floating* dh,                                                    # OUT 0
+    const floating* h_new, const floating* dy,                       # IN h'; dL/dy or NULL
+    floating* dh,                                                    # IN/OUT -> 0
     floating* da,                                                    # OUT
     Py_ssize_t count,
 ) noexcept nogil:
@@ -41,6 +42,7 @@ cdef inline void rnn_adjoint(
             slope = one if h_new[j] > zero else zero
         else:
             slope = one - h_new[j] * h_new[j]
-        out[j] = dh_new[j] * slope                                      # 1
+        out[j] = arriving(dh, dy, j) * slope                            # 1
     memcpy(da, &out[0], count * sizeof(floating))
-    memset(dh, 0, count * sizeof(floating))
+    for j in range(count):
+        dh[j] = zero

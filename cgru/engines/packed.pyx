@@ -16,14 +16,13 @@ cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
 from cgru.engines._cells cimport GRU, Cell, cell_of, reset_row, update_row
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
-from cgru.engines._panels cimport Panels
+from cgru.engines._packed cimport Packed, Scratch, padded, scratch_at, scratch_size
 from cgru.engines._panels_float32 cimport panels_float32
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
 from cgru.engines._target cimport HAS_FMA, LANES, ROWS, WIDTH
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -35,25 +34,6 @@ cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time ch
 cdef Py_ssize_t LIMIT = 3 << 20         # bytes of scratch for one step: larger batches go in blocks of rows
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
-
-
-cdef struct Packed:                     # a direction
-    Cell cell
-    Py_ssize_t K                        # features in
-    Py_ssize_t rows                     # the most that go through the time loop together
-    Panels W                            # b + W x
-    Panels U                            # c + U h, or the first two gates of it
-    Panels V                            # reset_after=False: c_n + U_n (r h); else no panels
-
-
-cdef struct Scratch:
-    float* gi                           # (rows of a chunk, W.count * WIDTH)
-    float* gh                           # (N, U.count * WIDTH)
-    float* hn                           # (N, V.count * WIDTH)
-    float* rh                           # (N, H), rows rounded up to blocks
-    const float** x_rows                # where the rows of a chunk are
-    const float** h_rows                # (N,) where each active row's old state is
-    const float** rh_rows               # (N,) where each active row's r h is, in rh
 
 
 cdef class Direction:
@@ -107,32 +87,6 @@ cdef class Direction:
             failed = run_blocks(&self.packed, seq)
         if failed:
             raise MemoryError("no memory for the scratch space of the time loop")
-
-
-cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
-    """H rounded up to whole blocks."""
-    return (H + LANES - 1) // LANES * LANES
-
-
-cdef Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:
-    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first."""
-    cdef Py_ssize_t floats = rows * packed.W.count * WIDTH + N * packed.U.count * WIDTH
-    if packed.V.count:
-        floats += N * (packed.V.count * WIDTH + padded(packed.cell.H))
-    return (rows + 2 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
-
-
-cdef Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t N, void* memory) noexcept nogil:
-    cdef Scratch scratch
-    scratch.x_rows = <const float**>memory
-    scratch.h_rows = scratch.x_rows + rows
-    scratch.rh_rows = scratch.h_rows + N
-    # blocks on cache lines, so that a vector store touches one
-    scratch.gi = <float*>((<uintptr_t>(scratch.rh_rows + N) + 63) // 64 * 64)
-    scratch.gh = scratch.gi + rows * packed.W.count * WIDTH
-    scratch.hn = scratch.gh + N * packed.U.count * WIDTH
-    scratch.rh = scratch.hn + N * packed.V.count * WIDTH
-    return scratch
 
 
 cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
@@ -231,7 +185,10 @@ cdef void advance(
         y = <float*>y_row(seq, row_of(seq, i), s)
         if packed.cell.planes == 2:
             c = <float*>state_row(seq, 1, i, size)
-        update(packed, scratch, i, gi, scratch.h_rows[i], c, y, c, <float*>tape_row(seq, i, s))
+        update(
+            &packed.cell, gi + i * packed.W.count * WIDTH, scratch.gh + i * packed.U.count * WIDTH,
+            scratch.hn + i * packed.V.count * WIDTH, scratch.h_rows[i], c, y, c, <float*>tape_row(seq, i, s),
+        )
         scratch.h_rows[i] = y
 
 
@@ -251,14 +208,11 @@ cdef void reset(
 
 
 cdef void update(
-    const Packed* packed, const Scratch* scratch, Py_ssize_t i, const float* gi,
+    const Cell* cell, const float* a, const float* b, const float* b_n,
     const float* h, const float* c, float* h_new, float* c_new, float* tape,
 ) noexcept nogil:
-    """The gates and the new state of the row visited as number i."""
-    update_row(
-        True, &packed.cell, gi + i * packed.W.count * WIDTH, scratch.gh + i * packed.U.count * WIDTH,
-        scratch.hn + i * packed.V.count * WIDTH, h, c, h_new, c_new, tape,
-    )
+    """`update_row`, compiled once."""
+    update_row(True, cell, a, b, b_n, h, c, h_new, c_new, tape)
 
 
 # ---- the Kernel: the same products and gates as in a sequence, hence the same bits
@@ -276,10 +230,30 @@ cdef void step(
 ) noexcept nogil:
     cdef const Packed* packed = <const Packed*>direction
     cdef Py_ssize_t first = 0, rows
+    if N == 1:
+        step_row(packed, <const float*>x, states, new_states, memory)
+        return
     while first < N:
         rows = min(N - first, packed.rows)
         step_rows(packed, first, rows, <const float*>x + first * ldx, ldx, states, new_states, memory)
         first += rows
+
+
+cdef void step_row(
+    const Packed* packed, const float* x, const void* const* states, void* const* new_states, void* memory
+) noexcept nogil:
+    """A single row: both products together. It is short, since the time of a small step is in the order of 100 ns."""
+    cdef Scratch scratch = scratch_at(packed, 1, 1, memory)
+    cdef const float* h = <const float*>states[0]
+    cdef const float* c = NULL
+    cdef float* c_new = NULL
+    if packed.cell.planes == 2:
+        c, c_new = <const float*>states[1], <float*>new_states[1]
+    scratch.x_rows[0], scratch.h_rows[0] = x, h
+    packed.W.product_pair(&packed.W, scratch.x_rows, scratch.gi, &packed.U, scratch.h_rows, scratch.gh)
+    if packed.V.count:
+        reset(packed, NULL, 0, 1, scratch.gi, &scratch)
+    update(&packed.cell, scratch.gi, scratch.gh, scratch.hn, h, c, <float*>new_states[0], c_new, NULL)
 
 
 cdef void step_rows(
@@ -293,20 +267,17 @@ cdef void step_rows(
     cdef float* h_new = <float*>new_states[0] + first * H
     cdef const float* c = NULL
     cdef float* c_new = NULL
-    if packed.cell.planes == 2:
-        c, c_new = <const float*>states[1] + first * H, <float*>new_states[1] + first * H
     for i in range(N):
         scratch.x_rows[i] = x + i * ldx
         scratch.h_rows[i] = h + i * H
-    if N == 1:
-        packed.W.product_pair(&packed.W, scratch.x_rows, scratch.gi, &packed.U, scratch.h_rows, scratch.gh)
-    else:
-        packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.count * WIDTH)
-        packed.U.product(&packed.U, N, scratch.h_rows, scratch.gh, packed.U.count * WIDTH)
+    packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.count * WIDTH)
+    packed.U.product(&packed.U, N, scratch.h_rows, scratch.gh, packed.U.count * WIDTH)
     if packed.V.count:
         reset(packed, NULL, 0, N, scratch.gi, &scratch)
     for i in range(N):
-        update(packed, &scratch, i, scratch.gi, h + i * H, c, h_new + i * H, c_new, NULL)
         if packed.cell.planes == 2:
-            c += H
-            c_new += H
+            c, c_new = <const float*>states[1] + (first + i) * H, <float*>new_states[1] + (first + i) * H
+        update(
+            &packed.cell, scratch.gi + i * packed.W.count * WIDTH, scratch.gh + i * packed.U.count * WIDTH,
+            scratch.hn + i * packed.V.count * WIDTH, h + i * H, c, h_new + i * H, c_new, NULL,
+        )

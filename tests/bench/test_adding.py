@@ -1,60 +1,17 @@
-"""Training by cgru alone: Adam, and the adding problem."""
+"""The adding problem: its sequences, its learner, its command."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cgru.demo.adamw import AdamW, clip_norm
-
-BENCH = Path(__file__).resolve().parent.parent / "bench"
-if not BENCH.is_dir():
-    pytest.skip("bench/ is in the repository only", allow_module_level=True)
-sys.path.insert(0, str(BENCH))
-
-import adding  # noqa: E402
-from adding_problem import CHANCE, NETWORKS, Learner, Settings, sequences, train  # noqa: E402
+from bench.adding import run as adding
+from bench.adding.learner import Learner, train
+from bench.adding.problem import sequences
+from bench.adding.settings import CHANCE, NETWORKS, Settings
 
 BRIEF = Settings(hidden_size=9, steps=60, batch=8, rate=1e-2)
-
-
-# ---- Adam
-
-
-def test_adam_by_hand():
-    tensors = {"p": np.array([1.0, -2.0])}
-    adam = AdamW(tensors)
-    adam.update(tensors, {"p": np.array([0.5, -4.0]), "surplus": None}, 0.1)
-    # m / (1 - b1) = g and v / (1 - b2) = g * g: the first step is rate * sign(g)
-    assert_allclose(tensors["p"], [0.9, -1.9], atol=1e-8)
-    adam.update(tensors, {"p": np.array([-0.5, 0.0])}, 0.2)
-    # m = 0.9 * 0.1 g1 + 0.1 g2, over 1 - 0.81; v = 0.999 * 0.001 g1^2 + 0.001 g2^2, over 1 - 0.998001
-    m = np.array([0.045 - 0.05, -0.36]) / 0.19
-    v = np.array([0.00024975 + 0.00025, 0.015984]) / 0.001999
-    assert_allclose(tensors["p"], [0.9, -1.9] - 0.2 * m / np.sqrt(v), atol=1e-7)
-
-
-def test_weight_decay_by_hand():
-    tensors = {"p": np.array([10.0, 3.0])}
-    AdamW(tensors, weight_decay=0.05).update(tensors, {"p": np.array([1.0, 0.0])}, 0.1)
-    assert_allclose(tensors["p"], [10 - 0.1 * (0.5 + 1), 3 - 0.1 * 0.15], atol=1e-8)
-
-
-def test_clip_norm():
-    gradients = {"a": np.array([3.0, 0], np.float32), "b": np.array([[4.0]])}
-    clipped = clip_norm(gradients, 1.0)
-    assert_allclose(clipped["a"], [0.6, 0], rtol=1e-6)
-    assert_allclose(clipped["b"], [[0.8]])
-    assert clipped["a"].dtype == np.float32
-    assert gradients["a"][0] == 3
-    assert_array_equal(clip_norm(gradients, 6.0)["b"], gradients["b"])
-    assert_array_equal(clip_norm({"a": np.zeros(3)}, 1.0)["a"], np.zeros(3))
-
-
-# ---- the adding problem
 
 
 @pytest.mark.parametrize("length", [2, 7, 50])
@@ -121,13 +78,13 @@ def test_command(tmp_path, capsys):
     assert adding.main([*arguments, "--networks", "LSTM", "GRU", "--output", str(tmp_path / "new")]) == 0
     output, errors = capsys.readouterr()
     assert errors == ""
-    results = json.loads((tmp_path / "new" / "adding.json").read_text())
+    results = json.loads((tmp_path / "new" / "results.json").read_text())
     kinds = [(run["length"], run["network"], run["seed"]) for run in results["runs"]]
     assert kinds == [(T, name, seed) for T in (4, 6) for name in ("GRU", "LSTM") for seed in (0, 1)]
     assert results["settings"]["steps"] == 9 and results["settings"]["hidden_size"] == 3
     assert output.count("never") == 8
     if "no picture" not in output:
-        assert (tmp_path / "new" / "adding.png").read_bytes()[:4] == b"\x89PNG"
+        assert (tmp_path / "new" / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_bad_arguments(capsys):

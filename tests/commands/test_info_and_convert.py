@@ -12,9 +12,7 @@ from cgru.__main__ import main
 X = np.random.default_rng(3).normal(size=(6, 2, 3)).astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def printed(capsys, *arguments):
@@ -33,7 +31,7 @@ def refused(capsys, *arguments):
     return err
 
 
-def test_info_counts_and_names_the_corner(capsys):
+def test_info_counts_and_names_the_conventions(capsys):
     gru = cgru.GRU(3, 5, num_layers=2, bidirectional=True, activations=(("hard_sigmoid", 0.25, 0.5), "tanh"), clip=4)
     gru.save("m.safetensors")
     text = printed(capsys, "info", "m.safetensors")
@@ -43,7 +41,7 @@ def test_info_counts_and_names_the_corner(capsys):
         f"{numbers:,} numbers of float32, {4 * numbers:,} bytes",
         f"{products:,} multiply-adds for each batch row",
         "input 3, hidden 5, 2 layers, both directions",
-        "cgru format 1",
+        "cgru format 2",
         "after the recurrent product (PyTorch",
         "hard_sigmoid(0.25, 0.5) for r and z, tanh for n",
         "clamped to +-4",
@@ -52,13 +50,29 @@ def test_info_counts_and_names_the_corner(capsys):
         assert line in text
 
 
-def test_info_of_the_other_corner_and_of_other_cells(capsys):
+def test_info_of_other_conventions_and_kinds(capsys):
     cgru.GRU(3, 5, reset_after=False, batch_first=True, reverse=True).save("m.safetensors")
     text = printed(capsys, "info", "m.safetensors")
-    assert "before the recurrent product (ONNX linear_before_reset=0" in text and "from the end to the start" in text
+    assert "before the recurrent product (Keras reset_after=False, ONNX linear_before_reset=0" in text
+    assert "from the end to the start" in text
+    assert "(the other way round in the equations of 2014, Haiku, Paddle)" in text
     cgru.LSTM(3, 5).save("lstm.safetensors")
     assert "LSTM(3, 5" in printed(capsys, "info", "lstm.safetensors")
     assert "this command is for GRU only" in refused(capsys, "convert", "lstm.safetensors", "o.safetensors")
+
+
+@pytest.mark.configurations(streams=True)
+def test_info_is_the_file_and_the_summary(model, capsys):
+    """What a model says of itself, line for line, below the line of the file."""
+    model.save("m.safetensors")
+    text = printed(capsys, "info", "m.safetensors")
+    head, *lines = text.splitlines()
+    assert head == f"file          m.safetensors, cgru format 2, {os.path.getsize('m.safetensors'):,} bytes"
+    loaded = cgru.load("m.safetensors")
+    about = loaded.summary().splitlines()
+    without_systems = [line.partition(" (")[0] for line in lines]
+    assert without_systems == [line.partition(" (")[0] for line in about]
+    assert repr(loaded) in text
 
 
 def test_convert_from_state_dicts(capsys):
@@ -113,7 +127,10 @@ def test_bad_outputs(capsys, suffix):
 
 
 def test_bad_models(capsys):
-    assert "expected a model file" in refused(capsys, "info", "m.xyz")
+    assert "No such file or directory: 'm.xyz'" in refused(capsys, "info", "m.xyz")
+    with open("m.xyz", "wb") as file:
+        file.write(b"noise")
+    assert "its name ends with none of .safetensors, .npz" in refused(capsys, "info", "m.xyz")
     assert "nowhere.safetensors" in refused(capsys, "info", "nowhere.safetensors")
     os.mkdir("m.safetensors")
     assert "not a regular file" in refused(capsys, "info", "m.safetensors")
@@ -121,9 +138,3 @@ def test_bad_models(capsys):
     assert "no weight_ih_l0" in refused(capsys, "info", "m.npz")
     assert "required" in refused(capsys, "info")
     assert "invalid choice" in refused(capsys, "inform")
-
-
-def test_bench_is_wired(capsys):
-    cgru.GRU(3, 5).save("m.safetensors")
-    text = printed(capsys, "bench", "--model", "m.safetensors", "--seconds", "0.01", "--steps", "3")
-    assert "steps/s" in text

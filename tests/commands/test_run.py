@@ -12,22 +12,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
 from cgru.__main__ import main
-from cgru.commands import run
 from support.peers import peer
 
 T, N, H, INPUTS = 23, 5, 7, 3
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture(params=[1, 1 << 10, 16 << 20], ids="piece={}".format)
-def piece(request, monkeypatch):
+def piece(request):
     """Bytes at a time: a step or row, a few, everything."""
-    monkeypatch.setattr(run, "_PIECE", request.param)
+    return request.param
 
 
 def saved(**options):
@@ -36,8 +32,8 @@ def saved(**options):
     return gru
 
 
-def computed(*arguments, output="y.npy"):
-    assert main(["run", "model.safetensors", *arguments, "-o", output]) == 0
+def computed(*arguments, output="y.npy", **options):
+    assert main(["run", "model.safetensors", *arguments, "-o", output], **options) == 0
     assert not [name for name in os.listdir() if name.startswith(f"{output}.")]
     if output.endswith(".csv"):
         return np.loadtxt(output, delimiter=",", ndmin=2)
@@ -67,8 +63,8 @@ def test_every_way_equals_the_model(rng, piece, options, batched, with_h_0):
         np.save("h.npy", h_0)
         extra = ["--h0", "h.npy"]
     y, h_n = gru(x, h_0)
-    assert_array_equal(computed("x.npy", *extra), y)
-    result = computed("x.npy", *extra, output="y.npz")
+    assert_array_equal(computed("x.npy", *extra, piece=piece), y)
+    result = computed("x.npy", *extra, output="y.npz", piece=piece)
     assert list(result) == ["y", "h_n"]
     assert_array_equal(result["y"], y)
     assert_array_equal(result["h_n"], h_n)
@@ -87,8 +83,8 @@ def test_every_format_of_input(rng, piece):
     for arguments in (
         ["x.npy"], ["one.npz"], ["two.npz", "--key", "a"], ["x.csv"], ["named.csv"], ["big_endian.npy"]
     ):  # fmt: skip
-        assert_array_equal(computed(*arguments), y)
-    assert_array_equal(computed("x.csv", output="y.csv").astype(np.float32), y)
+        assert_array_equal(computed(*arguments, piece=piece), y)
+    assert_array_equal(computed("x.csv", output="y.csv", piece=piece).astype(np.float32), y)
 
 
 def test_options(rng):
@@ -134,7 +130,7 @@ def bad_files():
         "cut.npy": data[:-5], "short.npy": data[:20], "noise.npy": b"noise", "noise.npz": b"noise", "letters.csv":
         b"1,2,3\n1,b,3\n", "ragged.csv": b"1,2,3\n1,2\n", "binary.csv": b"\xff\xfe\x00", "empty.csv": b"", "x.txt": b"",
         "noise.safetensors": b"noise", "noise.onnx": b"noise", "noise.h5": b"noise", "noise.pt": b"noise",
-        "noise.json": b"noise", "noise.keras": b"noise",
+        "noise.json": b"noise", "noise.keras": b"noise", "model.txt": b"noise",
     }.items():  # fmt: skip
         with open(name, "wb") as file:
             file.write(content)
@@ -146,7 +142,7 @@ def bad_files():
     [
         (["model.safetensors", "missing.npy"], "missing.npy"),
         (["missing.safetensors", "x.npy"], "missing.safetensors"),
-        (["model.txt", "x.npy"], "expected a model file"),
+        (["model.txt", "x.npy"], "its name ends with none of .safetensors, .npz"),
         (["model.safetensors", "x.txt"], "expected a .npy"),
         (["model.safetensors", "wide.npy"], "wide.npy has shape (23, 9), this model expects (T, I) or (T, N, I) with"),
         (["model.safetensors", "objects.npy"], "expected an array of real numbers"),
@@ -269,12 +265,11 @@ def test_ctrl_c_leaves_no_file_and_keeps_the_old_one():
         assert file.read() == "old"
 
 
-def test_an_error_half_way_leaves_no_file(monkeypatch, capsys):
-    monkeypatch.setattr(run, "_PIECE", 1)
+def test_an_error_half_way_leaves_no_file(capsys):
     saved()
     with open("x.csv", "w") as file:
         file.write("1,2,3\n" * 10 + "1,2,x\n")
     before = sorted(os.listdir())
-    assert main(["run", "model.safetensors", "x.csv", "-o", "y.npy"]) == 2
+    assert main(["run", "model.safetensors", "x.csv", "-o", "y.npy"], piece=1) == 2
     assert "x.csv, line 11" in capsys.readouterr().err
     assert sorted(os.listdir()) == before

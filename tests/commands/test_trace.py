@@ -1,4 +1,4 @@
-"""``cgru trace`` and ``cgru check``."""
+"""``cgru trace``: gates as arrays and as a picture."""
 
 import os
 
@@ -12,9 +12,7 @@ from cgru.__main__ import main
 T, N, H, INPUTS = 12, 4, 6, 3
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def problem(rng, **options):
@@ -33,7 +31,7 @@ def test_arrays(rng, capsys, batch_first, z_is):
     np.save("h.npy", h_0)
     y, _, gates = gru.trace(x, h_0, z_is=z_is)
     y = y.swapaxes(0, 1) if batch_first else y
-    arguments = ["trace", "m.safetensors", "x.npy", "--h0", "h.npy", "--row", "2", "--z", z_is, "-o", "t.npz"]
+    arguments = ["trace", "m.safetensors", "x.npy", "--h0", "h.npy", "--row", "2", "--z-is", z_is, "-o", "t.npz"]
     for layer in (0, 1):
         for backward in (False, True):
             more = ["--cell-layer", str(layer), *(["--backward"] if backward else []), "--start", "2", "--steps", "7"]
@@ -97,17 +95,3 @@ def test_errors(rng, capsys, arguments, words):
     out, err = capsys.readouterr()
     assert not out and words in err and err.count("\n") == 1
     assert sorted(os.listdir()) == before
-
-
-def test_check(rng, capsys):
-    gru, x = problem(rng)
-    np.save("y.npy", gru(x)[0])
-    assert main(["check", "m.safetensors", "x.npy", "y.npy"]) == 0
-    assert capsys.readouterr().out.startswith("The model matches")
-    with pytest.raises(SystemExit) as stop:
-        main(["check", "m.safetensors", "x.npy", "y.npy", "--reset", "before", "--save", "fixed.safetensors"])
-    assert stop.value.code == 1
-    assert "reset_after=True" in capsys.readouterr().out
-    assert_array_equal(cgru.load("fixed.safetensors")(x)[0], gru(x)[0])
-    assert main(["check", "m.safetensors", "y.npy", "y.npy"]) == 2
-    assert "x has 6 features" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cgru
+from support.keras_models import a_model
 from support.models import random_lengths, random_sizes
 from support.peers import assert_same, peer, single
 
@@ -133,26 +134,6 @@ def test_a_model_by_layer_name(keras, rng):
         cgru.from_keras(model, "fourth")
     with pytest.raises(ValueError, match="no GRU layer"):
         cgru.from_keras(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
-
-
-def a_model(keras, rng):
-    """Three GRU layers, two of them in an inner model, random weights."""
-    layers = keras.layers
-    inner = keras.Sequential(
-        [
-            keras.Input((None, 10)),
-            layers.GRU(7, name="second", return_sequences=True, reset_after=False),
-            layers.Dropout(0.5),
-            layers.GRU(3, name="third", return_sequences=True, go_backwards=True, use_bias=False, activation="relu"),
-        ],
-        name="inner",
-    )
-    x = keras.Input((None, 4))
-    first = layers.GRU(5, return_sequences=True, recurrent_activation="hard_sigmoid")
-    first = layers.Bidirectional(first, name="first")
-    model = keras.Model(x, inner(first(x)))
-    model.set_weights([rng.normal(size=w.shape) / 2 for w in model.get_weights()])
-    return model
 
 
 def test_arrays_alone(keras, rng):

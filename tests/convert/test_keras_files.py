@@ -10,9 +10,9 @@ import pytest
 
 import cgru
 from support import reference
+from support.keras_models import a_model
 from support.models import random_state
 from support.peers import assert_same, peer, single
-from test_convert_keras import a_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")      # Keras's own
 
@@ -27,9 +27,9 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 import numpy as np
 import cgru
-from cgru.convert.keras_files import read_here
+from cgru.convert.keras_hdf5 import read_layers
 
-assert len(read_here(sys.argv[1])) == 3      # here, where Keras is blocked; from_keras reads in a child process
+assert len(read_layers(sys.argv[1])) == 3      # here, where Keras is blocked; from_keras reads in a child process
 given = np.load(sys.argv[2])
 found = {}
 for name in given.files:

@@ -291,16 +291,17 @@ WRITTEN = [
 @pytest.mark.parametrize("with_h_0", [False, True], ids=["no_h_0", "h_0"])
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
 def test_written_models_run_in_onnx_runtime(onnx, ort, rng, tmp_path, options, with_h_0, with_lengths):
-    from cgru.weights import Config, Weights
+    from cgru.config import Config
+    from cgru.weights import Weights
 
     T, N, input_size, H = random_sizes(rng)
     config = Config(input_size=input_size, hidden_size=H, **options)
     tensors = {name: single(rng.uniform(-1, 1, shape) / np.sqrt(H)) for name, shape in config.shapes().items()}
-    gru = cgru.GRU._from_weights(Weights(config, tensors))
+    gru = cgru.GRU.from_weights(Weights(config, tensors))
     path = tmp_path / "model.onnx"
     gru.to_onnx(path, h_0=with_h_0, lengths=with_lengths)
     x = single(rng.normal(size=(N, T, input_size) if config.batch_first else (T, N, input_size)))
-    h_0 = single(rng.normal(size=(config.num_layers * config.directions, N, H))) if with_h_0 else None
+    h_0 = single(rng.normal(size=(config.num_layers * config.num_directions, N, H))) if with_h_0 else None
     lengths = rng.integers(1, T + 1, N).astype(np.int32) if with_lengths else None
     inputs = {"x": x} | ({"h_0": h_0} if with_h_0 else {}) | ({"lengths": lengths} if with_lengths else {})
     expected = run(ort, str(path), **inputs)

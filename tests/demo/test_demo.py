@@ -1,20 +1,14 @@
-"""The main job on real speech: data, model, both ways of running it, command line and picture."""
+"""The main job on real speech: data, model, both ways of running it. Its command is in commands/test_demo.py."""
 
 import hashlib
 import importlib.resources
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors
 
-import cgru
-from cgru.__main__ import main
-from cgru.demo import run as demo
+from cgru.commands import demo
 from cgru.demo.classifier import Classifier, cross_entropy, softmax
 from cgru.demo.data import load_tensors, load_utterances
 
@@ -34,19 +28,6 @@ def utterances():
 @pytest.fixture(scope="module")
 def result(utterances):
     return demo.recognise(Classifier(load_tensors()), utterances, repeats=1)
-
-
-def command(*arguments, **options):
-    """Start ``python -m cgru`` with the package that is under test."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "cgru", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        **options,
-    )
 
 
 # ---- data and model
@@ -135,116 +116,3 @@ def test_confusion_table(utterances, result):
     assert np.trace(table) / 370 == np.mean(result.batched == utterances.speaker)
     by_hand = demo.confusion(np.array([0, 0, 2]), np.array([0, 1, 2]))
     assert (by_hand[0, 0], by_hand[0, 1], by_hand[2, 2], by_hand.sum()) == (1, 1, 1, 3)
-
-
-# ---- command line
-
-
-def test_demo_command(capsys, utterances, result):
-    assert main(["demo", "--utterance", "7"]) == 0
-    output, errors = capsys.readouterr()
-    assert errors == ""
-    lines = output.splitlines()
-    right = int((result.batched == utterances.speaker).sum())
-    assert sum(f"accuracy {right / 370:.4f} ({right} of 370)" in line for line in lines) == 2
-    assert "both ways agree    on 370 of 370 speakers" in output
-    start = lines.index(next(line for line in lines if line.startswith("utterance 7, speaker 1")))
-    length = utterances.lengths[6]
-    running = [line.split() for line in lines[start + 2 : start + 2 + length]]
-    assert [int(words[0]) for words in running] == list(range(1, length + 1))
-    assert int(running[-1][1]) == result.batched[6] + 1
-    assert lines[start + 2 + length] == ""
-    table = [line.split() for line in lines[lines.index(lines[2]) + 2 : lines.index(lines[2]) + 11]]
-    cells = np.array([[0 if cell == "." else int(cell) for cell in row[1:10]] for row in table])
-    np.testing.assert_array_equal(cells, demo.confusion(utterances.speaker, result.batched))
-
-
-def test_python_m(tmp_path):
-    process = command("demo", cwd=tmp_path)
-    output, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (0, "")
-    assert "both ways agree" in output
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-def test_closed_pipe_leaves_no_traceback():
-    process = command("demo")
-    process.stdout.close()
-    errors = process.stderr.read()
-    process.stderr.close()
-    assert (process.wait(timeout=120), errors) == (141, "")
-
-
-def test_interrupt(monkeypatch, capsys):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(demo, "recognise", interrupt)
-    assert main(["demo"]) == 130
-    assert capsys.readouterr().err == ""
-
-
-def test_version(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--version"])
-    assert stop.value.code == 0
-    assert capsys.readouterr().out == f"cgru {cgru.__version__}\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ([], "COMMAND"),
-        (["nosuch"], "nosuch"),
-        (["demo", "--nosuch"], "--nosuch"),
-        (["demo", "surplus"], "surplus"),
-        (["demo", "--utterance", "0"], "1 to 370, got 0"),
-        (["demo", "--utterance", "371"], "1 to 370, got 371"),
-        (["demo", "--utterance", "two"], "--utterance"),
-        (["demo", "--plot"], "--plot"),
-        (["demo", "--plot", "picture.bmp"], ".png"),
-        (["demo", "--plot", "picture"], ".png"),
-        (["demo", "--plot", "no/such/directory/picture.png"], "directory"),
-    ],
-)
-def test_bad_arguments_are_one_line(capsys, arguments, says):
-    assert main(arguments) == 2
-    output, errors = capsys.readouterr()
-    assert output == ""
-    assert errors.startswith("cgru: error: ") and errors.count("\n") == 1
-    assert says in errors
-
-
-def test_plot_without_matplotlib(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert main(["demo", "--plot", str(tmp_path / "picture.png")]) == 2
-    output, errors = capsys.readouterr()
-    assert output == ""
-    assert errors == 'cgru: error: --plot needs matplotlib: pip install "cgru[plot]"\n'
-    assert not list(tmp_path.iterdir())
-
-
-# ---- picture
-
-
-@pytest.mark.parametrize(("name", "starts"), [("a.png", b"\x89PNG\r\n\x1a\n"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")])
-def test_plot_writes_a_picture(tmp_path, capsys, name, starts):
-    pytest.importorskip("matplotlib")
-    path = tmp_path / name
-    assert main(["demo", "--plot", str(path), "--utterance", "3"]) == 0
-    assert capsys.readouterr().err == ""
-    picture = path.read_bytes()
-    assert picture.startswith(starts) and len(picture) > 5_000
-
-
-def test_plot_to_a_directory_or_where_nothing_can_be_written(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
-    directory = tmp_path / "directory.png"
-    directory.mkdir()
-    assert main(["demo", "--plot", str(directory)]) == 2
-    errors = capsys.readouterr().err
-    assert errors.startswith("cgru: error: ") and errors.count("\n") == 1
-    assert main(["demo", "--plot", str(tmp_path / ("long" * 100 + ".png"))]) == 2
-    errors = capsys.readouterr().err
-    assert errors.startswith("cgru: error: ") and errors.count("\n") == 1

@@ -10,7 +10,6 @@ import pytest
 
 import cgru
 from cgru.demo import train as script
-from cgru.demo.adamw import AdamW
 from cgru.demo.data import load_utterances
 from cgru.demo.train import Settings, fold_of, initial_tensors, train
 
@@ -26,23 +25,6 @@ def test_folds_are_neighbours_and_hold_every_speaker(utterances):
     fold = fold_of(utterances, 5)
     for speaker in range(9):
         assert fold[utterances.speaker == speaker].tolist() == sorted([0, 1, 2, 3, 4] * 6)
-
-
-def test_adamw_is_pytorch_s(torch):
-    rng = np.random.default_rng(1)
-    ours = {"a": rng.normal(size=(3, 4)), "b": rng.normal(size=5)}
-    theirs = [torch.nn.Parameter(torch.tensor(p)) for p in ours.values()]
-    reference = torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.05)
-    optimizer = AdamW(ours, 0.05)
-    for rate in (0.01, 0.02, 0.005):
-        gradients = {name: rng.normal(size=p.shape) for name, p in ours.items()}
-        for p, g in zip(theirs, gradients.values(), strict=True):
-            p.grad = torch.tensor(g)
-        reference.param_groups[0]["lr"] = rate
-        reference.step()
-        optimizer.update(ours, gradients, rate)
-    for p, q in zip(ours.values(), theirs, strict=True):
-        np.testing.assert_allclose(p, q.detach().numpy(), rtol=1e-12)
 
 
 def test_gradients_are_central_differences(utterances):

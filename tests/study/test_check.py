@@ -9,6 +9,8 @@ from support.models import random_state
 
 T, N, H, INPUTS = 7, 3, 5, 4
 
+pytestmark = pytest.mark.variants(kind="gru")
+
 
 def stacked(state, order):
     """The weights with gates in another order."""
@@ -76,10 +78,10 @@ def test_names_the_mistake(best, state, x, mistake):
     wrong = best.from_state(spoil(state), **options)
     report = cgru.check(wrong, x, y, h_0)
     assert not report.matches and report.max_error > 1e-3
-    assert len(report.corner) == len(words)
-    for change, word in zip(report.corner, words, strict=True):
+    assert len(report.changes) == len(words)
+    for change, word in zip(report.changes, words, strict=True):
         assert word in change and change in str(report)
-    assert report.corner_error <= report.tolerance
+    assert report.changes_error <= report.tolerance
     fixed = report.model
     assert (fixed.engine, fixed.dtype) == (wrong.engine, wrong.dtype)
     assert np.abs(fixed(x, h_0)[0] - y).max() <= report.tolerance
@@ -88,7 +90,7 @@ def test_names_the_mistake(best, state, x, mistake):
 def test_a_match(best, state, x):
     gru = best.from_state(state)
     report = cgru.check(gru, x, gru(x)[0])
-    assert report.matches and report.model is gru and report.corner == () and report.max_error == 0
+    assert report.matches and report.model is gru and report.changes == () and report.max_error == 0
     assert str(report).startswith("The model matches")
 
 
@@ -97,29 +99,29 @@ def test_square_input_weights_transposed(best, rng):
     x = rng.normal(size=(T, N, H))
     y, _ = best.from_state(state)(x)
     report = cgru.check(best.from_state(each(state, "weight", blocks_transposed)), x, y)
-    assert report.corner == ("W and U transposed gate by gate",)
+    assert report.changes == ("W and U transposed gate by gate",)
 
 
 def test_batch_and_time_exchanged(best, state, x):
     y, _ = best.from_state(state)(x)
     report = cgru.check(best.from_state(state, batch_first=True), x, y)
-    assert report.corner == ("x read as (T, N, I), batch_first=False",) and not report.model.batch_first
+    assert report.changes == ("x read as (T, N, I), batch_first=False",) and not report.model.batch_first
     report = cgru.check(best.from_state(state), x, y.swapaxes(0, 1))
-    assert "first two axes exchanged" in report.corner[0] and report.max_error == np.inf
+    assert "first two axes exchanged" in report.changes[0] and report.max_error == np.inf
 
 
 def test_a_layout_in_which_h_0_does_not_fit(best, state, x):
     right = best.from_state(state)
     h_0 = np.full((right.num_layers, N, H), 0.3, best.dtype)
     report = cgru.check(best.from_state(state, batch_first=True), x, right(x, h_0)[0], h_0)
-    assert report.corner == ("x read as (T, N, I), batch_first=False",)
+    assert report.changes == ("x read as (T, N, I), batch_first=False",)
 
 
 def test_directions_exchanged(best, rng, x):
     state = random_state(rng, INPUTS, H, bidirectional=True, num_layers=2)
     y, _ = best.from_state(state)(x)
     report = cgru.check(best.from_state(directions_exchanged(state)), x, y)
-    assert report.corner == ("the two directions' weights exchanged",)
+    assert report.changes == ("the two directions' weights exchanged",)
     assert_array_equal(report.model(x)[0], y)
 
 
@@ -135,7 +137,7 @@ def test_only_valid_steps_are_compared(best, state, x):
 
 def test_unbatched(best, state, x):
     y, _ = best.from_state(state)(x[:, 0])
-    assert cgru.check(best.from_state(stacked(state, "zrn")), x[:, 0], y).corner[0].startswith("gates stacked z, r, n")
+    assert cgru.check(best.from_state(stacked(state, "zrn")), x[:, 0], y).changes[0].startswith("gates stacked z, r, n")
 
 
 def test_ties_are_told(best, rng, x):
@@ -144,14 +146,14 @@ def test_ties_are_told(best, rng, x):
     state["weight_hh_l0"][...] = 0
     y, _ = best.from_state(state)(x)
     report = cgru.check(best.from_state(each(state, "weight_ih", reshaped)), x, y)
-    assert report.corner[0].startswith("W transposed where it was reshaped")
+    assert report.changes[0].startswith("W transposed where it was reshaped")
     assert "cannot tell" in str(report) and "W and U transposed" in str(report)
 
 
 def test_nothing_matches(best, state, x, rng):
     report = cgru.check(best.from_state(state), x, rng.uniform(-1, 1, (T, N, H)))
-    assert not report.matches and report.corner == () and report.model is None
-    assert "no other corner does" in str(report) and "Closest is" in str(report)
+    assert not report.matches and report.changes == () and report.model is None
+    assert "no combination of changes does" in str(report) and "Closest is" in str(report)
 
 
 def test_tolerance(best, state, x):
@@ -170,7 +172,7 @@ def test_bad_arguments(best, state, x):
         ((gru, x, y[..., :-1]), ValueError, "y_expected has shape"),
         ((gru, x, y * np.nan), ValueError, "NaN or infinity"),
         ((gru, x[..., 1:], y), ValueError, "x has 3 features"),
-        ((gru, x, y, np.zeros((9, N, H), best.dtype)), ValueError, "h_0 has shape"),
+        ((gru, x, y, np.zeros((9, N, H), best.dtype)), ValueError, "hx has shape"),
     ]:
         with pytest.raises(error, match=words):
             cgru.check(*arguments)

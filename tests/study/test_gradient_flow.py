@@ -1,19 +1,12 @@
-"""``cgru compare``: counts, exact gradient norms, the product of 1 - z, command line and picture."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""How much of a gradient survives the steps back: exact norms, and the product of 1 - z."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import cgru
+from cgru.study.gradient_flow import decay, gradient_flow, with_update_bias
 from support import reference
-from cgru import comparison
-from cgru.__main__ import main
-from cgru.gradient_flow import Flow, decay, gradient_flow, with_update_bias
 
 NETWORKS = ("RNN", "GRU", "LSTM")
 SIZES = {"input_size": 3, "hidden_size": 5}
@@ -130,90 +123,3 @@ def test_decay():
     assert decay(np.log(0.8) * np.arange(8)) == pytest.approx(0.8)
     assert decay(np.array([0, -1, -5, -7.0])) == pytest.approx(np.exp(-3))
     assert decay(np.array([-np.inf, np.log(0.3)])) == pytest.approx(0.3)
-    assert comparison.half_life(0.5) == "1.00"
-    assert comparison.half_life(1.5) == "grows"
-
-
-# ---- sizes
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_counts_are_the_models(network):
-    tensors = getattr(cgru, network)(6, 11).state_dict()
-    assert comparison.parameters(network, 6, 11) == sum(value.size for value in tensors.values())
-    weights = sum(value.size for name, value in tensors.items() if name.startswith("weight"))
-    assert comparison.multiply_adds(network, 6, 11) == weights
-
-
-@pytest.mark.parametrize(("inputs", "units"), [(64, 64), (1, 1), (3, 50), (200, 7)])
-def test_equal_parameters_are_the_nearest(inputs, units):
-    hidden = comparison.equal_parameters(inputs, units)
-    assert hidden["GRU"] == units
-    wanted = comparison.parameters("GRU", inputs, units)
-    for network, H in hidden.items():
-        off = [
-            abs(comparison.parameters(network, inputs, max(1, size)) - wanted) for size in (H, H - 1, H + 1)
-        ]
-        assert off[0] == min(off)
-
-
-def test_numbers_are_legible():
-    assert comparison.power(np.log(0.25)) == "0.2500"
-    assert comparison.power(-1000.0) == "5.08e-435"
-    assert comparison.power(-np.inf) == "0"
-
-
-# ---- the command
-
-
-def test_command_and_picture(capsys, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(comparison, "SECONDS", 0.002)
-    picture = tmp_path / "flow.png"
-    arguments = ["compare", "--input-size", "3", "--hidden-size", "5", "--lags", "12", "--plot", str(picture)]
-    assert main(arguments) == 0
-    output, errors = capsys.readouterr()
-    assert errors == ""
-    for words in ("equal hidden size: I = 3, H = 5", "equal parameter count", "LSTM, c", "product of 1 - z"):
-        assert words in output, words
-    for words in ("initialisation", "bias -4", "bias 0", "bias 4", "real utterances", "GRU, untrained"):
-        assert words in output, words
-    assert max(map(len, output.splitlines())) <= 120
-    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert 40_000 < picture.stat().st_size < 1_000_000
-
-
-def test_picture_shows_every_setting():
-    pytest.importorskip("matplotlib")
-    from cgru import _comparison_plot
-
-    flow = Flow(np.array([0, -1.0]), None, np.array([0, -2.0]))
-    both = {"RNN": Flow(flow.h), "GRU": flow, "LSTM": Flow(flow.h, np.array([-np.inf, -800.0]))}
-    panels = [
-        ("equal hidden size", "a", both),
-        ("equal hidden size", "b", both),
-        ("equal parameter count", "a", both),
-    ]
-    panels += [("equal parameter count", "b", both), ("demo", "c", {**both, "RNN, untrained": Flow(flow.h)})]
-    figure = _comparison_plot.figure(panels, 3, {"GRU": 4}, {"GRU": 5})
-    assert [axis.get_title().partition("\n")[0] for axis in figure.axes] == ["a", "b", "c", "a", "b", ""]
-    assert {axis.get_yscale() for axis in figure.axes[:5]} == {"log"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--lags", "0"], "--lags"),
-        (["--hidden-size", "x"], "--hidden-size"),
-        (["--plot", "flow.doc"], ".png"),
-        (["--plot", "no/such/directory/flow.png"], "no such directory"),
-    ],
-)
-def test_errors_are_one_line(arguments, words):
-    environment = {**os.environ, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
-    command = [sys.executable, "-P", "-m", "cgru", "compare", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("cgru: error: ") and done.stderr.count("\n") == 1
-    assert words in done.stderr

@@ -41,7 +41,7 @@ def test_agrees_with_backward(step, reset_after):
     state, x_t, h = step
     model = cgru.GRU.from_state_dict(state, reset_after=reset_after)
     x = np.stack([x_t, -x_t, 0.5 * x_t, x_t[::-1]])
-    y, _, tape = model.forward(x, h[None], tape=True)
+    y, _, tape = model.record(x, h[None])
     dh_n = np.linspace(-1, 1, 21).reshape(1, 3, 7)
     row = dh_n[0][:, None]
     for t in reversed(range(4)):
@@ -81,5 +81,12 @@ def test_errors(step):
         model.jacobian(x_t, h[:2])
     with pytest.raises(ValueError, match="input_size=4"):
         model.jacobian(x_t[:, :3], h)
-    with pytest.raises(TypeError, match="h has dtype float32"):
-        model.jacobian(x_t, h.astype(np.float32))
+    with pytest.raises(TypeError, match="h .*real numbers"):
+        model.jacobian(x_t, h * 1j)
+
+
+def test_a_state_of_another_float_is_converted(step):
+    state, x_t, h = step
+    model = cgru.GRU.from_state_dict(state)
+    single = h.astype(np.float32)
+    assert_array_equal(model.jacobian(x_t, single), model.jacobian(x_t, single.astype(np.float64)))

@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from support import reference
 from support.models import float32_values, random_lengths, random_state
 
+pytestmark = pytest.mark.variants(kind="gru")
+
 SHAPES = [{}, {"num_layers": 2}, {"bidirectional": True}, {"num_layers": 2, "bidirectional": True, "bias": False}]
 T, N, H, INPUTS = 9, 4, 19, 3
 
@@ -81,14 +83,14 @@ def test_the_stored_initial_state_is_used(rng, best):
 
 @pytest.mark.parametrize("steps, rows", [(0, 2), (3, 0), (0, 0)])
 def test_empty(best, steps, rows):
-    gru = best.gru(INPUTS, 5, num_layers=2, rng=0)
+    gru = best.model(INPUTS, 5, num_layers=2, rng=0)
     y, h_n, gates = gru.trace(np.zeros((steps, rows, INPUTS), best.dtype))
     assert y.shape == (steps, rows, 5) and h_n.shape == (2, rows, 5)
     assert all(gate.shape == (2, steps, rows, 5) for gate in gates)
 
 
 def test_bad_arguments(best):
-    gru = best.gru(INPUTS, 5, rng=0)
+    gru = best.model(INPUTS, 5, rng=0)
     with pytest.raises(ValueError, match="z_is must be 'keep'"):
         gru.trace(np.zeros((2, INPUTS)), z_is="old")
     with pytest.raises(ValueError, match="x has 4 features"):

@@ -20,3 +20,19 @@ def run_python(program, *arguments, environment=None, check=True):
         [sys.executable, "-P", "-c", program, *map(str, arguments)],
         env=variables, capture_output=True, text=True, check=check, timeout=120,
     )  # fmt: skip
+
+
+def start_cgru(*arguments, **options):
+    """Start ``python -m cgru`` with the package that is under test; a Popen with pipes of text."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "cgru", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+def run_cgru(*arguments, **options):
+    """Run ``python -m cgru`` to its end; the CompletedProcess, whatever its status."""
+    with start_cgru(*arguments, **options) as process:
+        output, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from support import g2p
+from bench.spelling import model as g2p
 from support.peers import REQUIRED
 
 pytestmark = pytest.mark.skipif(

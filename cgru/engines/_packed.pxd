@@ -1,0 +1,51 @@
+"""What a direction of the packed engine consists of, and the scratch memory of its time loop."""
+
+from cgru.engines._cells cimport Cell
+from cgru.engines._panels cimport Panels
+from cgru.engines._target cimport LANES, WIDTH
+from libc.stdint cimport uintptr_t
+
+
+cdef struct Packed:                     # a direction
+    Cell cell
+    Py_ssize_t K                        # features in
+    Py_ssize_t rows                     # the most that go through the time loop together
+    Panels W                            # b + W x
+    Panels U                            # c + U h, or the first two gates of it
+    Panels V                            # reset_after=False: c_n + U_n (r h); else no panels
+
+
+cdef struct Scratch:
+    float* gi                           # (rows of a chunk, W.count * WIDTH)
+    float* gh                           # (N, U.count * WIDTH)
+    float* hn                           # (N, V.count * WIDTH)
+    float* rh                           # (N, H), rows rounded up to blocks
+    const float** x_rows                # where the rows of a chunk are
+    const float** h_rows                # (N,) where each active row's old state is
+    const float** rh_rows               # (N,) where each active row's r h is, in rh
+
+
+cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
+    """H rounded up to whole blocks."""
+    return (H + LANES - 1) // LANES * LANES
+
+
+cdef inline Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:
+    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first."""
+    cdef Py_ssize_t floats = rows * packed.W.count * WIDTH + N * packed.U.count * WIDTH
+    if packed.V.count:
+        floats += N * (packed.V.count * WIDTH + padded(packed.cell.H))
+    return (rows + 2 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
+
+
+cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t N, void* memory) noexcept nogil:
+    cdef Scratch scratch
+    scratch.x_rows = <const float**>memory
+    scratch.h_rows = scratch.x_rows + rows
+    scratch.rh_rows = scratch.h_rows + N
+    # blocks on cache lines, so that a vector store touches one
+    scratch.gi = <float*>((<uintptr_t>(scratch.rh_rows + N) + 63) // 64 * 64)
+    scratch.gh = scratch.gi + rows * packed.W.count * WIDTH
+    scratch.hn = scratch.gh + N * packed.U.count * WIDTH
+    scratch.rh = scratch.hn + N * packed.V.count * WIDTH
+    return scratch

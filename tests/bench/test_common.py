@@ -1,0 +1,98 @@
+"""What the experiments share: Adam, the NumPy GRU, where results go; and that every record can be read."""
+
+import importlib
+import json
+import re
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import bench
+from bench.common import environment, results
+from bench.common.adam import Adam, clip_norm
+from bench.common.numpy_gru import numpy_gru
+from support import reference
+from support.models import random_sizes, random_state
+
+FOLDER = Path(bench.__file__).parent
+EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
+
+
+# ---- Adam
+
+
+def test_adam_by_hand():
+    tensors = {"p": np.array([1.0, -2.0])}
+    adam = Adam(tensors)
+    adam.update(tensors, {"p": np.array([0.5, -4.0]), "surplus": None}, 0.1)
+    # m / (1 - b1) = g and v / (1 - b2) = g * g: the first step is rate * sign(g)
+    assert_allclose(tensors["p"], [0.9, -1.9], atol=1e-8)
+    adam.update(tensors, {"p": np.array([-0.5, 0.0])}, 0.2)
+    # m = 0.9 * 0.1 g1 + 0.1 g2, over 1 - 0.81; v = 0.999 * 0.001 g1^2 + 0.001 g2^2, over 1 - 0.998001
+    m = np.array([0.045 - 0.05, -0.36]) / 0.19
+    v = np.array([0.00024975 + 0.00025, 0.015984]) / 0.001999
+    assert_allclose(tensors["p"], [0.9, -1.9] - 0.2 * m / np.sqrt(v), atol=1e-7)
+
+
+def test_clip_norm():
+    gradients = {"a": np.array([3.0, 0], np.float32), "b": np.array([[4.0]])}
+    clipped = clip_norm(gradients, 1.0)
+    assert_allclose(clipped["a"], [0.6, 0], rtol=1e-6)
+    assert_allclose(clipped["b"], [[0.8]])
+    assert clipped["a"].dtype == np.float32 and gradients["a"][0] == 3
+    assert_array_equal(clip_norm(gradients, 6.0)["b"], gradients["b"])
+    assert_array_equal(clip_norm({"a": np.zeros(3)}, 1.0)["a"], np.zeros(3))
+
+
+# ---- the GRU in NumPy
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_numpy_gru_is_right(rng, dtype):
+    T, N, input_size, H = random_sizes(rng)
+    state = random_state(rng, input_size, H)
+    x, h_0 = rng.normal(size=(T, N, input_size)), rng.normal(size=(N, H))
+    y = numpy_gru(state, dtype)(x.astype(dtype), h_0.astype(dtype))
+    expected, _ = reference.gru(x, state, h_0[None])
+    assert y.dtype == dtype
+    assert_allclose(y, expected, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-13)
+
+
+# ---- results
+
+
+def test_where_results_go(tmp_path):
+    """Nowhere, to a folder, or to the record of this CPU beside the script."""
+    script = tmp_path / "speed" / "run.py"
+    options = types.SimpleNamespace(record=False, output=None)
+    assert results.folder(options, script) is None
+    options.output = tmp_path / "here"
+    assert results.folder(options, script) == tmp_path / "here"
+    options.record = True
+    assert results.folder(options, script) == script.parent / "results" / environment.folder_name(environment.cpu())
+    assert results.read(results.write({"a": 1}, tmp_path / "new").parent) == {"a": 1}
+    with pytest.raises(ValueError):
+        results.write({"a": float("nan")}, tmp_path / "odd")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_has_its_parts(experiment):
+    """A README, a run that is told where to write, and records, by CPU, that can be read."""
+    folder = FOLDER / experiment
+    assert (folder / "README.md").is_file() and (folder / "__init__.py").is_file()
+    run = importlib.import_module(f"bench.{experiment}.run")
+    assert callable(run.main) and run.__doc__
+    records = sorted((folder / "results").glob("*/results.json"))
+    assert records
+    for record in records:
+        assert json.loads(record.read_text(encoding="utf-8"))
+
+
+def test_nothing_of_the_package_but_what_is_public():
+    """A benchmark measures what users have: no underscore names, nothing of the demo."""
+    for path in FOLDER.rglob("*.py"):
+        found = re.findall(r"cgru\.(?:demo|_[a-z])\w*", path.read_text(encoding="utf-8"))
+        assert not found, path

@@ -1,0 +1,303 @@
+"""`cgru.load` and `cgru.convert`: one door for every kind of file, the tables of doors, formats and conventions."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import cgru
+from cgru import convert
+from cgru.convert import conventions
+from cgru.weights import Weights
+from support.compare import assert_same_model
+from support.models import random_state
+from support.onnx_models import single_node
+from support.peers import assert_same, peer, single
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")      # Keras's own
+INPUT, H = 3, 5
+
+
+# ------------------------------------------------------------------------------------- files to be read
+
+
+def state_of(kind="gru"):
+    """float32 parameters under PyTorch's names."""
+    rng = np.random.default_rng(3)
+    return {name: single(array) for name, array in random_state(rng, INPUT, H, kind=kind).items()}
+
+
+def torch_file(path, prefix="", kind="gru"):
+    torch = peer("torch")
+    torch.save({prefix + name: torch.from_numpy(array) for name, array in state_of(kind).items()}, path)
+
+
+def safetensors_file(path, prefix="", kind="gru"):
+    state = {prefix + name: array for name, array in state_of(kind).items()}
+    peer("safetensors.numpy").save_file(state, path)
+
+
+def npz_file(path, prefix="", kind="gru"):
+    np.savez(path, **{prefix + name: array for name, array in state_of(kind).items()})
+
+
+def keras_file(path, names=("memory",)):
+    keras = peer("keras")
+    peer("h5py")
+    layers = [keras.layers.GRU(H, name=name, return_sequences=True) for name in names]
+    keras.Sequential([keras.Input((None, INPUT)), *layers]).save(path)
+
+
+def onnx_file(path, nodes=1):
+    onnx = peer("onnx")
+    model = single_node(onnx, state_of())
+    if nodes == 2:      # the same weights on the same input twice
+        again = onnx.NodeProto()
+        again.CopyFrom(model.graph.node[0])
+        again.name, again.output[0], again.output[1] = "other", "Y2", "Y2_h"
+        model.graph.node.append(again)
+    Path(path).write_bytes(model.SerializeToString())
+
+
+def rtneural_file(path, layers=1):
+    rng = np.random.default_rng(3)
+    weights = [rng.normal(size=shape).tolist() for shape in ((INPUT, 3 * H), (H, 3 * H), (2, 3 * H))]
+    entry = {"type": "gru", "weights": weights}
+    Path(path).write_text(json.dumps({"layers": [entry] * layers}))
+
+
+def mlx_file(path, names=("gru",)):
+    shapes = {"Wx": (3 * H, INPUT), "Wh": (3 * H, H), "b": (3 * H,), "bhn": (H,)}
+    rng = np.random.default_rng(3)
+    arrays = {f"{name}.{key}": single(rng.normal(size=shape)) for name in names for key, shape in shapes.items()}
+    np.savez(path, **arrays)
+
+
+def tensorflow1_file(path, names=("rnn/gru_cell",)):
+    shapes = {
+        "gates/kernel": (INPUT + H, 2 * H), "gates/bias": 2 * H,
+        "candidate/kernel": (INPUT + H, H), "candidate/bias": H,
+    }  # fmt: skip
+    rng = np.random.default_rng(3)
+    arrays = {f"{name}/{key}": single(rng.normal(size=shape)) for name in names for key, shape in shapes.items()}
+    np.savez(path, **arrays)
+
+
+def haiku_file(path, names=("gru",)):
+    shapes = {"w_i": (INPUT, 3 * H), "w_h": (H, 3 * H), "b": (3 * H,)}
+    rng = np.random.default_rng(3)
+    arrays = {f"{name}/{key}": single(rng.normal(size=shape)) for name in names for key, shape in shapes.items()}
+    np.savez(path, **arrays)
+
+
+#: Name of a file -> what writes it, and what of `cgru` reads it when asked by name.
+FILES = {
+    "state.pt": (torch_file, "from_torch"),
+    "state.pth": (torch_file, "from_torch"),
+    "state.ckpt": (torch_file, "from_torch"),
+    "state.bin": (torch_file, "from_torch"),
+    "state.safetensors": (safetensors_file, "from_torch"),
+    "state.npz": (npz_file, "from_torch"),
+    "model.keras": (keras_file, "from_keras"),
+    "model.h5": (keras_file, "from_keras"),
+    "model.onnx": (onnx_file, "from_onnx"),
+    "model.json": (rtneural_file, "from_rtneural"),
+    "mlx.npz": (mlx_file, "from_mlx"),
+    "tensorflow1.npz": (tensorflow1_file, "from_tensorflow1"),
+    "haiku.npz": (haiku_file, "from_haiku"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_file(name, folder):
+    """What the system's own function makes of it, by name and by path."""
+    write, door = FILES[name]
+    write(name)
+    expected = getattr(cgru, door)(folder / name)
+    for path in (name, folder / name):
+        assert_same_model(cgru.load(path), expected)
+    weights = convert.read(name)
+    assert isinstance(weights, Weights) and weights == expected.weights
+    assert convert.form(name)
+    assert cgru.load(name, engine="blas").engine == "blas"
+
+
+@pytest.mark.parametrize("network", [cgru.GRU, cgru.RNN, cgru.LSTM], ids=lambda network: network.__name__)
+@pytest.mark.parametrize("name", ["model.safetensors", "model", "model.gru"])
+def test_cgru_s_own_files(network, name, folder):
+    """Of every kind, under any name that says nothing else."""
+    model = network(INPUT, H, 2, rng=1, bidirectional=True)
+    model.save(name)
+    assert_same_model(cgru.load(name), model)
+    assert convert.read(name) == model.weights
+    assert convert.form(name) == "cgru format 2"
+    with pytest.raises(ValueError, match="holds one model; leave out the name 'a'"):
+        convert.read(name, name="a")
+
+
+@pytest.mark.parametrize("write, name", [(torch_file, "m.pt"), (safetensors_file, "m.safetensors"), (npz_file, "m.npz")])
+@pytest.mark.parametrize("kind", ["rnn", "lstm"])
+def test_state_dicts_of_other_kinds(write, name, kind, folder):
+    write(name, "a.", kind)
+    model = cgru.load(name)
+    assert type(model) is {"rnn": cgru.RNN, "lstm": cgru.LSTM}[kind]
+    assert_array_equal(model.state_dict()["weight_hh_l0"], state_of(kind)["weight_hh_l0"])
+
+
+def several_prefixes(name):
+    state = {f"{prefix}{key}": array for prefix in ("a.", "b.") for key, array in state_of().items()}
+    if name.endswith(".npz"):
+        np.savez(name, **state)
+    elif name.endswith(".safetensors"):
+        peer("safetensors.numpy").save_file(state, name)
+    else:
+        torch = peer("torch")
+        torch.save({key: torch.from_numpy(array) for key, array in state.items()}, name)
+
+
+#: Files with two networks: what writes them, the two names, and the words with which the error shows the door.
+SEVERAL = {
+    "two.pt": (several_prefixes, ["'a.'", "'b.'"], r"cgru.from_torch(path, prefix=...)"),
+    "two.npz": (several_prefixes, ["'a.'", "'b.'"], r"cgru.from_torch(path, prefix=...)"),
+    "two.safetensors": (several_prefixes, ["'a.'", "'b.'"], r"cgru.from_torch(path, prefix=...)"),
+    "two.keras": (lambda name: keras_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_keras(path, layer=...)"),
+    "two.h5": (lambda name: keras_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_keras(path, layer=...)"),
+    "two.onnx": (lambda name: onnx_file(name, 2), ["gru", "other"], "cgru.from_onnx(path, node=...)"),
+    "two.json": (lambda name: rtneural_file(name, 2), ["0", "1"], "cgru.from_rtneural(path, layer=...)"),
+    "mlx.npz": (lambda name: mlx_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_mlx(path, name=...)"),
+    "tensorflow1.npz": (
+        lambda name: tensorflow1_file(name, ("c0/gru_cell", "c1/gru_cell")), ["c0", "c1"],
+        "cgru.from_tensorflow1(path, name=...)",
+    ),
+    "haiku.npz": (lambda name: haiku_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_haiku(path, name=...)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_networks_are_listed_with_the_door(name, folder):
+    """The error names the file, every network and the function that takes one; `read` says name=."""
+    write, names, door = SEVERAL[name]
+    write(name)
+    with pytest.raises(ValueError) as caught:
+        cgru.load(name)
+    for word in (name, *names, door):
+        assert word in str(caught.value)
+    with pytest.raises(ValueError, match="name=") as caught:
+        convert.read(name)
+    for word in (name, *names):
+        assert word in str(caught.value)
+
+
+def test_one_of_several(folder):
+    several_prefixes("two.npz")
+    assert convert.read("two.npz", name="b.") == cgru.from_torch("two.npz", prefix="b.").weights
+    keras_file("two.keras", ("one", "two"))
+    assert convert.read("two.keras", name="two").config.input_size == H
+    rtneural_file("two.json", 2)
+    for number in (1, "1"):
+        assert convert.read("two.json", name=number).config.hidden_size == H
+
+
+def test_what_the_file_does_not_say(folder):
+    """`read` takes fields of the configuration; the parameters stay as they are."""
+    npz_file("state.npz")
+    weights = convert.read("state.npz", reset_after=False, batch_first=True, activations=("hard_sigmoid", "tanh"))
+    assert not weights.config.reset_after and weights.config.batch_first
+    plain = convert.read("state.npz")
+    for name, values in plain.tensors.items():
+        assert_array_equal(weights.tensors[name], values)
+    assert convert.read("state.npz", dtype="float64").dtype == np.float64
+    npz_file("rnn.npz", kind="rnn")
+    assert convert.read("rnn.npz", nonlinearity="relu").config.nonlinearity == "relu"
+    with pytest.raises(ValueError, match="nonlinearity is for an RNN; these are weights of a GRU"):
+        convert.read("state.npz", nonlinearity="relu")
+    with pytest.raises(TypeError, match="dtype must be float32 or float64"):
+        convert.read("state.npz", dtype="float16")
+
+
+def test_files_that_are_not_read(folder):
+    Path("model.txt").write_text("hello")
+    for name in ("model.txt", "model.txt"):
+        with pytest.raises(ValueError, match=r"its name ends with none of .*\.keras"):
+            cgru.load(name)
+    with pytest.raises(FileNotFoundError):
+        cgru.load("missing.onnx")
+    with pytest.raises(OSError):
+        cgru.load(folder)
+    with pytest.raises(TypeError):
+        cgru.load(3)
+    np.savez("odd.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match=r"odd\.npz.*weight_ih_l0"):
+        cgru.load("odd.npz")
+
+
+# --------------------------------------------------------------------------------------------- the tables
+
+
+def test_doors():
+    """Each public from_SYSTEM stands in convert/SYSTEM.py beside weights_from_SYSTEM, which returns `Weights`."""
+    public = {name for name in cgru.__all__ if name.startswith("from_")}
+    assert set(convert.DOORS) == public
+    for name, place in convert.DOORS.items():
+        module = importlib.import_module(place)
+        assert getattr(module, name) is getattr(cgru, name)
+        assert callable(getattr(module, f"weights_{name}"))
+        assert place == f"cgru.convert.{name.removeprefix('from_')}"
+
+
+def test_formats():
+    for kind in [*convert.FORMATS.values(), *convert.ARRAYS.values()]:
+        assert kind.door in convert.DOORS
+    assert {kind.door for kind in [*convert.FORMATS.values(), *convert.ARRAYS.values()]} >= {
+        door for _, door in FILES.values()
+    }
+
+
+def test_every_converter_has_its_conventions():
+    systems = {place.rpartition(".")[2] for place in convert.DOORS.values()}
+    assert systems <= set(conventions.CONVENTIONS)
+    for name, convention in conventions.CONVENTIONS.items():
+        assert sorted(convention.order) in ([], ["n", "r", "z"]), name
+        assert convention.after or convention.before, name
+
+
+@pytest.mark.parametrize("order", ["rzn", "zrn", "nzr", "znr", "rnz", "nrz"])
+def test_reorder_and_negate(rng, order):
+    """Rows of any leading size, and the way back by hand."""
+    parts = {gate: rng.normal(size=(H, INPUT)) for gate in "rzn"}
+    stacked = np.concatenate([parts[gate] for gate in order])
+    canonical = np.concatenate([parts[gate] for gate in "rzn"])
+    assert_array_equal(conventions.reorder(stacked, order), canonical)
+    negated = conventions.negate_z(canonical)
+    assert_array_equal(negated, np.concatenate([parts["r"], -parts["z"], parts["n"]]))
+    assert_array_equal(conventions.negate_z(negated), canonical)
+
+
+@pytest.mark.parametrize("name", ["torch", "keras", "onnx", "haiku", "tensorflow1", "mlx", "rtneural", "paddle"])
+def test_a_convention_makes_rows_canonical(rng, name):
+    convention = conventions.CONVENTIONS[name]
+    parts = {gate: rng.normal(size=(H, INPUT)) for gate in "rzn"}
+    sign = 1 if convention.z_keeps else -1
+    stacked = np.concatenate([parts[gate] for gate in convention.order])
+    expected = np.concatenate([parts["r"], sign * parts["z"], parts["n"]])
+    assert_array_equal(convention.canonical(stacked), expected)
+
+
+def test_what_is_no_tree_of_a_gru():
+    for door in (cgru.from_flax, cgru.from_haiku, cgru.from_mlx, cgru.from_tensorflow1):
+        with pytest.raises(ValueError, match="there is no GRU with"):
+            door({"params": {"Dense_0": {"kernel": np.zeros((3, 5)), "bias": np.zeros(5)}}})
+        with pytest.raises(TypeError):
+            door(7)
+
+
+def test_a_loaded_model_computes(folder, rng):
+    """The same as PyTorch's module whose file it is."""
+    torch = peer("torch")
+    module = torch.nn.LSTM(INPUT, H, 2, bidirectional=True)
+    torch.save(module.state_dict(), "m.pt")
+    x = single(rng.normal(size=(7, 4, INPUT)))
+    assert_same(cgru.load("m.pt")(x)[0], module(torch.from_numpy(x))[0].detach().numpy())
