@@ -286,10 +286,15 @@ def read_whole(path, shape=None):
     shape : tuple, optional
         Where None leaves a size open; of a raw file at most one is.
     """
-    if os.path.splitext(path)[1].lower() in RAW:
+    if is_raw(path):
         return _raw(path, shape)
     with open_source(path) as source:
         return np.array(source.whole())
+
+
+def is_raw(path):
+    """Whether a file's name is that of one of numbers alone."""
+    return os.path.splitext(path)[1].lower() in RAW
 
 
 def _raw(path, shape):
