@@ -9,9 +9,13 @@ from cgru.convert import FORMATS, SeveralNetworks, form, read
 from cgru.model import model_of
 
 
-def add_model_options(parser, metavar="MODEL"):
-    """Declare a model file and how to read it."""
-    parser.add_argument("model", metavar=metavar, help=f"model file: {', '.join(FORMATS)}")
+def add_model_options(parser, metavar="MODEL", *, optional=False):
+    """Declare a model file and how to read it; an optional one is --model."""
+    words = f"model file: {', '.join(FORMATS)}"
+    if optional:
+        parser.add_argument("--model", metavar=metavar, help=f"{words}; in place of the three sizes")
+    else:
+        parser.add_argument("model", metavar=metavar, help=words)
     parser.add_argument(
         "--name", "--prefix", "--layer", "--node", dest="name", metavar="NAME",
         help="which GRU, where the file holds several: prefix of a state dict, Keras layer, ONNX node",
