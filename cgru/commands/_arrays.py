@@ -56,7 +56,7 @@ def read_lengths(path, model, shape):
     if len(shape) != 3:
         raise ValueError(f"--lengths is for an input of several rows; this one has shape {shape}")
     steps, rows = shape[:2] if not model.batch_first else shape[1::-1]
-    found: object
+    found: np.ndarray
     try:
         if path.lower().endswith(".txt"):
             file_size(path)

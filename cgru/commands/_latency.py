@@ -161,7 +161,8 @@ def lines(found, bound):
         yield f"p99.9 wants {_TAIL:,} steps and more: give --seconds"
     yield f"the same call of nothing: p50 {duration(np.median(found.nothing))}, included above"
     yield str(bound)
-    yield f"p50 is {values['p50'] / bound.ns:.2f} times the limit; max is {values['max'] / values['p50']:,.0f} times p50"
+    over, worst = values["p50"] / bound.ns, values["max"] / values["p50"]
+    yield f"p50 is {over:.2f} times the limit; max is {worst:,.0f} times p50"
     noise = list(found.noise())
     if noise:
         yield f"NOT A QUIET MACHINE: {'; '.join(noise)}; take no figure from this run"

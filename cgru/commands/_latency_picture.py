@@ -10,7 +10,7 @@ _STYLES = {"p50": "-", "p99": "--", "p99.9": "-.", "max": ":"}
 
 def figure(found, bound, title):
     """Draw a `Latency` and its `Limit`, both axes logarithmic: the few slow calls are what one looks for."""
-    drawing = new_figure(10, 5.4)
+    drawing = new_figure(11, 5)
     axes = drawing.subplots()
     least, most = min(found.times.min(), bound.ns), found.times.max()
     edges = np.geomspace(0.9 * least, 1.1 * most, 120)
@@ -30,5 +30,5 @@ def figure(found, bound, title):
     axes.set_xlabel("time of one step")
     axes.set_ylabel("steps")
     axes.set_title(title, loc="left", fontsize=10)
-    axes.legend(frameon=False)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return drawing

@@ -1,5 +1,6 @@
 """A model out of a file: the options that say which one and how to read it, and the model, built once."""
 
+import re
 import sys
 import warnings
 
@@ -55,6 +56,8 @@ def read_model(args, *, kinds=(cgru.GRU,)):
             )
         except SeveralNetworks as several:
             raise several.retold(args.model, "--name") from None
+        except ValueError as error:
+            raise ValueError(_in_options(str(error), args.name)) from error
         except ImportError as error:
             raise MissingExtra(str(error)) from error
     for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
@@ -63,3 +66,9 @@ def read_model(args, *, kinds=(cgru.GRU,)):
     if not isinstance(model, kinds):
         raise ValueError(f"{args.model} holds {type(model).__name__} weights, this command is for GRU only")
     return model, form(args.model)
+
+
+def _in_options(message, name):
+    """A converter's message with this command line's --name in place of its own parameter."""
+    parameters = "|".join({kind.option for kind in FORMATS.values()} | {"name"})
+    return re.sub(rf"\b({parameters})=(['\"]?){re.escape(str(name))}\2(?!\w)", lambda _: f"--name {name}", message)

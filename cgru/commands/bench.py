@@ -21,7 +21,9 @@ def add_arguments(parser):
     parser.add_argument("--num-layers", type=positive, default=1, metavar="L", help="default 1")
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="rows; default 1")
     parser.add_argument("--steps", type=positive, default=100, metavar="T", help="of a sequence; default 100")
-    parser.add_argument("--threads", type=threads, default=1, metavar="N", help="for the sequence; default 1, -1 all cores")
+    parser.add_argument(
+        "--threads", type=threads, default=1, metavar="N", help="for the sequence; default 1, -1 is all cores"
+    )
     parser.add_argument("--seconds", type=positive_seconds, default=1.0, help="for each measurement; default 1")
     parser.add_argument("--latency", action="store_true", help="time single steps one by one instead")
     parser.add_argument("--plot", metavar="FILE", help="with --latency, draw a histogram: .png, .pdf or .svg")

@@ -144,7 +144,8 @@ def _rows(job):
 
 def _steps_of_each_row(job):
     """(N, T, I) whose rows are longer than a piece: one row after the other, some steps at a time."""
-    (N, T, _), h_n = job.source.shape, []
+    N, T, _ = job.source.shape
+    h_n: list = []
     for row in range(N):
         rows = slice(row, row + 1)
         h = None if job.hx is None else job.hx[:, rows]

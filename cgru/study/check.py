@@ -97,8 +97,8 @@ def check(
 
     Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the
     recurrent product; z that keeps the old state or takes the new; the six orders of the gates; W and U transposed;
-    W and U cut from one matrix whose columns were h, x or x, h; the two biases exchanged; sigmoid and both hard sigmoids; batch-major and time-major; the direction. Each change
-    is made to all layers and directions alike.
+    W and U cut from one matrix at columns [h, x] or [x, h]; the two biases exchanged; sigmoid and both hard sigmoids;
+    batch-major and time-major; the direction. Each change is made to all layers and directions alike.
 
     Parameters
     ----------
