@@ -1,8 +1,9 @@
 """``cgru check``: a model against recorded outputs; exit status 0 where it matches, 1 where it does not."""
 
 import cgru
-from cgru.commands._arrays import is_raw, read_lengths, read_whole
+from cgru.commands._arrays import is_raw, read_whole
 from cgru.commands._exit import writable
+from cgru.commands._inputs import read_lengths
 from cgru.commands._models import add_model_options, read_model
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 import cgru
-from cgru.commands._arrays import SUFFIXES, Source, add_input_options, initial_state, open_input, read_lengths
+from cgru.commands._arrays import SUFFIXES, Source
 from cgru.commands._exit import threads, writable
+from cgru.commands._inputs import add_input_options, initial_state, open_input, read_lengths
 from cgru.commands._models import add_model_options, read_model
 from cgru.commands._progress import Progress
 from cgru.commands._writing import writing

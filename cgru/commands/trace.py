@@ -3,8 +3,8 @@
 import numpy as np
 
 from cgru.commands import _pictures
-from cgru.commands._arrays import add_input_options, initial_state, open_input
 from cgru.commands._exit import writable
+from cgru.commands._inputs import add_input_options, initial_state, open_input
 from cgru.commands._models import add_model_options, read_model
 from cgru.files import whole_file
 from cgru.study.trace import states

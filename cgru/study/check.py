@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgru.checks import real_array
 from cgru.model import Model, model_of
 from cgru.study.changes import apply, changes
+from cgru.study.recorded import Difference, Recorded
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cgru.gru import GRU
 
-_ROWS, _STEPS = 4, 8      # of the batch that the search looks at
 CLOSER = 0.9              # a change that does not match is worth a word where its error is this share of the given one
 _SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
-
-
-class Difference(NamedTuple):
-    """The first value that differs, in the order of time.
-
-    Attributes
-    ----------
-    step, row, unit : int
-        Where; an unbatched sequence has row 0.
-    got, expected : float
-    """
-
-    step: int
-    row: int
-    unit: int
-    got: float
-    expected: float
-
-    def __str__(self):
-        return (
-            f"The difference begins at step {self.step}, row {self.row}, unit {self.unit}, where the model gives "
-            f"{self.got:.6g} and {self.expected:.6g} was expected."
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +118,8 @@ linear_before_reset=0, TensorFlow 1)',)
     """
     if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
         raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
-    recorded = _Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
-    limit = _tolerance(tolerance, model.dtype, _comparable(recorded, model.batch_first))
+    recorded = Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
+    limit = _tolerance(tolerance, model.dtype, recorded.comparable(model.config))
     try:
         error, refusal = recorded.error(model), None
         if error is None:
@@ -160,32 +137,6 @@ linear_before_reset=0, TensorFlow 1)',)
     return _report(model, error, limit, found, None if error is None else recorded.first(model, limit))
 
 
-def _comparable(recorded, batch_first):
-    """The valid values of y_expected, all of them finite."""
-    y, valid = recorded.y, recorded.valid(batch_first)
-    values = y[valid]
-    if not values.size:
-        raise ValueError(f"there is nothing to compare: y_expected has shape {y.shape} and no valid step")
-    bad = ~np.isfinite(y)
-    bad[~valid] = False
-    if bad.any():
-        step, row, unit = _first_of(bad, batch_first)
-        raise ValueError(
-            f"y_expected holds NaN or infinity, which nothing can be compared with, first at step {step}, row {row}, "
-            f"unit {unit}; leave such rows out, or give lengths"
-        )
-    return values
-
-
-def _first_of(where, batch_first):
-    """(step, row, unit) of the first True in an array shaped as y."""
-    if where.ndim < 3:
-        where = where[:, None]
-    elif batch_first:
-        where = where.swapaxes(0, 1)
-    return tuple(int(index) for index in np.unravel_index(np.argmax(where), where.shape))
-
-
 def _tolerance(tolerance, dtype, y):
     if tolerance is None:
         double = dtype == np.float64 and not (y.dtype.kind == "f" and y.dtype.itemsize < 8)
@@ -198,66 +149,6 @@ def _tolerance(tolerance, dtype, y):
 def _shape_error(model, recorded):
     found, expected = recorded.y.shape, (*recorded.x.shape[:-1], model.config.output_size)
     return ValueError(f"y_expected has shape {found}, expected {expected}: y at every step, as the model returns it")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Recorded:
-    """What the other system was given, and what it computed."""
-
-    x: np.ndarray
-    y: np.ndarray
-    hx: Any
-    lengths: Any
-
-    def error(self, model):
-        """Largest absolute error of a model at valid steps; None where the shapes differ."""
-        got, _ = model(self.x, self.hx, lengths=self.lengths)
-        if got.shape != self.y.shape:
-            return None
-        valid = self.valid(model.batch_first)
-        worst = float(np.abs(got[valid].astype(np.float64) - self.y[valid]).max(initial=0.0))
-        return np.inf if np.isnan(worst) else worst
-
-    def valid(self, batch_first):
-        """Which of y's steps and rows are compared; of an array that fits no layout, all."""
-        valid = np.ones(self.y.shape[:-1], bool)
-        if self.lengths is None or self.y.ndim != 3:
-            return valid
-        lengths = np.asarray(self.lengths)
-        fitting = [axis for axis in (0, 1) if self.y.shape[axis] == lengths.size]
-        if fitting:     # both where T is N: then the model's layout decides
-            rows = fitting[0 if batch_first else -1]
-            steps = np.arange(self.y.shape[1 - rows])
-            valid = steps < lengths[:, None] if rows == 0 else steps[:, None] < lengths
-        return valid
-
-    def first(self, model, limit):
-        """The first `Difference` above `limit`."""
-        got, _ = model(self.x, self.hx, lengths=self.lengths)
-        wrong = ~(np.abs(got.astype(np.float64) - self.y) <= limit)
-        wrong[~self.valid(model.batch_first)] = False
-        step, row, unit = _first_of(wrong, model.batch_first)
-        place = (step, unit) if got.ndim < 3 else (row, step, unit) if model.batch_first else (step, row, unit)
-        return Difference(step, row, unit, float(got[place]), float(self.y[place]))
-
-    def with_layout(self, chosen):
-        """The same with the axes of y exchanged, where a change says that they are."""
-        if not any(change.swap_y for change in chosen):
-            return self
-        return dataclasses.replace(self, y=self.y.swapaxes(0, 1))
-
-    def excerpt(self, config):
-        """The first rows, and the first steps where the later ones cannot matter."""
-        x, y, hx, lengths = self.x, self.y, self.hx, self.lengths
-        if x.ndim == 3:
-            rows = np.s_[:_ROWS] if config.batch_first else np.s_[:, :_ROWS]
-            x, y = x[rows], y[rows]
-            hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
-            lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
-        if lengths is None and config.one_way:
-            steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
-            x, y = x[steps], y[steps]
-        return _Recorded(x, y, hx, lengths)
 
 
 # ---- the search

@@ -13,8 +13,10 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 T, N, H, INPUTS = 23, 5, 7, 3
 LENGTHS = np.array([4, 0, 23, 11, 1])
-KINDS = [{}, {"num_layers": 2, "batch_first": True}, {"bidirectional": True}, {"bidirectional": True, "batch_first": True},
-         {"go_backwards": True}]  # fmt: skip
+KINDS = [
+    {}, {"num_layers": 2, "batch_first": True}, {"bidirectional": True}, {"bidirectional": True, "batch_first": True},
+    {"go_backwards": True},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("options", KINDS, ids=repr)
@@ -44,7 +46,8 @@ def test_every_format_of_lengths(rng):
     np.save("x.npy", x)
     np.save("l.npy", LENGTHS.astype(np.uint8))
     np.savez("l.npz", LENGTHS)
-    for name, text in {"line.csv": "4,0,23,11,1\n", "column.csv": "steps\n4\n0\n23\n11\n1\n", "l.txt": "4 0\n23\n11 1\n"}.items():
+    texts = {"line.csv": "4,0,23,11,1\n", "column.csv": "steps\n4\n0\n23\n11\n1\n", "l.txt": "4 0\n23\n11 1\n"}
+    for name, text in texts.items():
         with open(name, "w") as file:
             file.write(text)
     for name in ("l.npy", "l.npz", "line.csv", "column.csv", "l.txt"):

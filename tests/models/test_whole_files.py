@@ -129,7 +129,7 @@ def test_an_output_is_no_input(tmp_path):
     os.symlink("a", "link")
     os.link("a", "hard")
     for name in ("a", "./a", "link", "hard", str(tmp_path / "a")):
-        with pytest.raises(ValueError, match="OUT .* is the same file as IN a, which is read"):
+        with pytest.raises(ValueError, match=r"OUT .* is the same file as IN a, which is read"):
             refuse_input("OUT", name, {"IN": "a"})
     refuse_input("OUT", "b", {"IN": "a", "other": "missing"})
     refuse_input("OUT", "missing", {"IN": "a"})

@@ -23,7 +23,7 @@ def test_where_a_difference_begins(x, batch_first, wrong):
     late, first = ((1, 7, 3), (2, 6, 4)) if batch_first else ((7, 1, 3), (6, 2, 4))
     if np.isnan(wrong):
         y[late] = y[first] = wrong
-        with pytest.raises(ValueError, match="NaN or infinity.* first at step 6, row 2, unit 4"):
+        with pytest.raises(ValueError, match=r"NaN or infinity.* first at step 6, row 2, unit 4"):
             cgru.check(gru, x, y)
         return
     expected, got = y.copy(), y
@@ -108,6 +108,26 @@ def test_nan_past_a_length_is_not_compared(x, batch_first):
     by_row[1, 3, 2] = np.nan
     with pytest.raises(ValueError, match="step 3, row 1, unit 2"):
         cgru.check(gru, x, y, lengths=[9, 4, 0])
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_padding_of_a_reversed_model(x, num_layers):
+    gru = cgru.GRU(INPUTS, H, num_layers, go_backwards=True, rng=1)
+    y, _ = gru(x, lengths=[9, 4, 0])
+    assert cgru.check(gru, x, np.where(y == 0, np.nan, y), lengths=[9, 4, 0]).matches
+
+
+@pytest.mark.parametrize("lengths", [[1, 2], [[1], [2], [3]], "abc", [0.5, 1, 2]], ids=repr)
+def test_bad_lengths_are_the_model_s_error(x, lengths):
+    gru = cgru.GRU(INPUTS, H, rng=1)
+    with pytest.raises((ValueError, TypeError), match="lengths"):
+        cgru.check(gru, x, gru(x)[0], lengths=lengths)
+
+
+@pytest.mark.parametrize("shape", [(), (H,), (1, T, N, H)])
+def test_no_model_s_shape(x, shape):
+    with pytest.raises(ValueError, match="y_expected has shape"):
+        cgru.check(cgru.GRU(INPUTS, H, rng=1), x, np.full(shape, np.nan))
 
 
 def test_nothing_to_compare(x):
