@@ -119,6 +119,8 @@ linear_before_reset=0, TensorFlow 1)',)
     if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
         raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
     recorded = Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
+    if recorded.x.ndim in (2, 3) and recorded.y.ndim != recorded.x.ndim:
+        raise _shape_error(model, recorded)
     limit = _tolerance(tolerance, model.dtype, recorded.comparable(model.config))
     try:
         error, refusal = recorded.error(model), None

@@ -61,8 +61,7 @@ class Recorded:
         values = y[valid]
         if not values.size:
             raise ValueError(f"there is nothing to compare: y_expected has shape {y.shape} and no valid step")
-        bad = ~np.isfinite(y)
-        bad[~valid] = False
+        bad = ~np.isfinite(y) & valid[..., None]
         if bad.any() and y.ndim in (2, 3):      # others are of no model's shape
             step, row, unit = _first_of(bad, config.batch_first)
             raise ValueError(

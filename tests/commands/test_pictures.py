@@ -4,11 +4,13 @@ import argparse
 import io
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import cgru
+from cgru import files
 from cgru.__main__ import main
 from cgru.commands import _pictures
 
@@ -81,7 +83,7 @@ def test_the_old_picture_survives_a_failing_save(saved, name, stage, monkeypatch
         elif stage == "opening":
             patch.setattr(os, "open", no_space)
         elif stage == "writing":
-            patch.setattr(io, "BufferedWriter", lambda *given: Full(opened(*given)))
+            patch.setattr(files, "io", SimpleNamespace(BufferedWriter=lambda *given: Full(opened(*given))))
         else:
             patch.setattr(os, "replace", no_space)
         assert run(name) == 2
