@@ -269,7 +269,8 @@ cdef class Stream:
         x = input_array("x", x, self.dtype, self.K, "input_size")
         form = self._layout()
         if x.ndim != self.ndim + 1 or form.time_major(x).shape[1] != self.N:
-            raise ValueError(f"x has shape {x.shape}, this stream expects {form.shape('T', self.N, self.K)}")
+            expected = ", ".join(map(str, form.shape("T", self.N, self.K)))
+            raise ValueError(f"x has shape {x.shape}, this stream expects ({expected})")
         x = form.time_major(x)
         y = np.empty(form.shape(len(x), self.N, self.H), self.dtype)
         self._enter()

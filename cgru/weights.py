@@ -25,7 +25,7 @@ class Weights:
     config : Config
     tensors : dict of str to ndarray
         Exactly the names and shapes of ``config.shapes()``; C-contiguous, read-only, all of one dtype. Given may be
-        anything that `real_array` reads; what is read-only and of this form already is not copied.
+        anything that `real_array` reads; it is copied.
     dtype : numpy.dtype
         float32 or float64. By default float64 where every parameter is float64, else float32.
 
@@ -101,9 +101,11 @@ class Weights:
 
 
 def _frozen(array, dtype):
-    """A C-contiguous, aligned array of native byte order that nobody can write to."""
-    if array.flags.writeable or array.base is not None or array.dtype != dtype or not array.flags.c_contiguous:
-        array = np.array(array, dtype, order="C")
+    """A copy that nobody can write to: C-contiguous, aligned, of native byte order.
+
+    A read-only array is copied too: whoever owns it can make it writable again.
+    """
+    array = np.array(array, dtype, order="C")
     array.flags.writeable = False
     return array
 

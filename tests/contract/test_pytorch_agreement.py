@@ -9,7 +9,6 @@ from support.compare import assert_close, assert_equal, flat
 from support.models import build, draw, on_planes, pack, random_lengths, random_sizes
 from support.peers import torch_arrays, torch_network
 
-
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
 forms = pytest.mark.configurations(layout="one layer", in_pytorch=True)
 

@@ -138,7 +138,10 @@ def test_cgru_s_own_files(network, name, folder):
         convert.read(name, name="a")
 
 
-@pytest.mark.parametrize("write, name", [(torch_file, "m.pt"), (safetensors_file, "m.safetensors"), (npz_file, "m.npz")])
+STATE_DICTS = [(torch_file, "m.pt"), (safetensors_file, "m.safetensors"), (npz_file, "m.npz")]
+
+
+@pytest.mark.parametrize("write, name", STATE_DICTS, ids=["pt", "safetensors", "npz"])
 @pytest.mark.parametrize("kind", ["rnn", "lstm"])
 def test_state_dicts_of_other_kinds(write, name, kind, folder):
     write(name, "a.", kind)
@@ -158,22 +161,24 @@ def several_prefixes(name):
         torch.save({key: torch.from_numpy(array) for key, array in state.items()}, name)
 
 
+def two(write, what=("one", "two")):
+    """A function of a name: that file with two networks."""
+    return lambda name: write(name, what)
+
+
 #: Files with two networks: what writes them, the two names, and the words with which the error shows the door.
 SEVERAL = {
     "two.pt": (several_prefixes, ["'a.'", "'b.'"], r"cgru.from_torch(path, prefix=...)"),
     "two.npz": (several_prefixes, ["'a.'", "'b.'"], r"cgru.from_torch(path, prefix=...)"),
     "two.safetensors": (several_prefixes, ["'a.'", "'b.'"], r"cgru.from_torch(path, prefix=...)"),
-    "two.keras": (lambda name: keras_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_keras(path, layer=...)"),
-    "two.h5": (lambda name: keras_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_keras(path, layer=...)"),
-    "two.onnx": (lambda name: onnx_file(name, 2), ["gru", "other"], "cgru.from_onnx(path, node=...)"),
-    "two.json": (lambda name: rtneural_file(name, 2), ["0", "1"], "cgru.from_rtneural(path, layer=...)"),
-    "mlx.npz": (lambda name: mlx_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_mlx(path, name=...)"),
-    "tensorflow1.npz": (
-        lambda name: tensorflow1_file(name, ("c0/gru_cell", "c1/gru_cell")), ["c0", "c1"],
-        "cgru.from_tensorflow1(path, name=...)",
-    ),
-    "haiku.npz": (lambda name: haiku_file(name, ("one", "two")), ["'one'", "'two'"], "cgru.from_haiku(path, name=...)"),
-}  # fmt: skip
+    "two.keras": (two(keras_file), ["'one'", "'two'"], "cgru.from_keras(path, layer=...)"),
+    "two.h5": (two(keras_file), ["'one'", "'two'"], "cgru.from_keras(path, layer=...)"),
+    "two.onnx": (two(onnx_file, 2), ["gru", "other"], "cgru.from_onnx(path, node=...)"),
+    "two.json": (two(rtneural_file, 2), ["0", "1"], "cgru.from_rtneural(path, layer=...)"),
+    "mlx.npz": (two(mlx_file), ["'one'", "'two'"], "cgru.from_mlx(path, name=...)"),
+    "tensorflow1.npz": (two(tensorflow1_file), ["one", "two"], "cgru.from_tensorflow1(path, name=...)"),
+    "haiku.npz": (two(haiku_file), ["'one'", "'two'"], "cgru.from_haiku(path, name=...)"),
+}
 
 
 @pytest.mark.parametrize("name", SEVERAL)

@@ -32,7 +32,7 @@ for model in models:
 
 @pytest.mark.parametrize("isa", engines.isas_usable())
 def test_the_automatic_choice(isa):
-    """A cell's best engine for float32 where there are fused multiply-adds, else blas; from the forced instruction set."""
+    """A cell's best engine for float32 where multiply-adds are fused, else blas; of the forced instruction set."""
     forced, chosen, modules = run_python(MADE, environment={"CGRU_ISA": isa}).stdout.splitlines()
     assert forced == isa
     expected = []

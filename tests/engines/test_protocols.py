@@ -166,6 +166,6 @@ def test_using_another_instruction_set():
             raise KeyError
         assert engines.isa() == before
     for bad in ("x86-64-v9", "", None, "blas"):
-        with pytest.raises(ValueError, match="offer .*; got"), engines.using(bad):
+        with pytest.raises(ValueError, match=r"offer .*; got"), engines.using(bad):
             raise AssertionError("never here")
     assert engines.isa() == before

@@ -12,8 +12,8 @@ import json
 import numpy as np
 import torch
 
-from support.models import float32_values, random_lengths, random_state
 from golden import FOLDER
+from support.models import float32_values, random_lengths, random_state
 
 # name: (T, N, input_size, H), arguments of nn.GRU that are not its defaults. N None: x has no batch axis.
 CONFIGURATIONS = {

@@ -9,9 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
 from cgru import engines
+from cgru.cells import CELLS
 from support.compare import assert_close, flat
 from support.gradients import assert_same_gradients, central_differences, random_problem, torch_gradients
-from cgru.cells import CELLS
 from support.models import build, network, on_planes, pack, planes, random_lengths, random_state
 
 forms = pytest.mark.configurations(layout="one layer")      # every form of every kind, with a layout of the test's own
@@ -273,7 +273,7 @@ def test_gradients_of_another_float_are_converted(taped):
         if dtype == np.float64:
             assert_array_equal(found.x, expected.x)
     for bad in (y * 1j, y.astype(object), "dy"):
-        with pytest.raises(TypeError, match="dy .*real numbers"):
+        with pytest.raises(TypeError, match=r"dy .*real numbers"):
             model.backward(tape, bad)
 
 

@@ -58,7 +58,8 @@ def test_unknown_nonlinearity(nonlinearity):
 @pytest.mark.parametrize("name", ["reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode"])
 def test_a_gru_s_options_are_no_others(network, name):
     """Neither as an argument nor as a field of the configuration."""
-    value = {"activations": (("hard_sigmoid", "tanh"),), "clip": 2.0, "merge_mode": "sum"}.get(name, name != "reset_after")
+    flag = name != "reset_after"
+    value = {"activations": (("hard_sigmoid", "tanh"),), "clip": 2.0, "merge_mode": "sum"}.get(name, flag)
     more = {"bidirectional": True} if name == "merge_mode" else {}
     if network is cgru.GRU:
         assert getattr(network(INPUT, H, **{name: value}, **more), name) is not None

@@ -19,7 +19,8 @@ if sys.platform == "linux":  # ru_maxrss there includes what the parent held whe
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 assert y.shape == (steps, 1, 8)
-print(peak, x.nbytes + y.nbytes, float(np.abs(y).max()), float(y[-1, 0, 3]), float((h_n[0] if isinstance(h_n, tuple) else h_n)[0, 0, 3]))
+h_n = h_n[0] if isinstance(h_n, tuple) else h_n
+print(peak, x.nbytes + y.nbytes, float(np.abs(y).max()), float(y[-1, 0, 3]), float(h_n[0, 0, 3]))
 """
 
 

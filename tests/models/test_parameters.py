@@ -152,13 +152,15 @@ def test_equality_and_hash(model, configuration):
     twin = type(model).from_weights(model.weights)
     read = type(model).from_state_dict(model.state_dict(), **options_of(configuration))
     for other in (twin, read, copy.deepcopy(model), model.replace(engine="blas")):
-        assert other == model and not other != model and hash(other) == hash(model)
+        assert other == model and hash(other) == hash(model)
+        assert not other != model  # noqa: SIM202   both operators are meant
     assert {model: 1}[read] == 1
     name, values = next(iter(model.state_dict().items()))
     values[0, 0] += 1
     changed = type(model).from_state_dict(model.state_dict() | {name: values}, **options_of(configuration))
     for other in (changed, model.replace(batch_first=not model.batch_first), None, 3, model.state_dict()):
-        assert other != model and not other == model
+        assert other != model
+        assert not other == model  # noqa: SIM201
 
 
 def test_models_of_other_kinds_and_dtypes_are_others(best):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from golden import golden_cases
 from support import reference
 from support.models import random_sizes, random_state
-from golden import golden_cases
 
 # ------------------------------------------------------------------------------------- activations
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import cgru
 from cgru import engines
 from support.processes import run_python
 
@@ -12,11 +11,13 @@ FRAMEWORKS = "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "open
 
 
 def test_import_is_light():
-    """No scipy.linalg (0.1 s) and no framework, until something needs it."""
+    """No scipy.linalg (0.1 s), no framework and no converter, until something needs it."""
     words = run_python("import sys, cgru; print(*sys.modules)").stdout.split()
     assert "numpy" in words and "cgru.gru" in words
     heavy = [name for name in words if name.startswith("scipy.linalg") or name.split(".")[0] in FRAMEWORKS]
     assert heavy == []
+    rooms = ("cgru.convert", "cgru.commands", "cgru.demo", "cgru.torch", "cgru.study.check", "cgru.installation")
+    assert [name for name in words if name.startswith(rooms)] == []
 
 
 def test_a_float64_model_brings_blas():
@@ -46,11 +47,12 @@ def facts():
 before = facts()
 import cgru
 x = np.random.default_rng(0).normal(size=(5, 3, 4))
-for engine in cgru.engines.ENGINES:
-    for isa in cgru.engines.isas_usable():
-        cgru.engines.ISA = isa
-        cgru.GRU(4, 19, rng=1, engine=engine)(x * 1e3)
-cgru.GRU(4, 19, rng=1, dtype=np.float64)(x * 1e3)
+for isa in cgru.engines.isas_usable():
+    with cgru.engines.using(isa):
+        for network, engine in [("GRU", "packed"), ("GRU", "blas"), ("RNN", "blas"), ("LSTM", "blas")]:
+            getattr(cgru, network)(4, 19, rng=1, engine=engine)(x * 1e3)
+        for network in ("GRU", "RNN", "LSTM"):
+            getattr(cgru, network)(4, 19, rng=1, dtype=np.float64)(x * 1e3)
 after = facts()
 assert before == after, (before, after)
 assert all(before[:4]), before
@@ -65,6 +67,7 @@ def test_floating_point_mode_is_untouched():
     assert result.stderr == ""
 
 
+@pytest.mark.variants(kind="gru")
 def test_subnormals_inside_a_model(variant):
     """With z = 0 and n = tanh(x) = x, subnormal input comes out as it went in."""
     state = {"weight_ih_l0": [[0.0], [0.0], [1.0]], "weight_hh_l0": [[0.0]] * 3}
@@ -76,7 +79,7 @@ def test_subnormals_inside_a_model(variant):
     assert y[0] != 0 and y[1] != 0
 
 
-SHOW = "import cgru; print(cgru.engines.ISA, cgru.GRU(3, 5).engine)"
+SHOW = "import cgru; print(cgru.engines.isa(), cgru.GRU(3, 5).engine)"
 
 
 @pytest.mark.parametrize("isa", engines.isas_usable())
@@ -117,12 +120,8 @@ def test_nothing_usable_is_a_clear_error(monkeypatch):
         engines.choose_isa()
 
 
-def test_public_names():
-    assert {"GRU", "load", "__version__"} <= set(cgru.__all__)
-    assert all(hasattr(cgru, name) for name in cgru.__all__)
-
-
-def test_instruction_sets_agree(rng):
+@pytest.mark.parametrize("network", ["GRU", "RNN", "LSTM"])
+def test_instruction_sets_agree(rng, network):
     """Float for float within the contract; test_oracle_agreement holds each to the oracle."""
     results = []
     x = rng.normal(size=(9, 3, 5))
@@ -130,8 +129,8 @@ def test_instruction_sets_agree(rng):
         result = run_python(
             "import sys, numpy as np, cgru; "
             "x = np.frombuffer(bytes.fromhex(sys.argv[1])).reshape(9, 3, 5); "
-            "print(cgru.GRU(5, 21, rng=1, dtype='float64')(x)[0].tobytes().hex())",
-            x.tobytes().hex(),
+            "print(getattr(cgru, sys.argv[2])(5, 21, rng=1, dtype='float64')(x)[0].tobytes().hex())",
+            x.tobytes().hex(), network,
             environment={"CGRU_ISA": isa},
         )
         results.append(np.frombuffer(bytes.fromhex(result.stdout.strip())))

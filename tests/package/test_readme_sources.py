@@ -11,7 +11,7 @@ import cgru
 from support.models import random_state
 from support.peers import peer, single
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 SECTION = README.read_text(encoding="utf-8").partition("## Coming from another framework")[2].partition("\n## ")[0]
 ROWS = dict(re.findall(r"^\| ([^|]+?) \| `([^`]+)` \|", SECTION, flags=re.MULTILINE))
 

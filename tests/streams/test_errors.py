@@ -1,17 +1,14 @@
-"""What a `Stream` refuses, with a clear error and its state left as it was; two threads at once among it."""
+"""What a `Stream` refuses, with a clear error and its state left as it was."""
 
 import re
-import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import cgru
-from cgru import forward
 from support.arrays import read_only, unaligned
 from support.compare import assert_same_bits
-from support.models import build, draw, on_planes, pack, planes
+from support.models import build, pack
 
 T, N, INPUT, H, LAYERS = 6, 4, 5, 19, 2
 
@@ -87,7 +84,8 @@ def test_wrong_batch(stream, shape):
 
 @pytest.mark.parametrize("shape", [(1, INPUT), (N, INPUT), (1, 1, INPUT)])
 def test_a_batch_for_a_single_row(best, shape):
-    row = best.model(INPUT, H, LAYERS, rng=1).stream(hx=pack([np.full((LAYERS, H), 0.25, best.dtype) for _ in best.cell.states]))
+    hx = pack([np.full((LAYERS, H), 0.25, best.dtype) for _ in best.cell.states])
+    row = best.model(INPUT, H, LAYERS, rng=1).stream(hx=hx)
     expected = re.escape(f"x_t has shape {shape}, this stream expects ({INPUT},)")
     refused(row, ValueError, expected, row.step, np.ones(shape, best.dtype))
     expected = re.escape(f"x has shape {(3, *shape)}, this stream expects (T, {INPUT})")
@@ -238,97 +236,3 @@ def test_too_many_layers(best):
     assert best.model(2, 3, 64, rng=1).stream().step([0.5, -0.5]).shape == (3,)
     with pytest.raises(ValueError, match="at most 64 layers; this model has 65"):
         best.model(2, 3, 65, rng=1).stream()
-
-
-# ---------------------------------------------------------------------------------- two threads at once
-
-
-@pytest.fixture
-def held(monkeypatch):
-    """Every pass over a sequence stops until it is let go."""
-    gate = SimpleNamespace(inside=threading.Event(), let_go=threading.Event())
-    run = forward.run
-
-    def stopped(*arguments, **options):
-        gate.inside.set()
-        assert gate.let_go.wait(60)
-        return run(*arguments, **options)
-
-    monkeypatch.setattr(forward, "run", stopped)
-    yield gate
-    gate.let_go.set()
-
-
-def test_use_from_a_second_thread_is_an_error(best, rng, monkeypatch, held):
-    """While a call runs, everything else is refused; the call itself comes to its right end."""
-    model = best.model(INPUT, H, LAYERS, rng=1)
-    x, hx = draw(best, rng, model, T, N)
-    stream, results, out = model.stream(N, hx), [], np.full((N, H), np.nan, best.dtype)
-    runner = threading.Thread(target=lambda: results.append(stream.run(x)))
-    runner.start()
-    try:
-        assert held.inside.wait(60)
-        for call in (
-            lambda: stream.step(x[0]),
-            lambda: stream.step(x[0], out=out),
-            lambda: stream.run(x),
-            lambda: stream.reset(),
-            lambda: stream.state,
-            lambda: setattr(stream, "state", hx),
-            lambda: stream.__reduce__(),
-        ):
-            with pytest.raises(RuntimeError, match=r"running in another thread.*give each thread its own"):
-                call()
-        with pytest.raises(ValueError, match="features"):      # bad input is still told as such
-            stream.step(x[0, :, 1:])
-        assert np.isnan(out).all()
-    finally:
-        held.let_go.set()
-        runner.join()
-    monkeypatch.undo()
-    expected, h_n = model(x, hx)
-    assert_same_bits(results[0], expected)
-    assert_same_bits(stream.state, h_n)
-    assert stream.step(x[0]).shape == (N, H)            # free again
-
-
-def test_an_error_inside_run_frees_the_stream(best, rng, monkeypatch):
-    def fails(*arguments, **options):
-        raise MemoryError("no memory")
-
-    x = best.cast(rng.normal(size=(T, N, INPUT)))
-    stream, other = (best.model(INPUT, H, rng=1).stream(N) for _ in range(2))
-    stream.step(x[0])
-    with monkeypatch.context() as patch:
-        patch.setattr(forward, "run", fails)
-        refused(stream, MemoryError, "no memory", stream.run, x)
-    other.step(x[0])
-    assert_same_bits(stream.step(x[1]), other.step(x[1]))
-
-
-def test_threads_that_collide_corrupt_nothing(best):
-    """Threads that fight over long steps, with the GIL released: each step happens as a whole or not at all."""
-    model = best.model(INPUT, 1100, rng=1)                # over a million multiply-adds
-    x = best.cast(np.linspace(-1, 1, INPUT))
-    stream, done, refusals, start = model.stream(), [], [], threading.Barrier(3)
-
-    def work():
-        start.wait()
-        for _ in range(40):
-            try:
-                stream.step(x)
-                done.append(1)
-            except RuntimeError as error:
-                assert "running in another thread" in str(error)
-                refusals.append(1)
-
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(done) + len(refusals) == 120 and done
-    alone = model.stream()
-    for _ in done:
-        alone.step(x)
-    assert_same_bits(stream.state, alone.state)

@@ -81,7 +81,7 @@ def test_errors(step):
         model.jacobian(x_t, h[:2])
     with pytest.raises(ValueError, match="input_size=4"):
         model.jacobian(x_t[:, :3], h)
-    with pytest.raises(TypeError, match="h .*real numbers"):
+    with pytest.raises(TypeError, match=r"h .*real numbers"):
         model.jacobian(x_t, h * 1j)
 
 

@@ -73,7 +73,7 @@ class Problem:
 
 
 def random_problem(rng, configuration, *, sizes=None, lengths=None, **more):
-    """A Problem with T, N, I, H all different, of a configuration with more options; `lengths` is called with (T, N)."""
+    """A Problem with T, N, I, H all different and maybe more options; `lengths` is called with (T, N)."""
     T, N, input_size, H = random_sizes(rng, 3, 7) if sizes is None else sizes
     options = configuration.options | more
     layout = {name: options.pop(name) for name in INFERRED if name in options}

@@ -13,7 +13,6 @@ from cgru.config import Config
 from cgru.weights import Weights
 from support import reference
 
-
 # ------------------------------------------------------------------------------------ the configurations
 
 UNTRAINED = {"activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state"}

@@ -1,0 +1,289 @@
+"""The plan of the house: imports run downward, privates stay private, kinds are asked of the table, files are short."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import cgru
+from cgru.cells import CELLS
+
+PACKAGE = Path(cgru.__file__).parent
+MOST_LINES = 330
+
+#: From the ground up: a module imports from its own line, if it must, and from those below. A name with a dot at its
+#: end is a folder with all that is in it.
+LEVELS = [
+    ["_version", "cells", "activations", "layout", "threads", "checks", "engines._cpu", "engines.packing"],
+    ["config", "engines."],
+    ["weights"],
+    ["files", "equations", "forward", "summary"],
+    ["gradients", "study.trace", "study.jacobian", "study.views", "study"],
+    ["model", "stream"],
+    ["recurrent"],
+    ["gru", "lstm", "rnn"],
+    [""],
+    ["torch", "installation", "convert."],
+    ["study."],
+    ["demo."],
+    ["commands.", "__main__", "demo.train"],
+]
+#: Imports inside functions that go up, and why.
+UPWARD = {
+    ("gru", "convert.onnx_write"): "GRU.to_onnx",
+    ("gru", "convert.torch_write"): "GRU.to_torch",
+}
+
+
+@cache
+def modules():
+    """Name without "cgru." -> (path, text) of every module; compiled ones where their source is there."""
+    found = {}
+    for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyx")]):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = path, path.read_text(encoding="utf-8")
+    found.setdefault("stream", (PACKAGE / "stream.pyx", ""))
+    return found
+
+
+def for_checkers(tree):
+    """Every node under ``if TYPE_CHECKING``."""
+    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+    return {inner for block in blocks for node in block.body for inner in ast.walk(node)}
+
+
+@cache
+def imports(name):
+    """The modules that one imports, in functions too; [(name, line)]."""
+    path, text = modules()[name]
+    if path.suffix == ".pyx":
+        words = re.findall(r"^\s*(?:from (cgru[\w.]*) c?import (\w+)|c?import (cgru[\w.]*))", text, re.MULTILINE)
+        return [(known(f"{source}.{what}", source) if source else known(plain), 0) for source, what, plain in words]
+    tree = ast.parse(text)
+    skipped, found = for_checkers(tree), []
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found += [(known(alias.name), node.lineno) for alias in node.names if alias.name.split(".")[0] == "cgru"]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cgru":
+            assert node.level == 0
+            found += [(known(f"{node.module}.{alias.name}", node.module), node.lineno) for alias in node.names]
+    return found
+
+
+def known(*names):
+    """The first of these full names that is a module, without "cgru."."""
+    return next(
+        short for short in (name.removeprefix("cgru").lstrip(".") for name in names)
+        if short in modules() or short.startswith("engines._")
+    )  # fmt: skip
+
+
+def level(name):
+    """Its place in LEVELS; the exact name goes before the folder."""
+    exact = [number for number, names in enumerate(LEVELS) if name in names]
+    folder = [
+        number for number, names in enumerate(LEVELS) for one in names
+        if one.endswith(".") and (f"{name}.").startswith(one)
+    ]  # fmt: skip
+    assert exact or folder, f"{name} has no place in the plan: add it to LEVELS"
+    return (exact or folder)[0]
+
+
+def test_every_module_has_a_place():
+    for name in modules():
+        assert level(name) >= 0
+
+
+def test_no_arrow_goes_up():
+    wrong = [
+        f"{name}:{line} imports {other}"
+        for name in modules()
+        for other, line in imports(name)
+        if level(other) > level(name) and (name, other) not in UPWARD
+    ]
+    assert not wrong
+    assert all(any(other == high for other, _ in imports(low)) for low, high in UPWARD), "UPWARD lists too much"
+
+
+def test_no_circle():
+    """Imports inside functions count, but for those that are listed."""
+    arrows = {
+        name: {other for other, _ in imports(name) if (name, other) not in UPWARD and other in modules()} - {name}
+        for name in modules()
+    }
+    while arrows:
+        leaves = {name for name, others in arrows.items() if not others}
+        assert leaves, f"a circle among {sorted(arrows)}"
+        arrows = {name: others - leaves for name, others in arrows.items() if name not in leaves}
+
+
+def test_models_import_no_converter():
+    """At import; each converter is loaded when it is asked for."""
+    for name in modules():
+        if level(name) <= level("gru"):
+            inside = [other for other, _ in imports(name) if other.split(".")[0] in ("convert", "commands", "demo")]
+            assert set(inside) <= {high for low, high in UPWARD if low == name}
+
+
+FRAMEWORKS = {
+    "torch", "keras", "tensorflow", "jax", "flax", "haiku", "onnx", "onnxruntime", "h5py", "matplotlib", "tqdm",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if modules()[name][0].suffix == ".py"])
+def test_frameworks_are_imported_by_nobody_at_import_time(name):
+    """Only cgru.torch, which is nothing without PyTorch; and the child process that reads HDF5."""
+    tree = ast.parse(modules()[name][1])
+    skipped = for_checkers(tree)
+    top = [node for node in ast.iter_child_nodes(tree) if node not in skipped]
+    found = {
+        (alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
+        for node in top
+        if isinstance(node, ast.Import | ast.ImportFrom) and getattr(node, "level", 0) == 0
+        for alias in node.names
+    }
+    allowed = {"torch": {"torch"}, "convert.keras_hdf5": {"h5py"}}.get(name, set())
+    assert found & FRAMEWORKS <= allowed
+
+
+# ------------------------------------------------------------------------------------------------ privates
+
+
+def test_nobody_uses_another_s_underscore_names():
+    """``other._name``: of `self`, `cls` and what a class method makes of its own class only."""
+    wrong = []
+    for name, (path, text) in modules().items():
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                private = isinstance(node, ast.Attribute) and re.fullmatch(r"_[a-z]\w*", node.attr)
+                if private and ast.unparse(node) not in ("sys._getframe", "model._build"):
+                    owner = ast.unparse(node.value)
+                    wrong += [] if owner in ("self", "cls") else [f"{name}:{node.lineno} {ast.unparse(node)}"]
+    assert not wrong
+
+
+def test_private_modules_stay_in_their_folder():
+    """convert/_build.py is convert's. Entry points use the commands' exit."""
+    allowed = {("__main__", "commands._exit"), ("demo.train", "commands._exit"), ("demo.train", "commands._progress")}
+    for name in modules():
+        for other, line in imports(name):
+            home, _, last = other.rpartition(".")
+            if last.startswith("_") and last != "_version" and (name, other) not in allowed:
+                own = name.startswith(f"{home}.") or name == home
+                assert own or home == "engines", f"{name}:{line} imports {other}"
+
+
+def test_private_names_are_not_imported():
+    for name, (path, text) in modules().items():
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cgru"):
+                    for alias in node.names:
+                        module = f"{node.module}.{alias.name}".removeprefix("cgru.") in modules()
+                        dunder = alias.name == "__version__"
+                        assert module or dunder or not alias.name.startswith("_"), f"{name}:{node.lineno}"
+
+
+# --------------------------------------------------------------------------------------------------- kinds
+
+
+def compared_texts(tree):
+    """[(text, line)] in comparisons, `in` tests and cases of `match`; and the kinds among keys of dictionaries."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+            parts += [inner for part in parts for inner in getattr(part, "elts", ())]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        elif isinstance(node, ast.Dict):
+            parts = [key for key in node.keys if getattr(key, "value", None) in CELLS]
+        else:
+            continue
+        yield from ((part.value, node.lineno) for part in parts if isinstance(part, ast.Constant))
+
+
+def test_kinds_are_asked_of_the_table():
+    """No ``== "gru"``, no dictionary by kind outside cells.py; foreign systems' words in converters are theirs."""
+    foreign = {"convert.rtneural", "convert.keras", "convert.keras_layer", "convert.onnx_graph"}
+    names = {*CELLS, *(cell.name for cell in CELLS.values())}
+    wrong = [
+        f"{name}:{line} {text!r}"
+        for name, (path, source) in modules().items()
+        if path.suffix == ".py" and name != "cells" and name not in foreign
+        for text, line in compared_texts(ast.parse(source))
+        if text in names
+    ]
+    assert not wrong
+
+
+def test_the_search_for_kinds_finds_them():
+    program = """
+if kind == "gru" or cell.name in ("LSTM", "x"): pass
+match kind:
+    case "rnn": pass
+table = {"lstm": 4, "other": 1}
+fine = cell is CELLS["gru"]
+"""
+    assert {text for text, _ in compared_texts(ast.parse(program))} >= {"gru", "LSTM", "rnn", "lstm"}
+
+
+def test_the_table_agrees_with_the_engines_numbers():
+    """engines/_cells.pxd names the same kinds with the same codes."""
+    source = PACKAGE / "engines" / "_cells.pxd"
+    if not source.is_file():
+        pytest.skip("the engines' source is in the repository only")
+    numbers = dict(re.findall(r"^\s+(GRU|RNN|LSTM|[A-Z]{3,}) = (\d+)$", source.read_text(), re.MULTILINE))
+    found = {name: int(number) for name, number in numbers.items() if name in {cell.name for cell in CELLS.values()}}
+    assert found == {cell.name: cell.code for cell in CELLS.values()}
+
+
+def test_the_table_s_rows():
+    """Codes differ; letters of planes and gates are single; what is trained are pairs of known activations."""
+    from cgru.activations import DEFAULTS
+    from cgru.config import Config
+    from cgru.engines import ENGINES
+
+    assert list(CELLS) == [cell.kind for cell in CELLS.values()]
+    assert len({cell.code for cell in CELLS.values()}) == len(CELLS)
+    for cell in CELLS.values():
+        assert getattr(cgru, cell.name).kind == cell.kind
+        assert cell.stacked == max(1, len(cell.gates)) and len(set(cell.gates)) == len(cell.gates)
+        assert cell.states[0] == "h" and set(cell.engines) <= set(ENGINES) and cell.engines
+        assert set(cell.gates) <= set(cell.tape) or not cell.tape
+        assert cell.keeps in ("", *cell.gates)
+        for pair in cell.trained:
+            assert len(pair) == 2 and set(pair) <= set(DEFAULTS)
+        config = Config(input_size=3, hidden_size=5, kind=cell.kind)
+        assert config.cell is cell and config.shapes()["weight_hh_l0"] == (5 * cell.stacked, 5)
+        assert tuple(one.name for one in config.activations[0]) in cell.trained
+        for option in cell.options:
+            assert hasattr(config, option), option
+
+
+# --------------------------------------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize("name", [
+    str(path.relative_to(PACKAGE)) for suffix in ("py", "pyx", "pxd", "pyi") for path in PACKAGE.rglob(f"*.{suffix}")
+])  # fmt: skip
+def test_no_file_is_long(name):
+    lines = len((PACKAGE / name).read_text(encoding="utf-8").splitlines())
+    assert lines <= MOST_LINES
+
+
+def test_no_function_is_long():
+    """60 lines without its docstring."""
+    long = []
+    for name, (path, text) in modules().items():
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                    lines = node.end_lineno - first.lineno + 1
+                    long += [f"{name}.{node.name}: {lines} lines"] if lines > 60 else []
+    assert not long
