@@ -1,56 +1,20 @@
-"""A command's x, initial state and y: arrays in .npy, .npz and .csv files, read and written piece by piece.
+"""Arrays in .npy, .npz and .csv files, read piece by piece.
 
 A `Source` is a stack of rows of features, taken from the first to the last; what the axes before the features mean is
-the caller's business. `writing` takes rows in the same order.
+the caller's business. Files are read, never mapped: somebody else may cut them off meanwhile.
 """
 
-import argparse
-import contextlib
-import io
+import math
 import os
 import zipfile
 
 import numpy as np
 
-from cgru.convert.untrusted.files import file_size, read_npy_header
-from cgru.files import whole_file
+from cgru.convert.untrusted.files import check_expansion, file_size, read_npy_header
 
 SUFFIXES = (".npy", ".npz", ".csv")
-
-
-def add_input_options(parser):
-    """Declare the input and how to read it."""
-    parser.add_argument(
-        "input", metavar="INPUT",
-        help="x (T, I), (T, N, I), or (N, T, I) with a batch-first model: .npy, .npz, or .csv with a step per line",
-    )  # fmt: skip
-    parser.add_argument("--key", metavar="NAME", help="which array of an .npz INPUT that holds several")
-    parser.add_argument("--h0", metavar="FILE", help="initial state (layers * directions, N, H): .npy or .npz")
-    parser.add_argument(
-        "--batch-first", default=None, action=argparse.BooleanOptionalAction,
-        help="read a three-dimensional INPUT as (N, T, I), or as (T, N, I); default as the model says",
-    )  # fmt: skip
-
-
-def initial_state(args, model, source):
-    """What --h0 holds, of the right shape, or None; the input's shape is checked on the way."""
-    config, shape = model.config, source.shape
-    if len(shape) not in (2, 3) or shape[-1] != config.input_size:
-        layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
-        raise ValueError(
-            f"{source.path} has shape {shape}, this model expects (T, I) or {layout} with I={config.input_size}"
-        )
-    if args.h0 is None:
-        return None
-    hx = read_whole(args.h0)
-    batch = () if len(shape) == 2 else (shape[0 if config.batch_first else 1],)
-    expected = (config.num_layers * config.num_directions, *batch, config.hidden_size)
-    if hx.shape != expected:
-        raise ValueError(f"--h0 {args.h0} has shape {hx.shape}, expected {expected}")
-    return hx.astype(model.dtype)
-
-
-# ---- reading
+RAW = (".raw", ".f32", ".bin")
+_SKIPPED = 16 << 20      # bytes at a time
 
 
 class Source:
@@ -64,6 +28,12 @@ class Source:
     def take(self, rows):
         """The next `rows` rows, (rows, features)."""
         raise NotImplementedError
+
+    def skip(self, rows):
+        """Pass over the next `rows` rows."""
+        most = max(1, _SKIPPED // (max(1, self.shape[-1]) * self.dtype.itemsize))
+        for start in range(0, rows, most):
+            self.take(min(most, rows - start))
 
     def whole(self):
         """All of it."""
@@ -80,33 +50,57 @@ class Source:
 
 
 class _Npy(Source):
-    """Maps one piece at a time, so that neither address space nor resident memory grows with the file."""
-
     def __init__(self, path):
-        with open(path, "rb") as file:
-            shape, self._fortran, dtype = read_npy_header(path, file, file_size(path))
-            self._offset = file.tell()
-        super().__init__(path, shape, dtype)
+        self._file = open(path, "rb")  # noqa: SIM115
+        try:
+            shape, self._fortran, dtype = read_npy_header(path, self._file, file_size(path))
+            super().__init__(path, shape, dtype)
+        except BaseException:
+            self._file.close()
+            raise
         self._whole = None
 
     def take(self, rows):
         features = self.shape[-1]
-        if self._fortran:      # pieces are not together in the file
-            if self._whole is None:
-                self._whole = np.load(self.path, allow_pickle=False).reshape(-1, features)
-            piece, self._whole = self._whole[:rows], self._whole[rows:]
-            return piece
-        if rows * features == 0:
-            return np.empty((rows, features), self.dtype)
-        piece = np.memmap(self.path, self.dtype, "r", self._offset, (rows, features))
-        self._offset += piece.nbytes
-        return piece.view(np.ndarray)
+        if not self._fortran:
+            return read_into(self._file, np.empty((rows, features), self.dtype), self.path)
+        if self._whole is None:     # pieces are not together in the file
+            stored = read_into(self._file, np.empty(self.shape[::-1], self.dtype), self.path)
+            self._whole = stored.T.reshape(-1, features)
+        piece, self._whole = self._whole[:rows], self._whole[rows:]
+        return piece
+
+    def close(self):
+        self._file.close()
+
+
+def read_into(file, array, path):
+    """Fill a contiguous array with the next bytes of a binary file.
+
+    Raises
+    ------
+    ValueError
+        The file ends before.
+    """
+    if array.size:
+        room = memoryview(array.reshape(-1).view(np.uint8))
+        while len(room):
+            count = file.readinto(room)
+            if not count:
+                raise ValueError(f"{path} ends too early; was it changed while it was read?")
+            room = room[count:]
+    return array
 
 
 class _Npz(Source):
-    """Decompresses as it goes."""
+    """Decompresses as it goes.
 
-    def __init__(self, path, key):
+    A piece that is taken may be large only where the file is: see `check_expansion`. Small pieces of a file that
+    expands to any size are nobody's trouble.
+    """
+
+    def __init__(self, path, key, option):
+        self._stored = file_size(path)
         try:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -114,7 +108,7 @@ class _Npz(Source):
         names = [name.removesuffix(".npy") for name in self._archive.namelist() if name.endswith(".npy")]
         try:
             if key is None and len(names) != 1:
-                raise ValueError(f"{path} holds {len(names)} arrays: {', '.join(names)}; choose one with --key")
+                raise ValueError(f"{path} holds {len(names)} arrays: {', '.join(names)}; {_how(option)}")
             if key is not None and key not in names:
                 raise ValueError(f"{path} holds no array {key!r}; it holds {', '.join(names)}")
             member = f"{key or names[0]}.npy"
@@ -136,6 +130,7 @@ class _Npz(Source):
 
     def take(self, rows):
         size = rows * self.shape[-1] * self.dtype.itemsize
+        check_expansion(self.path, size, self._stored)
         try:
             data = self._file.read(size)
         except Exception as error:      # zlib, lzma, bz2 and zipfile have their own
@@ -147,6 +142,10 @@ class _Npz(Source):
     def close(self):
         self._file.close()
         self._archive.close()
+
+
+def _how(option):
+    return f"choose one with {option}" if option else "expected one"
 
 
 class _Csv(Source):
@@ -196,8 +195,8 @@ def _is_numbers(line):
         return False
 
 
-def open_source(path, key=None):
-    """The `Source` in a file; `key` names an array of an .npz file that holds several.
+def open_source(path, key=None, option=None):
+    """The `Source` in a file; `key` names an array of an .npz file that holds several, and `option` asks for it.
 
     Raises
     ------
@@ -209,63 +208,36 @@ def open_source(path, key=None):
     if key is not None and suffix != ".npz":
         raise ValueError(f"--key {key} is for .npz files; {path} holds one array")
     file_size(path)
-    return _Npz(path, key) if suffix == ".npz" else _Npy(path) if suffix == ".npy" else _Csv(path)
+    return _Npz(path, key, option) if suffix == ".npz" else _Npy(path) if suffix == ".npy" else _Csv(path)
 
 
-def read_whole(path, key=None):
-    """The whole array in a file."""
-    with open_source(path, key) as source:
+def read_whole(path, shape=None):
+    """The whole array in a file, of a shape that is known before it is read.
+
+    Parameters
+    ----------
+    path : str
+        Also one of `RAW`: the numbers alone, float32 in this machine's order of bytes, as C's fwrite leaves them.
+    shape : tuple, optional
+        Where None leaves a size open; of a raw file at most one is.
+    """
+    if is_raw(path):
+        return _raw(path, shape)
+    with open_source(path) as source:
         return np.array(source.whole())
 
 
-# ---- writing
+def is_raw(path):
+    """Whether a file's name is that of one of numbers alone."""
+    return os.path.splitext(path)[1].lower() in RAW
 
 
-@contextlib.contextmanager
-def writing(path, shape, dtype):
-    """A function of arrays that appends their rows to the array of `shape` in a new file.
-
-    The file appears under its name when the block ends without an error. The function's attribute `extra` is a dict of
-    further arrays, which an .npz file gets too.
-    """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".csv" and len(shape) != 2:
-        raise ValueError(f"{path}: a .csv file holds one sequence (T, features), and y is {shape}; write .npy or .npz")
-    with whole_file(path) as file:
-        if suffix == ".npz":
-            yield from _npz(file, shape, dtype)
-        elif suffix == ".npy":
-            file.write(_npy_header(shape, dtype))
-            yield _Append(lambda rows: file.write(np.ascontiguousarray(rows).data))
-        else:
-            text = io.TextIOWrapper(file, encoding="ascii", newline="\n", write_through=True)
-            digits = f"%.{9 if dtype.itemsize == 4 else 17}g"
-            yield _Append(lambda rows: np.savetxt(text, rows.reshape(-1, shape[-1]), digits, ","))
-            text.detach()
-
-
-class _Append:
-    def __init__(self, function):
-        self._function, self.extra = function, {}
-
-    def __call__(self, rows):
-        if rows.size:
-            self._function(rows)
-
-
-def _npz(file, shape, dtype):
-    with zipfile.ZipFile(file, "w") as archive:
-        with archive.open("y.npy", "w", force_zip64=True) as member:
-            member.write(_npy_header(shape, dtype))
-            append = _Append(lambda rows: member.write(np.ascontiguousarray(rows).data))
-            yield append
-        for name, array in append.extra.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _npy_header(shape, dtype):
-    header = io.BytesIO()
-    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
-    np.lib.format.write_array_header_1_0(header, description)
-    return header.getvalue()
+def _raw(path, shape):
+    size, each = file_size(path), 4 * math.prod(length for length in shape if length is not None)
+    whole = each and size % each == 0 if None in shape else size == each
+    if not whole:
+        expected = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(f"{path} has {size} bytes, which is no array of float32 of shape ({expected})")
+    shape = tuple(size // each if length is None else length for length in shape)
+    with open(path, "rb") as file:
+        return read_into(file, np.empty(shape, np.float32), path)

@@ -1,9 +1,14 @@
 """How a command ends: what the user can mend is one line and exit status 2, found before the work where it can be."""
 
 import argparse
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
+
+from cgru.files import refuse_input
 
 USER_ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two: 128 + SIGINT, 128 + SIGPIPE
 
@@ -16,20 +21,54 @@ def guarded(function, program="cgru"):
     """Call ``function()`` and return the exit status of a command line.
 
     A wrong argument, an unusable file or a missing extra (ValueError, TypeError, OSError, MissingExtra) is
-    one line on stderr and 2. Silent are Ctrl-C, 130, and a reader that closed the pipe (``| head``), 141.
+    one line on stderr and 2, and so is too little memory. Silent are Ctrl-C, 130, and a reader that closed the pipe
+    (``| head``), 141. SIGTERM and SIGHUP end it as Ctrl-C does, with 143 and 129, so that no half file is left.
     """
     try:
-        function()
-        sys.stdout.flush()
+        with _orderly_end():
+            function()
+            sys.stdout.flush()
         return 0
     except BrokenPipeError:
         _discard_output()
         return CLOSED_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except _Ended as end:
+        return end.status
+    except MemoryError as error:
+        message = f"not enough memory{': ' if str(error) else ''}{error}"
     except (ValueError, TypeError, OSError, MissingExtra) as error:
-        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+        message = str(error)
+    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    return USER_ERROR
+
+
+class _Ended(BaseException):
+    """The process was asked to end."""
+
+    def __init__(self, number):
+        self.status = 128 + number
+
+
+@contextlib.contextmanager
+def _orderly_end():
+    """Raise `_Ended` where SIGTERM or SIGHUP would end the process on the spot."""
+
+    def end(number, frame):
+        raise _Ended(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []      # only the main thread may say what a signal does
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _discard_output():
@@ -73,11 +112,32 @@ def positive_seconds(text):
 positive.__name__, positive_seconds.__name__ = "positive integer", "time"
 
 
+def threads(text):
+    """Argument type: how many threads; -1 is all cores."""
+    value = int(text)
+    if value == -1:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return positive(text)
+
+
+threads.__name__ = "number of threads"
+
+
 # ---- what is asked before the work
 
 
-def writable(path, suffixes, option):
-    """`path`, once it is clear that a file of that name can be made: a known suffix, in a folder that is there."""
+#: Attributes of a command's arguments that name files which it reads -> what the user calls them.
+_INPUTS = {"model": "the model", "input": "INPUT", "expected": "EXPECTED", "h0": "--h0", "lengths": "--lengths"}
+
+
+def writable(path, suffixes, option, args):
+    """Refuse an output of a command before any work is done.
+
+    Raises
+    ------
+    ValueError, OSError
+        Its suffix is none of these, it is a folder, its folder is not there, or it is one of the command's inputs.
+    """
     if os.path.splitext(path)[1].lower() not in suffixes:
         raise ValueError(f"{option} {path}: expected a name that ends with {', '.join(suffixes)}")
     if os.path.isdir(path):
@@ -85,7 +145,8 @@ def writable(path, suffixes, option):
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{option} {path}: there is no folder {folder}; make it first")
-    return path
+    inputs = {shown: getattr(args, name, None) for name, shown in _INPUTS.items()}
+    refuse_input(option, path, {shown: given for shown, given in inputs.items() if isinstance(given, str)})
 
 
 def need(module, purpose, install):

@@ -1,5 +1,6 @@
 """A model out of a file: the options that say which one and how to read it, and the model, built once."""
 
+import re
 import sys
 import warnings
 
@@ -9,9 +10,13 @@ from cgru.convert import FORMATS, SeveralNetworks, form, read
 from cgru.model import model_of
 
 
-def add_model_options(parser, metavar="MODEL"):
-    """Declare a model file and how to read it."""
-    parser.add_argument("model", metavar=metavar, help=f"model file: {', '.join(FORMATS)}")
+def add_model_options(parser, metavar="MODEL", *, optional=False):
+    """Declare a model file and how to read it; an optional one is --model."""
+    words = f"model file: {', '.join(FORMATS)}"
+    if optional:
+        parser.add_argument("--model", metavar=metavar, help=f"{words}; in place of the three sizes")
+    else:
+        parser.add_argument("model", metavar=metavar, help=words)
     parser.add_argument(
         "--name", "--prefix", "--layer", "--node", dest="name", metavar="NAME",
         help="which GRU, where the file holds several: prefix of a state dict, Keras layer, ONNX node",
@@ -51,6 +56,8 @@ def read_model(args, *, kinds=(cgru.GRU,)):
             )
         except SeveralNetworks as several:
             raise several.retold(args.model, "--name") from None
+        except ValueError as error:
+            raise ValueError(_in_options(str(error), args.name)) from error
         except ImportError as error:
             raise MissingExtra(str(error)) from error
     for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
@@ -59,3 +66,9 @@ def read_model(args, *, kinds=(cgru.GRU,)):
     if not isinstance(model, kinds):
         raise ValueError(f"{args.model} holds {type(model).__name__} weights, this command is for GRU only")
     return model, form(args.model)
+
+
+def _in_options(message, name):
+    """A converter's message with this command line's --name in place of its own parameter."""
+    parameters = "|".join({kind.option for kind in FORMATS.values()} | {"name"})
+    return re.sub(rf"\b({parameters})=(['\"]?){re.escape(str(name))}\2(?!\w)", lambda _: f"--name {name}", message)

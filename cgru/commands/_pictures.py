@@ -16,9 +16,9 @@ WRONG = "#B2182B"  # against blues
 FROM_0_TO_1, AROUND_0 = "PuOr_r", "RdBu_r"  # colour maps
 
 
-def check(path):
-    """Refuse, before any work is done, a file name that `save` cannot write to, or a Python without matplotlib."""
-    writable(path, FORMATS, "--plot")
+def check(args):
+    """Refuse, before any work is done, a --plot that `save` cannot write to, or a Python without matplotlib."""
+    writable(args.plot, FORMATS, "--plot", args)
     need("matplotlib", "--plot", "cgru[plot]")
 
 

@@ -1,40 +1,67 @@
-"""``cgru bench``: how fast a GRU of a given shape, or a saved model, is on this machine.
+"""``cgru bench``: how fast a GRU of a given shape, or any model in a file, is on this machine.
 
-No peers and no plots: those are in the repository's ``bench/``.
+With --latency single steps are timed one by one: p50, p99, p99.9 and max beside the machine's limit. No peers: those
+are in the repository's ``bench/``.
 """
 
 import numpy as np
 
 import cgru
-from cgru.commands._exit import positive, positive_seconds
+from cgru.commands import _latency, _pictures
+from cgru.commands._exit import positive, positive_seconds, threads
+from cgru.commands._models import add_model_options, read_model
 from cgru.commands._timing import duration, measure, sequence_sampler, step_sampler
 from cgru.summary import multiply_adds
 
 
 def add_arguments(parser):
-    parser.add_argument("--model", metavar="FILE", help="a saved model in place of the three sizes")
+    add_model_options(parser, "FILE", optional=True)
     parser.add_argument("--input-size", type=positive, default=64, metavar="I", help="default 64")
     parser.add_argument("--hidden-size", type=positive, default=64, metavar="H", help="default 64")
     parser.add_argument("--num-layers", type=positive, default=1, metavar="L", help="default 1")
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="rows; default 1")
+    parser.add_argument("--steps", type=positive, default=100, metavar="T", help="of a sequence; default 100")
     parser.add_argument(
-        "--steps", type=positive, default=100, metavar="T", help="of a sequence; default 100"
+        "--threads", type=threads, default=1, metavar="N", help="for the sequence; default 1, -1 is all cores"
     )
-    parser.add_argument("--engine", default="auto", help="default auto")
-    parser.add_argument("--threads", type=positive, default=1, help="for the sequence; default 1")
-    parser.add_argument(
-        "--seconds", type=positive_seconds, default=1.0, help="for each measurement; default 1"
-    )
+    parser.add_argument("--seconds", type=positive_seconds, default=1.0, help="for each measurement; default 1")
+    parser.add_argument("--latency", action="store_true", help="time single steps one by one instead")
+    parser.add_argument("--plot", metavar="FILE", help="with --latency, draw a histogram: .png, .pdf or .svg")
 
 
 def main(args):
-    bench(_model(args), args.batch_size, args.steps, args.threads, args.seconds)
+    if args.plot is not None:
+        if not args.latency:
+            raise ValueError("--plot draws what --latency measures; add --latency")
+        _pictures.check(args)
+    model = _model(args)
+    if args.latency:
+        latency(args, model)
+    else:
+        bench(model, args.batch_size, args.steps, args.threads, args.seconds)
 
 
 def _model(args):
     if args.model is not None:
-        return cgru.load(args.model, engine=args.engine)
-    return cgru.GRU(args.input_size, args.hidden_size, args.num_layers, engine=args.engine, rng=0)
+        return read_model(args, kinds=(cgru.GRU, cgru.RNN, cgru.LSTM))[0]
+    options = {"reset_after": args.reset != "before", "dtype": args.dtype or "float32", "engine": args.engine}
+    return cgru.GRU(args.input_size, args.hidden_size, args.num_layers, rng=0, **options)
+
+
+def latency(args, model):
+    """Time single steps, print what there is to say of them and draw them."""
+    if not model.config.one_way:
+        raise ValueError("--latency times single steps, and a model that runs backwards has none")
+    title = f"{model!r}, batch size {args.batch_size}"
+    print(title)
+    bound = _latency.limit(model, args.batch_size)
+    found = _latency.measure(model, args.batch_size, args.seconds)
+    print("\n".join(_latency.lines(found, bound)))
+    if args.plot is not None:
+        from cgru.commands import _latency_picture
+
+        _pictures.save(_latency_picture.figure(found, bound, title), args.plot)
+        print(f"wrote {args.plot}")
 
 
 def bench(model, batch_size, steps, threads, seconds):

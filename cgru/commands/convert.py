@@ -13,7 +13,7 @@ def add_arguments(parser):
 
 
 def main(args):
-    writable(args.output, (".safetensors", ".onnx"), "OUT")
+    writable(args.output, (".safetensors", ".onnx"), "OUT", args)
     model, form = read_model(args)
     if os.path.splitext(args.output)[1].lower() == ".onnx":
         try:

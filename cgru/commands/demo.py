@@ -60,7 +60,7 @@ def main(args):
     if not 1 <= args.utterance <= len(utterances):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
     if args.plot is not None:
-        _pictures.check(args.plot)
+        _pictures.check(args)
     model = Classifier(load_tensors())
     result = recognise(model, utterances)
     table = confusion(utterances.speaker, result.batched)

@@ -4,6 +4,7 @@ import os
 
 import cgru
 from cgru.commands._models import add_model_options, read_model
+from cgru.convert import SeveralNetworks, form
 from cgru.convert.conventions import systems
 from cgru.summary import summary_lines, text_of
 
@@ -13,13 +14,26 @@ def add_arguments(parser):
 
 
 def main(args):
-    model, form = read_model(args, kinds=(cgru.GRU, cgru.RNN, cgru.LSTM))
-    print(text_of(lines(model, form, args.model)))
+    kinds = (cgru.GRU, cgru.RNN, cgru.LSTM)
+    try:
+        model, _ = read_model(args, kinds=kinds)
+    except SeveralNetworks as several:
+        print(text_of([("file", _file(args.model)), ("holds", f"{len(several.names)} {several.what}")]))
+        for name in several.names:
+            args.name = str(name)
+            print(f"\n--name {args.name}")
+            model, _ = read_model(args, kinds=kinds)
+            print(text_of(lines(model)))
+        return
+    print(text_of([("file", _file(args.model)), *lines(model)]))
 
 
-def lines(model, form, path):
-    """(name, text) of the file and its model, with the systems that have the same conventions, and the others."""
-    yield "file", f"{path}, {form}, {os.path.getsize(path):,} bytes"
+def _file(path):
+    return f"{path}, {form(path)}, {os.path.getsize(path):,} bytes"
+
+
+def lines(model):
+    """(name, text) of a model, with the systems that have the same conventions, and the others."""
     for name, text in summary_lines(model):
         if name == "reset":
             text += f" ({systems(reset_after=model.config.reset_after, z_keeps=True)})"

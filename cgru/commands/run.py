@@ -2,10 +2,10 @@
 
 A model that runs forwards goes through the file in pieces of time, its state kept in between. A bidirectional or
 reversed one needs a whole sequence at once: of a batch-first file it takes some rows at a time, anything else it reads
-whole, and says so. The output has the model's dtype and gets its name when it is complete.
+whole, and says so. The rows of a piece are split over all cores, or as many threads as --threads says. The output has
+the model's dtype and gets its name when it is complete.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,10 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 import cgru
-from cgru.commands._arrays import SUFFIXES, Source, add_input_options, initial_state, open_source, writing
-from cgru.commands._exit import writable
+from cgru.commands._arrays import SUFFIXES, Source
+from cgru.commands._exit import threads, writable
+from cgru.commands._inputs import add_input_options, initial_state, open_input, read_lengths
 from cgru.commands._models import add_model_options, read_model
 from cgru.commands._progress import Progress
+from cgru.commands._writing import writing
 
 PIECE = 16 << 20      # bytes of input, output and what is between, at a time
 
@@ -29,16 +31,23 @@ def add_arguments(parser):
         "-o", "--output", metavar="FILE", required=True,
         help="where to write y: .npy, .npz (which also gets h_n) or .csv",
     )  # fmt: skip
+    parser.add_argument(
+        "--lengths", metavar="FILE",
+        help="valid steps of each row: N integers in a .npy, .npz, .csv or .txt; y is zero past a row's length",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=threads, default="-1", metavar="N",
+        help="split the rows of INPUT over N threads; default -1, all cores. A single sequence has one row",
+    )  # fmt: skip
 
 
 def main(args, piece=PIECE):
     """Run ``cgru run``, with about `piece` bytes in memory at a time."""
-    writable(args.output, SUFFIXES, "--output")
+    writable(args.output, SUFFIXES, "--output", args)
     model, _ = read_model(args)
-    with open_source(args.input, args.key) as source:
-        if os.path.exists(args.output) and os.path.samefile(args.input, args.output):
-            raise ValueError(f"--output {args.output} is the input; give it another name")
+    with open_input(args) as source:
         hx = initial_state(args, model, source)
+        lengths = None if args.lengths is None else read_lengths(args.lengths, model, source.shape)
         shape = (*source.shape[:-1], model.config.output_size)
         steps = int(np.prod(shape[:-1], dtype=object))
         way = _way(model, source, piece)
@@ -53,11 +62,13 @@ def main(args, piece=PIECE):
                     append(y)
                     progress.update(y[..., 0].size)
 
-                append.extra["h_n"] = way(Job(model, source, hx, emit, piece))
+                append.extra["h_n"] = way(Job(model, source, hx, lengths, args.threads, emit, piece))
         finally:
             progress.close()
     seconds = time.perf_counter() - start
     speed = f"{steps:,} steps in {seconds:.2f} s, {steps / seconds:,.0f} steps/s"
+    if len(shape) == 3:
+        speed += f", {args.threads} thread{'s' if args.threads > 1 else ''}"
     print(f"wrote {args.output}: y {shape} {model.dtype}, {speed}")
 
 
@@ -70,8 +81,20 @@ class Job(NamedTuple):
     model: cgru.GRU
     source: Source
     hx: np.ndarray | None
+    lengths: np.ndarray | None
+    threads: int
     emit: Callable[[np.ndarray], None]
     piece: int
+
+    def run(self, x, hx, lengths=None):
+        """Emit what the model makes of `x` and return the final state."""
+        y, h_n = self.model(x, hx, lengths=lengths, threads=self.threads)
+        self.emit(y)
+        return h_n
+
+    def remaining(self, start, steps, rows=slice(None)):
+        """The valid steps of some rows among the `steps` steps from `start` on, or None."""
+        return None if self.lengths is None else np.clip(self.lengths[rows] - start, 0, steps)
 
     def pieces(self, total, steps):
         """(start, count) of pieces of `total` times `steps` steps."""
@@ -96,38 +119,38 @@ def _way(model, source, piece):
 
 
 def _whole(job):
-    y, h_n = job.model(job.source.whole(), job.hx)
-    job.emit(y)
-    return h_n
+    return job.run(job.source.whole(), job.hx, job.lengths)
 
 
 def _steps(job):
     """(T, I) or (T, N, I), some steps at a time."""
     T, *batch, features = job.source.shape
-    stream = job.model.stream(*batch, hx=job.hx)
-    N = batch[0] if batch else 1
-    for _, steps in job.pieces(T, N):
-        job.emit(stream.run(job.source.take(steps * N).reshape(steps, *batch, features)))
-    return stream.state
+    N, h = batch[0] if batch else 1, job.hx
+    for start, steps in job.pieces(T, N):
+        x = job.source.take(steps * N).reshape(steps, *batch, features)
+        h = job.run(x, h, job.remaining(start, steps))
+    return h
 
 
 def _rows(job):
     """(N, T, I), some batch rows at a time."""
     (N, T, features), h_n = job.source.shape, []
-    for start, rows in job.pieces(N, T):
-        h = None if job.hx is None else job.hx[:, start : start + rows]
-        y, last = job.model(job.source.take(rows * T).reshape(rows, T, features), h)
-        job.emit(y)
-        h_n.append(last)
+    for start, count in job.pieces(N, T):
+        rows = slice(start, start + count)
+        h = None if job.hx is None else job.hx[:, rows]
+        x = job.source.take(count * T).reshape(count, T, features)
+        h_n.append(job.run(x, h, job.remaining(0, T, rows)))
     return np.concatenate(h_n, axis=1)
 
 
 def _steps_of_each_row(job):
     """(N, T, I) whose rows are longer than a piece: one row after the other, some steps at a time."""
-    (N, T, _), h_n = job.source.shape, []
+    N, T, _ = job.source.shape
+    h_n: list = []
     for row in range(N):
-        stream = job.model.stream(hx=None if job.hx is None else job.hx[:, row])
-        for _, steps in job.pieces(T, 1):
-            job.emit(stream.run(job.source.take(steps)))
-        h_n.append(stream.state)
-    return np.stack(h_n, axis=1)
+        rows = slice(row, row + 1)
+        h = None if job.hx is None else job.hx[:, rows]
+        for start, steps in job.pieces(T, 1):
+            h = job.run(job.source.take(steps)[None], h, job.remaining(start, steps, rows))
+        h_n.append(h)
+    return np.concatenate(h_n, axis=1)

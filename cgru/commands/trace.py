@@ -3,9 +3,10 @@
 import numpy as np
 
 from cgru.commands import _pictures
-from cgru.commands._arrays import add_input_options, initial_state, open_source
 from cgru.commands._exit import writable
+from cgru.commands._inputs import add_input_options, initial_state, open_input
 from cgru.commands._models import add_model_options, read_model
+from cgru.files import whole_file
 from cgru.study.trace import states
 
 _STEPS = 400
@@ -27,9 +28,9 @@ def add_arguments(parser):
 
 def main(args):
     if args.plot is not None:
-        _pictures.check(args.plot)
+        _pictures.check(args)
     if args.output is not None:
-        writable(args.output, (".npz",), "--output")
+        writable(args.output, (".npz",), "--output", args)
     if args.start < 0 or args.steps < 1:
         raise ValueError(f"--start {args.start} --steps {args.steps}: expected 0 or more, and 1 or more")
     model, _ = read_model(args)
@@ -45,8 +46,6 @@ def main(args):
     print(f"{model!r}\n{where}, {model.hidden_size} units")
     print("\n".join(statistics(shown)))
     if args.output is not None:
-        from cgru.files import whole_file
-
         with whole_file(args.output) as file:
             np.savez(file, **shown)
         print(f"wrote {args.output}")
@@ -69,7 +68,7 @@ def _layer(args, model):
 
 def _sequence(args, model):
     """One row (T, I) of the input, and its initial state (layers * directions, H)."""
-    with open_source(args.input, args.key) as source:
+    with open_input(args) as source:
         hx = initial_state(args, model, source)
         shape = source.shape
         rows = 1 if len(shape) == 2 else shape[0 if model.batch_first else 1]
@@ -77,11 +76,17 @@ def _sequence(args, model):
             raise ValueError(f"--row {args.row}: {args.input} has rows 0 to {rows - 1}")
         needed = args.start + args.steps if model.config.one_way else None      # later steps cannot matter
         if len(shape) == 3 and model.batch_first:
-            source.take(args.row * shape[1])
-            return source.take(shape[1])[:needed], None if hx is None else hx[:, args.row]
+            source.skip(args.row * shape[1])
+            steps = shape[1] if needed is None else min(needed, shape[1])
+            return source.take(steps), None if hx is None else hx[:, args.row]
         steps = shape[0] if needed is None else min(needed, shape[0])
-        x = source.take(steps * rows).reshape(steps, rows, shape[-1])[:, args.row]
-        return x, hx if hx is None or len(shape) == 2 else hx[:, args.row]
+        if len(shape) == 2:
+            return source.take(steps), hx
+        x = np.empty((steps, shape[-1]), source.dtype)
+        for t in range(steps):
+            source.skip(args.row if t == 0 else rows - 1)
+            x[t] = source.take(1)[0]
+        return x, None if hx is None else hx[:, args.row]
 
 
 def _traced(model, x, hx, layer, backward, z_is):

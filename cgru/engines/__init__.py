@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import importlib.util
 import os
@@ -235,13 +236,21 @@ def choose_isa() -> str:
     return usable[0]
 
 
-_chosen = choose_isa()
-_isa = contextvars.ContextVar("cgru_isa", default=_chosen)
+# Chosen when it is first asked for: a bad CGRU_ISA is then an error of a call, not of ``import cgru``, and the command
+# line can say it in one line.
+_default_isa = functools.cache(choose_isa)
+_isa: contextvars.ContextVar[str] = contextvars.ContextVar("cgru_isa")
 
 
 def isa() -> str:
-    """The instruction set that models built now will run on."""
-    return _isa.get()
+    """The instruction set that models built now will run on.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As from `choose_isa`, where nothing was chosen with `using`.
+    """
+    return _isa.get(None) or _default_isa()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import dataclasses
 from itertools import permutations
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cgru.activations import Activation, activation
 from cgru.convert.conventions import hard_sigmoids, negatable, negate_z, reorder, systems
 from cgru.weights import Weights
@@ -15,6 +17,7 @@ class Change(NamedTuple):
     dimension: str
     text: str                              # completes "it would match with ..."
     tensor: Any = None                     # function of (name, array, config), for every weight and bias
+    tensors: Any = None                    # function of (tensors by name, config), where they depend on each other
     rename: Any = None                     # function of a tensor's name
     config: tuple = ()                     # (field, value) pairs
     swap_y: bool = False                   # the first two axes of the expected output are exchanged
@@ -24,6 +27,7 @@ def changes(config, batched):
     """Every change that makes sense for a model of this configuration, by dimension, in the order to apply them."""
     return [
         [Change("matrices", text, tensor=function) for text, function in _matrices(config)],
+        _columns(config),
         [
             Change("gate order", f"gates stacked {', '.join(order)}{_of(order=order)}", tensor=_ordered(order))
             for order in map("".join, permutations(config.cell.gates))
@@ -47,6 +51,8 @@ def apply(weights, chosen):
                 name: array if name == "h_0" else change.tensor(name, array, config)
                 for name, array in tensors.items()
             }
+        if change.tensors is not None:
+            tensors = change.tensors(tensors, config)
         if change.rename is not None:
             tensors = {change.rename(name): array for name, array in tensors.items()}
         config = dataclasses.replace(config, **dict(change.config))
@@ -79,6 +85,30 @@ def _matrices(config):
             yield f"{which} transposed gate by gate", _on(names, _blocks_transposed)
     for which, names in kinds.items():
         yield f"{which} transposed where it was reshaped, from (columns, 3H) to (3H, columns)", _on(names, _reread)
+
+
+def _columns(config):
+    """W and U cut from matrices over [h, x], as in the equations of 2014, that were over [x, h], and the reverse."""
+    text = "each gate's matrix cut at columns {}, where it was cut at {}"
+    forward = Change("columns", text.format("[x, h]", "[h, x]"), tensors=_cut(h_first=True))
+    backward = Change("columns", text.format("[h, x]", "[x, h]"), tensors=_cut(h_first=False))
+    square = config.input_size == config.hidden_size and (config.num_layers == 1 or not config.bidirectional)
+    return [forward] if square else [forward, backward]      # W and U exchanged is both
+
+
+def _cut(h_first):
+    def function(tensors, config):
+        changed = dict(tensors)
+        for _, _, suffix in config.directions():
+            w, u = f"weight_ih_{suffix}", f"weight_hh_{suffix}"
+            W, U = tensors[w], tensors[u]
+            if h_first:
+                changed[w], changed[u] = np.split(np.hstack([U, W]), [W.shape[1]], axis=1)
+            else:
+                changed[u], changed[w] = np.split(np.hstack([W, U]), [U.shape[1]], axis=1)
+        return changed
+
+    return function
 
 
 def _on(names, function):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgru.checks import real_array
 from cgru.model import Model, model_of
 from cgru.study.changes import apply, changes
+from cgru.study.recorded import Difference, Recorded
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cgru.gru import GRU
 
-_ROWS, _STEPS = 4, 8      # of the batch that the search looks at
+CLOSER = 0.9              # a change that does not match is worth a word where its error is this share of the given one
 _SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
 
 
@@ -30,7 +31,7 @@ class Report:
     matches : bool
         Whether the model as it is gives the expected outputs.
     max_error : float
-        Its largest absolute error over the valid steps; inf where its output has another shape.
+        Its largest absolute error over the valid steps; inf where its output has another shape, or is NaN somewhere.
     tolerance : float
         The largest absolute error that counts as a match.
     changes : tuple of str
@@ -42,6 +43,8 @@ class Report:
         The model with these changes made; None where nothing matches.
     explanation : str
         All of this in words.
+    first : Difference or None
+        The first value that is off by more than the tolerance; None where it matches or has another shape.
     """
 
     matches: bool
@@ -51,9 +54,11 @@ class Report:
     changes_error: float
     model: GRU | None
     explanation: str
+    first: Difference | None = None
 
     def __str__(self):
-        return self.explanation
+        kept = self.changes and " That model is in the report's attribute model."
+        return self.explanation + (kept or "")
 
 
 def check(
@@ -69,8 +74,8 @@ def check(
 
     Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the
     recurrent product; z that keeps the old state or takes the new; the six orders of the gates; W and U transposed;
-    the two biases exchanged; sigmoid and both hard sigmoids; batch-major and time-major; the direction. Each change
-    is made to all layers and directions alike.
+    W and U cut from one matrix at columns [h, x] or [x, h]; the two biases exchanged; sigmoid and both hard sigmoids;
+    batch-major and time-major; the direction. Each change is made to all layers and directions alike.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ def check(
     hx : array_like, optional
         The initial state that the other system had.
     lengths : array_like of int, optional
-        Valid steps of each row; what stands past them is not compared.
+        Valid steps of each row; what stands past them is not compared, and may be NaN.
     tolerance : float, optional
         Largest absolute error that counts as a match, for outputs of size 1 or less, and in proportion above. By
         default 1e-4 where the model or y_expected is float32 or narrower, else 1e-9; a misread convention is some
@@ -98,7 +103,8 @@ def check(
         `model` is no GRU, or an argument that the model refuses.
     ValueError
         x, hx or lengths that the model refuses in every layout; y_expected of no shape that it could return, or
-        with NaN or infinity; a tolerance that is not positive.
+        with NaN or infinity at a valid step; nothing to compare, as there are no valid steps; a tolerance that is
+        not positive.
 
     Examples
     --------
@@ -112,10 +118,10 @@ linear_before_reset=0, TensorFlow 1)',)
     """
     if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
         raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
-    recorded = _Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
-    if not np.isfinite(recorded.y).all():
-        raise ValueError("y_expected holds NaN or infinity, which nothing can be compared with; leave such rows out")
-    limit = _tolerance(tolerance, model.dtype, recorded.y)
+    recorded = Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
+    if recorded.x.ndim in (2, 3) and recorded.y.ndim != recorded.x.ndim:
+        raise _shape_error(model, recorded)
+    limit = _tolerance(tolerance, model.dtype, recorded.comparable(model.config))
     try:
         error, refusal = recorded.error(model), None
         if error is None:
@@ -130,7 +136,7 @@ linear_before_reset=0, TensorFlow 1)',)
     found = _search(model, recorded, limit)
     if refusal is not None and not found.matching:
         raise refusal
-    return _report(model, np.inf if error is None else error, limit, found)
+    return _report(model, error, limit, found, None if error is None else recorded.first(model, limit))
 
 
 def _tolerance(tolerance, dtype, y):
@@ -139,54 +145,12 @@ def _tolerance(tolerance, dtype, y):
         tolerance = 1e-9 if double else 1e-4
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.number) or not 0 < tolerance < np.inf:
         raise ValueError(f"tolerance must be a positive number; got {tolerance!r}")
-    return float(tolerance) * max(1.0, float(np.abs(y).max(initial=0.0)))
+    return float(tolerance) * max(1.0, float(np.abs(y).max()))
 
 
 def _shape_error(model, recorded):
     found, expected = recorded.y.shape, (*recorded.x.shape[:-1], model.config.output_size)
     return ValueError(f"y_expected has shape {found}, expected {expected}: y at every step, as the model returns it")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Recorded:
-    """What the other system was given, and what it computed."""
-
-    x: np.ndarray
-    y: np.ndarray
-    hx: Any
-    lengths: Any
-
-    def error(self, model):
-        """Largest absolute error of a model at valid steps; None where the shapes differ."""
-        got, _ = model(self.x, self.hx, lengths=self.lengths)
-        if got.shape != self.y.shape:
-            return None
-        error = np.abs(got.astype(np.float64) - self.y)
-        if self.lengths is not None:
-            steps = self.y.shape[1 if model.batch_first else 0]
-            valid = np.arange(steps)[:, None] < np.asarray(self.lengths)
-            error = error[valid.T if model.batch_first else valid]
-        worst = float(error.max(initial=0.0))
-        return np.inf if np.isnan(worst) else worst
-
-    def with_layout(self, chosen):
-        """The same with the axes of y exchanged, where a change says that they are."""
-        if not any(change.swap_y for change in chosen):
-            return self
-        return dataclasses.replace(self, y=self.y.swapaxes(0, 1))
-
-    def excerpt(self, config):
-        """The first rows, and the first steps where the later ones cannot matter."""
-        x, y, hx, lengths = self.x, self.y, self.hx, self.lengths
-        if x.ndim == 3:
-            rows = np.s_[:_ROWS] if config.batch_first else np.s_[:, :_ROWS]
-            x, y = x[rows], y[rows]
-            hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
-            lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
-        if lengths is None and config.one_way:
-            steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]
-            x, y = x[steps], y[steps]
-        return _Recorded(x, y, hx, lengths)
 
 
 # ---- the search
@@ -242,28 +206,32 @@ def _search(model, recorded, limit):
 # ---- the words
 
 
-def _report(model, error, limit, found):
+def _report(model, error, limit, found, first):
     """What is said of a model that does not match."""
     text = f"The model does not match: {_shown(error)}, tolerance {limit:.3g}"
+    error = np.inf if error is None else error
+    begins = f" {first}" if first else ""
     if not found.matching:
         text += ", and no combination of changes does: "
-        text += "the weights, x or the initial state are not those of these outputs."
-        if found.closest:
+        text += f"the weights, x or the initial state are not those of these outputs.{begins}"
+        if found.error < CLOSER * error:
             text += f" Closest is {_words(found.closest)}, with a largest error of {found.error:.3g}."
-        return Report(False, error, limit, (), found.error, None, text)
+        return Report(False, error, limit, (), found.error, None, text, first)
     (chosen, least), *others = found.matching
     text += f". It would match with {_words(chosen)}: "
-    text += f"a largest error of {least:.3g}. That model is in the report's attribute model."
+    text += f"a largest error of {least:.3g}."
     if others:
         alike = "; or with ".join(_words(other) for other, _ in others[:5])
         text += f" These inputs cannot tell that from other changes that match too: with {alike}"
         text += "." if len(others) <= 5 else f"; and {len(others) - 5} more."
     names = tuple(change.text for change in chosen)
-    return Report(False, error, limit, names, least, _changed(model, chosen), text)
+    return Report(False, error, limit, names, least, _changed(model, chosen), text + begins, first)
 
 
 def _shown(error):
-    return "an output of another shape" if error == np.inf else f"a largest error of {error:.3g}"
+    if error is None:
+        return "an output of another shape"
+    return "an output with NaN or infinity" if error == np.inf else f"a largest error of {error:.3g}"
 
 
 def _words(chosen):

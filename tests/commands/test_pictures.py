@@ -1,7 +1,10 @@
 """What the commands' pictures share: written whole or not at all, refused before any work."""
 
+import argparse
+import io
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,14 +76,14 @@ def test_the_old_picture_survives_a_failing_save(saved, name, stage, monkeypatch
             self.file.write(bytes(data)[:100])
             no_space()
 
-    opened = open
+    opened = io.BufferedWriter
     with monkeypatch.context() as patch:
         if stage == "drawing":
             patch.setattr(Figure, "savefig", no_space)
         elif stage == "opening":
-            patch.setattr(files, "open", no_space, raising=False)
+            patch.setattr(os, "open", no_space)
         elif stage == "writing":
-            patch.setattr(files, "open", lambda *given: Full(opened(*given)), raising=False)
+            patch.setattr(files, "io", SimpleNamespace(BufferedWriter=lambda *given: Full(opened(*given))))
         else:
             patch.setattr(os, "replace", no_space)
         assert run(name) == 2
@@ -106,4 +109,4 @@ def test_a_bad_name_is_refused_before_any_work(saved, name, plot, words, capsys)
 def test_check_wants_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'--plot needs matplotlib: pip install "cgru\[plot\]"'):
-        _pictures.check("p.png")
+        _pictures.check(argparse.Namespace(plot="p.png"))

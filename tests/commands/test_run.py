@@ -111,9 +111,9 @@ def test_empty(shape):
 def test_it_says_how_fast_it_was(rng, capsys):
     saved()
     np.save("x.npy", np.zeros((T, N, INPUTS)))
-    computed("x.npy")
+    computed("x.npy", "--threads", "1")
     out, err = capsys.readouterr()
-    assert out.startswith("wrote y.npy: y (23, 5, 7) float32, 115 steps in ") and out.endswith(" steps/s\n")
+    assert out.startswith("wrote y.npy: y (23, 5, 7) float32, 115 steps in ") and out.endswith(" steps/s, 1 thread\n")
     assert not err      # no bar where nobody looks
 
 
@@ -189,7 +189,7 @@ def test_errors_are_one_line_and_leave_nothing(capsys, arguments, words):
         ("y.txt", "expected a name that ends with .npy, .npz, .csv"),
         ("nowhere/y.npy", "there is no folder nowhere"),
         ("folder.npy", "this is a folder"),
-        ("x.npy", "is the input"),
+        ("x.npy", "is the same file as INPUT x.npy"),
         ("y.csv", "a .csv file holds one sequence"),
     ],
 )

@@ -1,0 +1,42 @@
+"""Files that hold several networks: listed by ``cgru info``, and chosen with this command line's option."""
+
+import numpy as np
+import pytest
+
+import cgru
+from cgru.__main__ import main
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+@pytest.fixture
+def models(rng):
+    """Two models in one file, by prefix."""
+    pair = {"encoder.": cgru.GRU(3, 4, rng=1), "decoder.": cgru.GRU(5, 6, 2, rng=2)}
+    np.savez("two.npz", **{prefix + name: a for prefix, gru in pair.items() for name, a in gru.state_dict().items()})
+    return pair
+
+
+def test_info_lists_them(models, capsys):
+    assert main(["info", "two.npz"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("file          two.npz, PyTorch state dict, ") and "\nholds         2 GRUs\n" in out
+    for prefix, gru in models.items():
+        assert f"\n--name {prefix}\nmodel         {gru!r}\n" in out
+
+
+def test_info_of_one_of_them(models, capsys):
+    assert main(["info", "two.npz", "--name", "decoder."]) == 0
+    out = capsys.readouterr().out
+    assert repr(models["decoder."]) in out and "encoder" not in out
+
+
+@pytest.mark.parametrize("command", ["run {} x.npy -o y.npy", "convert {} m.safetensors", "bench --model {}"])
+def test_messages_have_the_option_of_the_command_line(models, command, capsys):
+    np.save("x.npy", np.zeros((2, 3), np.float32))
+    assert main(command.format("two.npz").split()) == 2
+    err = capsys.readouterr().err
+    assert "there are several GRUs: " in err and "choose one with --name" in err and "prefix=" not in err
+    assert main([*command.format("two.npz").split(), "--name", "encodr"]) == 2
+    err = capsys.readouterr().err
+    assert "--name encodr: there is no such" in err and "prefix=" not in err
