@@ -4,6 +4,8 @@ import threading
 
 import numpy as np
 
+from cgru.engines.interruption import Stop
+
 
 def row_groups(rows, lengths, threads):
     """Slices of the batch, one per thread, of about equal work; without lengths whole tiles of 8 rows."""
@@ -21,19 +23,21 @@ def row_groups(rows, lengths, threads):
 def in_threads(function, jobs):
     """``function(*job)`` for every job, all but the first in threads that end with it.
 
-    Errors are raised here, when every job has ended: nothing writes to the caller's arrays any more. A job that gets
-    no thread runs in this one.
+    Errors are raised here, when every job has ended: nothing writes to the caller's arrays any more. After an error or
+    an interrupt the others stop soon. A job that gets no thread runs in this one.
     """
     if len(jobs) == 1:
         function(*jobs[0])
         return
-    errors = []
+    errors, stop = [], Stop()
 
     def attempt(job):
         try:
-            function(*job)
+            with stop.under():
+                function(*job)
         except BaseException as error:
-            errors.append(error)
+            errors.append(error)        # the first is the cause of the others
+            stop.set()
 
     helpers, started = [], 1
     try:
@@ -46,12 +50,12 @@ def in_threads(function, jobs):
     finally:
         for job in (jobs[0], *jobs[started:]):
             attempt(job)
-        _join(helpers, errors)
+        _join(helpers, errors, stop)
     if errors:
         raise errors[0]
 
 
-def _join(helpers, errors):
+def _join(helpers, errors, stop):
     """Wait for every helper, whatever happens meanwhile."""
     for helper in helpers:
         while helper.is_alive():
@@ -59,3 +63,4 @@ def _join(helpers, errors):
                 helper.join()
             except KeyboardInterrupt as error:
                 errors.append(error)
+                stop.set()
