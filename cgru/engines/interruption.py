@@ -1,7 +1,13 @@
 """Stopping computations that run in other threads: engines ask `check` about twenty times a second (_interrupt.pxd)."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Stopped(BaseException):
@@ -14,11 +20,11 @@ class Stop:
     Made inside a computation under another flag, it is set when that one is.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._set = False
         self._outer = getattr(_here, "stop", None)
 
-    def set(self):
+    def set(self) -> None:
         """Stop them."""
         self._set = True
 
@@ -27,7 +33,7 @@ class Stop:
         return self._set or (self._outer is not None and self._outer.is_set())
 
     @contextlib.contextmanager
-    def under(self):
+    def under(self) -> Iterator[None]:
         """This thread's computations inside a ``with`` raise `Stopped` soon after the flag is set."""
         before = getattr(_here, "stop", None)
         _here.stop = self
@@ -40,7 +46,7 @@ class Stop:
 _here = threading.local()
 
 
-def check():
+def check() -> None:
     """Raise `Stopped` if this thread runs under a flag that is set."""
     stop = getattr(_here, "stop", None)
     if stop is not None and stop.is_set():
