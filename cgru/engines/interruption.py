@@ -34,7 +34,7 @@ class Stop:
 
     @contextlib.contextmanager
     def under(self) -> Iterator[None]:
-        """This thread's computations inside a ``with`` raise `Stopped` soon after the flag is set."""
+        """Inside a ``with``, computations of this thread raise `Stopped` soon after the flag is set."""
         before = getattr(_here, "stop", None)
         _here.stop = self
         try:
