@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from cgru.checks import check_size
+from cgru.engines.interruption import Stop
 
 
 def thread_count(threads):
@@ -41,26 +42,27 @@ def row_groups(rows, lengths, threads):
 def in_threads(function, jobs):
     """``function(*job)`` for every job, each in a thread of its own but for the first.
 
-    Errors are raised here, when every job has ended: nothing writes to the caller's arrays any more. A job that gets
-    no thread, or whose thread is late, runs in this one.
+    Errors are raised here, when every job has ended: nothing writes to the caller's arrays any more. After an error or
+    an interrupt the others stop soon. A job that gets no thread, or whose thread is late, runs in this one.
     """
     if len(jobs) == 1:
         function(*jobs[0])
         return
     # whoever takes a job out of here, which is atomic, is the only one to run it: whether a thread that was
     # interrupted in its start() runs or not, cannot be known
-    waiting, errors = dict(enumerate(jobs)), []
+    waiting, errors, stop = dict(enumerate(jobs)), [], Stop()
 
     def attempt(number):
         job = waiting.pop(number, None)
         if job is None:
             return
         try:
-            function(*job)
+            with stop.under():
+                function(*job)
         except BaseException as error:
-            errors.append(error)
-            if not isinstance(error, Exception):        # an interrupt: what has not begun, does not begin
-                waiting.clear()
+            errors.append(error)        # the first is the cause of the others
+            waiting.clear()             # what has not begun, does not begin
+            stop.set()
 
     helpers = []
     try:
@@ -72,16 +74,17 @@ def in_threads(function, jobs):
         helpers.pop()
     except BaseException:       # an interrupt
         waiting.clear()
+        stop.set()
         raise
     finally:
         for number in range(len(jobs)):
             attempt(number)
-        _join(helpers, errors)
+        _join(helpers, errors, stop)
     if errors:
         raise errors[0]
 
 
-def _join(helpers, errors):
+def _join(helpers, errors, stop):
     """Wait for every helper, whatever happens meanwhile."""
     for helper in helpers:
         while helper.is_alive():
@@ -89,6 +92,7 @@ def _join(helpers, errors):
                 helper.join()
             except KeyboardInterrupt as error:
                 errors.append(error)
+                stop.set()
 
 
 def map_in_threads(function, items, threads):
@@ -105,15 +109,22 @@ def map_in_threads(function, items, threads):
 
     failure: list[Exception] = []
     ahead: deque[Future] = deque()
+    stop = Stop()
+
+    def under_stop(item):
+        with stop.under():
+            return function(item)
+
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in _until_error(items, failure):
-                ahead.append(pool.submit(function, item))
+                ahead.append(pool.submit(under_stop, item))
                 if len(ahead) > 2 * threads:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
         finally:
+            stop.set()      # after an error, or where the caller wants no more
             for future in ahead:
                 future.cancel()
     if failure:

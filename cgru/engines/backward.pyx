@@ -1,4 +1,4 @@
-"""Backpropagation through time: every product is SciPy's BLAS, the rest is typed loops; float32 and float64.
+"""Backpropagation through time: products are SciPy's BLAS (_blas.pxd), the rest is typed loops; float32 and float64.
 
 L is the loss, dv stands for dL/dv, a_v for what goes into the activation of gate v. Each cell's file has its equations
 with their adjoints (_gru.pxd, _rnn.pxd, _lstm.pxd), which give the gates' da, and the part of dh that does not come
@@ -6,9 +6,9 @@ through U. What all have in common, with da_h the part of da whose gates have U 
 reset_after=False r, z):
 
     A   dh += da_h U                            per step
-    B   dW = sum_t da^T x,  db = sum_t da       for all steps at once
-    C   dU = sum_t da_h^T h,  dc = sum_t da_h   for all steps at once (3' of a GRU: dU_n = sum_t da_n^T q)
-    D   dx = da W                               for all steps at once
+    B   dW = sum_t da^T x,  db = sum_t da       for many steps at once
+    C   dU = sum_t da_h^T h,  dc = sum_t da_h   for many steps at once (3' of a GRU: dU_n = sum_t da_n^T q)
+    D   dx = da W                               for many steps at once
 
 A GRU's gates lie in `da` as n, r, z, q, so that da_h is one matrix in the order of U's rows.
 Compiled once per ISA (setup.py).
@@ -17,13 +17,18 @@ Compiled once per ISA (setup.py).
 cimport numpy as cnp
 from cgru.engines._activations cimport RELU, SIGMOID, TANH
 from cgru.engines._adjoints cimport Pass, gates_adjoint_row, reset_adjoint_row
-from cgru.engines._blas cimport gemm_nn, gemm_tn
+from cgru.engines._blas cimport product_nn, product_tn
 from cgru.engines._cells cimport GRU, LSTM
+from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cython cimport floating
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cnp.import_array()
+
+cdef enum:
+    STEPS = 1 << 16                     # numbers of da between questions whether to stop, step by step
+    BLOCK = 1 << 19                     # numbers of da that go through B, C and D while they are in cache
 
 
 cdef class Adjoint:
@@ -110,25 +115,38 @@ cdef class Adjoint:
             else:
                 failed = backpropagate[float](&p)
         if failed:
-            raise MemoryError("no memory for the gate gradients of all steps")
+            raise_for(failed, "the gate gradients of all steps")
 
 
 cdef int backpropagate(const Pass* p, floating* kind=NULL) noexcept nogil:
-    """All steps, last first, then the products over all of them: 0, or -1 where there is no memory.
+    """All steps, last first, then the products over all of them: 0, NO_MEMORY or INTERRUPTED.
 
     Scratch: da (T, N, width); dq (N, H), later the first steps' da (N, width).
     """
-    cdef Py_ssize_t rows = p.T * p.N, s, t
+    cdef Py_ssize_t rows = p.T * p.N, s, t, first = 0, count
+    cdef Py_ssize_t steps = max(1, STEPS // (p.N * p.width)), block = max(256, BLOCK // p.width)
     cdef floating* da = <floating*>malloc((rows + p.N) * p.width * sizeof(floating))
     if da == NULL:
-        return -1
+        return NO_MEMORY
     cdef floating* scratch = da + rows * p.width
+    cdef Watch watch = Watch(due=0)
     for s in range(p.T):
         t = s if p.reverse else p.T - 1 - s
         step_back(p, t, da + t * p.N * p.width, scratch)
-    parameter_gradients(p, da, scratch)
-    if p.dx != NULL:
-        input_gradients(p, da)
+        if s % steps == steps - 1 and interrupted(&watch):
+            free(da)
+            return INTERRUPTED
+    initial_gradients(p, da, scratch)
+    while first < rows:
+        count = min(block, rows - first)
+        parameter_gradients(p, da, first, count)
+        if p.dx != NULL:
+            input_gradients(p, da, first, count)
+        first += count
+        if interrupted(&watch):
+            free(da)
+            return INTERRUPTED
+    bias_gradients(p, <floating*>p.db, <floating*>p.dc)
     free(da)
     return 0
 
@@ -145,7 +163,6 @@ cdef inline Py_ssize_t rows_at(const Pass* p, Py_ssize_t t) noexcept nogil:
 cdef void step_back(const Pass* p, Py_ssize_t t, floating* da, floating* dq) noexcept nogil:
     """The cell's lines and A, for the step at time t: da (N, width), dh (N, H), for an LSTM dc (N, H)."""
     cdef Py_ssize_t H = p.H, width = p.width, active = rows_at(p, t), i
-    cdef int h = <int>H, rows = <int>active
     cdef floating* dh = <floating*>p.dh
     cdef const floating* U = <const floating*>p.U
     memset(da + active * width, 0, (p.N - active) * width * sizeof(floating))
@@ -155,76 +172,87 @@ cdef void step_back(const Pass* p, Py_ssize_t t, floating* da, floating* dq) noe
         gates_adjoint_row(p, t, i, da + i * width)
     if p.kind == GRU and not p.reset_after:
         # dq[N,H] = da_n[N,H] U_n
-        gemm_nn(rows, h, h, da, <int>width, U + 2 * H * H, h, <floating>0.0, dq, h)
+        product_nn(active, H, H, da, width, U + 2 * H * H, H, <floating>0.0, dq, H)
         for i in range(active):
             reset_adjoint_row(p, t, i, dq + i * H, da + i * width + H)
     # dh[N,H] += da_h[N,G_h] U
-    gemm_nn(rows, h, <int>p.G_h, da + p.first, <int>width, U, h, <floating>1.0, dh, h)
+    product_nn(active, H, p.G_h, da + p.first, width, U, H, <floating>1.0, dh, H)
 
 
-cdef void parameter_gradients(const Pass* p, const floating* da, floating* starts) noexcept nogil:
-    """Lines B and C."""
-    cdef Py_ssize_t H = p.H, rows = p.T * p.N, width = p.width, first = p.first, G_i = p.G_i, G_h = p.G_h
-    cdef int h = <int>H, k = <int>p.K, w = <int>width, R = <int>rows
-    cdef floating* dW = <floating*>p.dW
-    cdef floating* dU = <floating*>p.dU
-    cdef floating* db = <floating*>p.db
-    cdef floating* dc = <floating*>p.dc
-    cdef const floating* x = <const floating*>p.x
-    # dW[G_i,K] = da_i[TN,G_i]^T x[TN,K]
-    gemm_tn(<int>G_i, k, R, da + first, w, x, k, <floating>0.0, dW, k)
-    recurrent_gradients(p, da, starts)
-    column_sums(rows, G_h, da + first, width, dc)
-    memcpy(db, dc, G_i * sizeof(floating))
-    if p.kind != GRU:
-        return
-    # dW_n[H,K] = da_n[TN,H]^T x[TN,K]
-    gemm_tn(h, k, R, da, w, x, k, <floating>0.0, dW + 2 * H * p.K, k)
-    column_sums(rows, H, da, width, db + 2 * H)
-    if not p.reset_after:
-        # dU_n[H,H] = da_n[TN,H]^T q[TN,H]
-        gemm_tn(
-            h, h, R, da, w, <const floating*>p.tape + 3 * H, <int>p.tape_width, <floating>0.0, dU + 2 * H * H, h
-        )
-        memcpy(dc + 2 * H, db + 2 * H, H * sizeof(floating))
-
-
-cdef void recurrent_gradients(const Pass* p, const floating* da, floating* starts) noexcept nogil:
-    """dU[G_h,H] = sum over steps da_h^T h: y stands for h, one step apart, and h_0 at each row's first step."""
-    cdef Py_ssize_t N = p.N, width = p.width, i, length, t
-    cdef Py_ssize_t ahead = 0 if p.reverse else N, behind = N - ahead
-    cdef int h = <int>p.H, G = <int>p.G_h, w = <int>width
-    cdef const floating* y = <const floating*>p.y
-    cdef floating* dU = <floating*>p.dU
+cdef void initial_gradients(const Pass* p, const floating* da, floating* starts) noexcept nogil:
+    """Of line C the steps whose h is h_0, each row's first one; the rest of B and C is added to what is here."""
+    cdef Py_ssize_t N = p.N, width = p.width, H = p.H, i, length, t
     for i in range(N):
         length = p.T if p.lengths == NULL else p.lengths[i]
         t = length - 1 if p.reverse and length > 0 else 0       # da is zero where length is
         memcpy(starts + i * width, da + (t * N + i) * width, width * sizeof(floating))
-    # dU[G_h,H] = da_h[N,G_h]^T h_0[N,H] + da_h[(T-1)N,G_h]^T y[(T-1)N,H]
-    gemm_tn(G, h, <int>N, starts + p.first, w, <const floating*>p.h_0, h, <floating>0.0, dU, h)
-    if p.T > 1:
-        gemm_tn(
-            G, h, <int>((p.T - 1) * N), da + ahead * width + p.first, w, y + behind * p.y_n, <int>p.y_n,
-            <floating>1.0, dU, h,
+    # dU[G_h,H] = da_h[N,G_h]^T h_0[N,H]
+    product_tn(p.G_h, H, N, starts + p.first, width, <const floating*>p.h_0, H, <floating>0.0, <floating*>p.dU, H)
+    memset(p.dc, 0, p.G_h * sizeof(floating))
+    if p.kind == GRU:
+        memset(<floating*>p.db + 2 * H, 0, H * sizeof(floating))
+
+
+cdef void parameter_gradients(const Pass* p, const floating* da, Py_ssize_t begin, Py_ssize_t rows) noexcept nogil:
+    """Lines B and C of some rows of (T * N): the first ones set dW, the others add to it."""
+    cdef Py_ssize_t H = p.H, K = p.K, width = p.width
+    cdef const floating* x = <const floating*>p.x + begin * K
+    cdef floating* dW = <floating*>p.dW
+    cdef floating beta = 0 if begin == 0 else 1
+    recurrent_gradients(p, da, begin, rows)
+    da += begin * width
+    # dW[G_i,K] = da_i[rows,G_i]^T x[rows,K]
+    product_tn(p.G_i, K, rows, da + p.first, width, x, K, beta, dW, K)
+    add_columns(rows, p.G_h, da + p.first, width, <floating*>p.dc)
+    if p.kind != GRU:
+        return
+    # dW_n[H,K] = da_n[rows,H]^T x[rows,K]
+    product_tn(H, K, rows, da, width, x, K, beta, dW + 2 * H * K, K)
+    add_columns(rows, H, da, width, <floating*>p.db + 2 * H)
+    if not p.reset_after:
+        # dU_n[H,H] = da_n[rows,H]^T q[rows,H]
+        product_tn(
+            H, H, rows, da, width, <const floating*>p.tape + begin * p.tape_width + 3 * H, p.tape_width, beta,
+            <floating*>p.dU + 2 * H * H, H,
         )
 
 
-cdef void input_gradients(const Pass* p, const floating* da) noexcept nogil:
-    """Line D."""
-    cdef int k = <int>p.K, h = <int>p.H, w = <int>p.width, R = <int>(p.T * p.N)
+cdef void recurrent_gradients(const Pass* p, const floating* da, Py_ssize_t begin, Py_ssize_t rows) noexcept nogil:
+    """dU[G_h,H] += sum over steps da_h^T h: y stands for h, one step apart; `rows` of the (T-1) * N from `begin` on."""
+    cdef Py_ssize_t ahead = 0 if p.reverse else p.N, behind = p.N - ahead
+    cdef const floating* y = <const floating*>p.y
+    rows = min(rows, (p.T - 1) * p.N - begin)
+    if rows > 0:
+        # dU[G_h,H] += da_h[rows,G_h]^T y[rows,H]
+        product_tn(
+            p.G_h, p.H, rows, da + (begin + ahead) * p.width + p.first, p.width, y + (begin + behind) * p.y_n, p.y_n,
+            <floating>1.0, <floating*>p.dU, p.H,
+        )
+
+
+cdef void bias_gradients(const Pass* p, floating* db, floating* dc) noexcept nogil:
+    """What db and dc have in common, once their sums are there."""
+    memcpy(db, dc, p.G_i * sizeof(floating))
+    if p.kind == GRU and not p.reset_after:
+        memcpy(dc + 2 * p.H, db + 2 * p.H, p.H * sizeof(floating))
+
+
+cdef void input_gradients(const Pass* p, const floating* da, Py_ssize_t begin, Py_ssize_t rows) noexcept nogil:
+    """Line D of some rows of (T * N)."""
+    cdef Py_ssize_t K = p.K, H = p.H, width = p.width
     cdef const floating* W = <const floating*>p.W
-    cdef floating* dx = <floating*>p.dx
-    # dx[TN,K] = da_i[TN,G_i] W, for a GRU + da_n[TN,H] W_n
-    gemm_nn(R, k, <int>p.G_i, da + p.first, w, W, k, <floating>(1.0 if p.add_dx else 0.0), dx, k)
+    cdef floating* dx = <floating*>p.dx + begin * K
+    da += begin * width
+    # dx[rows,K] = da_i[rows,G_i] W, for a GRU + da_n[rows,H] W_n
+    product_nn(rows, K, p.G_i, da + p.first, width, W, K, <floating>(1.0 if p.add_dx else 0.0), dx, K)
     if p.kind == GRU:
-        gemm_nn(R, k, h, da, w, W + 2 * p.H * p.K, k, <floating>1.0, dx, k)
+        product_nn(rows, K, H, da, width, W + 2 * H * K, K, <floating>1.0, dx, K)
 
 
-cdef void column_sums(
+cdef void add_columns(
     Py_ssize_t rows, Py_ssize_t columns, const floating* a, Py_ssize_t lda, floating* sums
 ) noexcept nogil:
     cdef Py_ssize_t i, j
-    memset(sums, 0, columns * sizeof(floating))
     for i in range(rows):
         for j in range(columns):
             sums[j] += a[i * lda + j]

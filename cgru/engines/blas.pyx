@@ -1,16 +1,18 @@
 """The BLAS engine: every gate GEMM is SciPy's BLAS, the gates are typed loops; float32 and float64.
 
     W x + b     one GEMM for a chunk of time steps
-    U h + c     one GEMM per step (GEMV for one row; with reset_after=False two, because U_n multiplies r h)
+    U h + c     one GEMM per step (with reset_after=False two, because U_n multiplies r h)
     gates       one pass of typed loops
 
+No product wakes BLAS's threads (_blas.pxd).
 Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 """
 
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
-from cgru.engines._blas cimport product_nt
+from cgru.engines._blas cimport QUIET_GEMV, QUIET_GEMV_OLD, product_nt
 from cgru.engines._cells cimport GRU, Cell, cell_of, reset_row, update_row
+from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
@@ -22,9 +24,15 @@ from libc.limits cimport INT_MAX
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+import scipy
+
 cnp.import_array()
 
 cdef Py_ssize_t SCRATCH = 2 << 20       # bytes for the input projections (and gathered inputs) of a chunk
+
+cdef Py_ssize_t QUIET = QUIET_GEMV
+if tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 17):
+    QUIET = QUIET_GEMV_OLD
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
 
@@ -115,11 +123,11 @@ cdef class Direction:
             else:
                 failed = run_sequence[float](&self.matrices, &seq)
         if failed:
-            raise MemoryError("no memory for the scratch space of the time loop")
+            raise_for(failed, "the scratch space of the time loop")
 
 
 cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NULL) noexcept nogil:
-    """The time loop: 0, or -1 where scratch memory cannot be had.
+    """The time loop: 0, NO_MEMORY or INTERRUPTED.
 
     Scratch: h, c, rh (N, H), gh (N, G); per chunk gi (rows, G) and gathered x (rows, K).
     """
@@ -127,10 +135,11 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + m.K) * <Py_ssize_t>sizeof(floating)))
     cdef Py_ssize_t s, s_0, s_1, i, active = N, rows
     cdef floating* gi_s
+    cdef Watch watch = Watch(due=0)
     steps = min(steps, seq.T)
     cdef floating* memory = <floating*>malloc((N * (3 * H + G) + steps * N * (G + m.K)) * sizeof(floating))
     if memory == NULL:
-        return -1
+        return NO_MEMORY
     cdef floating* h = memory
     cdef floating* c = h + N * H         # an LSTM's
     cdef floating* gh = c + N * H
@@ -156,6 +165,9 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
                 memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
             gi_s += active * G
         s_0 = s_1 if active else seq.T
+        if s_0 < seq.T and interrupted(&watch):
+            free(memory)
+            return INTERRUPTED
     store_states(seq, H, 0, active, h, c)
     free(memory)
     return 0
@@ -212,7 +224,7 @@ cdef inline void add_to_bias(
     for i in range(rows):
         memcpy(gi + i * G, m.b, G * sizeof(floating))
     # gi[rows,G] = x[rows,K] W^T + b
-    product_nt(<int>rows, <int>G, <int>K, x, <int>ldx, <const floating*>m.W, <int>K, <floating>1.0, gi, <int>G)
+    product_nt(rows, G, K, x, ldx, <const floating*>m.W, K, <floating>1.0, gi, G, QUIET)
 
 
 cdef void advance(
@@ -225,18 +237,17 @@ cdef void advance(
     cdef const Cell* cell = &m.cell
     cdef Py_ssize_t H = cell.H, G = m.G, i
     cdef const floating* U = <const floating*>m.U
-    cdef int M = <int>N, k = <int>H, g = <int>G
     for i in range(N):
         memcpy(gh + i * G, m.c, G * sizeof(floating))
     # gh[N,:together] = h[N,H] U^T + c, of all gates, or with reset_after=False of r and z
-    product_nt(M, <int>(cell.together * H), k, h, k, U, k, <floating>1.0, gh, g)
+    product_nt(N, cell.together * H, H, h, H, U, H, <floating>1.0, gh, G, QUIET)
     if cell.together < cell.gates:
         for i in range(N):
             reset_row(
                 False, cell, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, i, s)
             )
         # gh[N,2H:] = (r h)[N,H] U_n^T + c_n
-        product_nt(M, k, k, rh, k, U + 2 * H * H, k, <floating>1.0, gh + 2 * H, g)
+        product_nt(N, H, H, rh, H, U + 2 * H * H, H, <floating>1.0, gh + 2 * H, G, QUIET)
     for i in range(N):
         update_row(
             False, cell, gi + i * G, gh + i * G, gh + i * G + (G - H), h + i * H, c, h + i * H, c,

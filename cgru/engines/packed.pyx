@@ -15,6 +15,7 @@ alone. This file has the time loop; it knows neither the type of the weights (_p
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
 from cgru.engines._cells cimport GRU, Cell, cell_of, reset_row, update_row
+from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._packed cimport Packed, Scratch, padded, scratch_at, scratch_size
 from cgru.engines._panels_float32 cimport panels_float32
@@ -86,17 +87,22 @@ cdef class Direction:
             clear_padding(&seq, self.packed.cell.H)
             failed = run_blocks(&self.packed, seq)
         if failed:
-            raise MemoryError("no memory for the scratch space of the time loop")
+            raise_for(failed, "the scratch space of the time loop")
 
 
 cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
-    """The time loop over packed.rows rows at a time: 0, or -1 where scratch memory cannot be had."""
+    """The time loop over packed.rows rows at a time: 0, NO_MEMORY or INTERRUPTED."""
     cdef Py_ssize_t left = seq.N, plane
+    cdef Watch watch = Watch(due=0)
+    cdef int failed
     while left > 0:
         seq.N = min(left, packed.rows)
-        if run_sequence(packed, &seq):
-            return -1
+        failed = run_sequence(packed, &seq, &watch)
+        if failed:
+            return failed
         left -= seq.N
+        if left > 0 and interrupted(&watch):
+            return INTERRUPTED
         if seq.order != NULL:
             seq.order += seq.N
         else:
@@ -109,8 +115,8 @@ cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
     return 0
 
 
-cdef int run_sequence(const Packed* packed, const Sequence* seq) noexcept nogil:
-    """The time loop: 0, or -1 without memory. After its first step, a row's h is where its y is."""
+cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) noexcept nogil:
+    """The time loop: 0, NO_MEMORY or INTERRUPTED. After its first step, a row's h is where its y is."""
     cdef Py_ssize_t N = seq.N, H = packed.cell.H, ld = packed.W.count * WIDTH
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (ld + packed.K) * <Py_ssize_t>sizeof(float)))
     cdef Py_ssize_t s, s_0 = 0, s_1, i, rows, active = N
@@ -120,7 +126,7 @@ cdef int run_sequence(const Packed* packed, const Sequence* seq) noexcept nogil:
     steps = min(steps, seq.T)
     memory = malloc(scratch_size(packed, steps * N, N))
     if memory == NULL:
-        return -1
+        return NO_MEMORY
     scratch = scratch_at(packed, steps * N, N, memory)
     for i in range(N):
         scratch.h_rows[i] = <const float*>state_row(seq, 0, i, H * sizeof(float))
@@ -143,6 +149,9 @@ cdef int run_sequence(const Packed* packed, const Sequence* seq) noexcept nogil:
             advance(packed, seq, s, active, gi, &scratch)
             gi += active * ld
         s_0 = s_1
+        if s_0 < seq.T and interrupted(watch):
+            free(memory)
+            return INTERRUPTED
     finish(seq, H, 0, active, scratch.h_rows)
     free(memory)
     return 0

@@ -1,0 +1,80 @@
+"""Ctrl-C ends every call soon, with KeyboardInterrupt, and changes neither model nor stream."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from support.processes import ROOT
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+
+PROGRAM = """
+import os, signal, sys, threading, time
+import numpy as np
+import cgru
+
+kind, engine, T, N, H, what, threads = sys.argv[1:]
+T, N, H, threads = int(T), int(N), int(H), int(threads)
+dtype = np.float64 if engine == "float64" else np.float32
+model = getattr(cgru, kind)(4, H, rng=0, dtype=dtype, engine="blas" if engine == "float64" else engine)
+x = np.zeros((T, N, 4), dtype)
+stream = model.stream(N) if what == "stream" else None
+before = stream.state.copy() if what == "stream" else None
+if what == "backward":
+    y, h_n, tape = model.record(x)
+work = {
+    "call": lambda: model(x, threads=threads),
+    "record": lambda: model.record(x),
+    "stream": lambda: stream.run(x),
+    "backward": lambda: model.backward(tape, y),
+}[what]
+model(x[:1])
+sent = []
+def interrupt():
+    time.sleep(0.3)
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+begun = time.monotonic()
+try:
+    work()
+except KeyboardInterrupt:
+    late = time.monotonic() - sent[0]
+    assert late < 0.5, f"{late:.2f} s late"
+    if stream is not None:
+        assert np.array_equal(stream.state, before)
+    model(x[:1])
+    time.sleep(0.1)
+    print("interrupted")
+else:
+    print(f"not interrupted, {time.monotonic() - begun:.2f} s")
+"""
+
+CASES = {
+    "packed": ("GRU", "packed", 2000000, 1, 64, "call", 1),
+    "packed-wide": ("GRU", "packed", 300, 20000, 64, "call", 1),
+    "blas": ("GRU", "blas", 2000000, 1, 64, "call", 1),
+    "blas-wide": ("GRU", "blas", 200, 20000, 64, "call", 1),
+    "float64": ("GRU", "float64", 1000000, 1, 64, "call", 1),
+    "LSTM": ("LSTM", "blas", 1000000, 1, 64, "call", 1),
+    "small": ("RNN", "blas", 20000000, 1, 1, "call", 1),
+    "record": ("GRU", "packed", 500000, 1, 64, "record", 1),
+    "stream": ("GRU", "packed", 2000000, 1, 64, "stream", 1),
+    "threads": ("GRU", "packed", 200000, 16, 64, "call", 2),
+    "threads-blas": ("GRU", "blas", 100000, 16, 64, "call", 2),
+    "backward": ("GRU", "packed", 200000, 1, 64, "backward", 1),
+    "backward-wide": ("LSTM", "blas", 100, 2000, 64, "backward", 1),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_interrupt_ends_a_call(case):
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, *map(str, CASES[case])],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
