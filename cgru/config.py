@@ -140,6 +140,15 @@ class Config:
         """Whether no step needs a later one: what a stream, or a file read in pieces, asks for."""
         return not (self.bidirectional or self.reverse or self.go_backwards)
 
+    def check_one_way(self) -> None:
+        """Refuse to stream what needs steps that are still to come."""
+        if not self.one_way:
+            way = "bidirectional" if self.bidirectional else "reversed"
+            raise ValueError(
+                f"a {way} {self.cell.name} cannot be streamed: its result at one step needs the steps that are still "
+                "to come; call the model on whole sequences"
+            )
+
     @property
     def nonlinearity(self) -> str:
         """Name of an RNN's function g."""

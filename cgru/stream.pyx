@@ -1,9 +1,9 @@
 """Streams: a model fed step by step, with the state kept in between."""
 
 cimport numpy as cnp
-from cgru.engines._kernel cimport KERNEL_NAME, Kernel
-from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.string cimport memcpy
+from cgru._running cimport (
+    MAX_LAYERS, Running, advance, load_planes, place, plan, release, store_planes, store_rows, swap,
+)
 
 import os
 from types import GenericAlias
@@ -17,25 +17,6 @@ from cgru.layout import LAYOUTS
 
 cnp.import_array()
 
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    static inline long cgru_swap(long* flag, long old, long value)
-    {
-        __atomic_compare_exchange_n(flag, &old, value, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-        return old;
-    }
-    #define cgru_release(flag) __atomic_store_n((flag), 0, __ATOMIC_RELEASE)
-    #else
-    #include <intrin.h>
-    #define cgru_swap(flag, old, value) _InterlockedCompareExchange((volatile long*)(flag), (value), (old))
-    #define cgru_release(flag) ((void)_InterlockedExchange((volatile long*)(flag), 0))
-    #endif
-    """
-    # writes `value` where `old` stands; what stood there is returned
-    long swap "cgru_swap"(long* flag, long old, long value) noexcept nogil
-    void release "cgru_release"(long* flag) noexcept nogil
-
 # Of this process: one more than its parent's. A stream that is running holds it, so a child sees whose thread it was.
 cdef long generation = 1
 
@@ -47,10 +28,6 @@ def _after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-cdef enum:
-    MAX_LAYERS = 64
-    MAX_PLANES = 2
 
 # Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
 cdef double LONG_STEP = 1 << 20
@@ -90,14 +67,9 @@ cdef class Stream:
     """The model that this stream runs."""
     cdef readonly object batch_size
     """Rows, or None for a stream without a batch dimension."""
-    cdef Kernel* kernels[MAX_LAYERS]
-    cdef Py_ssize_t layers, planes, N, K, H, row_bytes, plane_bytes
+    cdef Running running
     cdef int typenum, ndim
     cdef bint long_step
-    cdef long busy                     # 0, or the generation of the process in which a call is running
-    cdef char* states[MAX_PLANES]      # the state: planes (layers, N, H)
-    cdef char* new_states[MAX_PLANES]  # the next one; the two change places at every step
-    cdef char* scratch
     cdef object dtype, memory
 
     __class_getitem__ = classmethod(GenericAlias)
@@ -108,70 +80,47 @@ cdef class Stream:
         pass
 
     def __cinit__(self, model, batch_size=None, hx=None):
-        _check_model(model)
+        if not isinstance(getattr(model, "config", None), Config):
+            raise TypeError(f"model must be a GRU, LSTM or RNN; got {type(model).__name__}")
+        model.config.check_one_way()
         self.model, self.dtype = model, model.dtype
         self.batch_size = None if batch_size is None else check_size("batch_size", batch_size)
         if batch_size is not None and self.batch_size > BLAS_LIMIT:
             raise ValueError(f"batch_size={batch_size} is above the limit of BLAS's integers ({BLAS_LIMIT})")
-        self.N = 1 if batch_size is None else self.batch_size
+        self.running.N = 1 if batch_size is None else self.batch_size
         self.ndim = 1 if batch_size is None else 2
         self.typenum = cnp.NPY_FLOAT if self.dtype == np.float32 else cnp.NPY_DOUBLE
-        self.layers, self.K, self.H = len(model.directions), model.input_size, model.hidden_size
-        if self.layers > MAX_LAYERS:
-            raise ValueError(f"a stream takes at most {<int>MAX_LAYERS} layers; this model has {self.layers}")
+        self.running.layers = len(model.directions)
+        self.running.K, self.running.H = model.input_size, model.hidden_size
+        if self.running.layers > MAX_LAYERS:
+            raise ValueError(f"a stream takes at most {<int>MAX_LAYERS} layers; this model has {self.running.layers}")
         self._allocate()
         self._set_state("hx", hx)
 
     cdef _allocate(self):
-        """One block of memory: the planes of the state and of the next one, scratch; each on its own cache lines."""
-        cdef Py_ssize_t work = 0, layer, size, p
-        cdef double products = 0
+        cdef double products
         cdef char* memory
-        for layer in range(self.layers):
-            capsule = self.model.directions[layer].kernel()
-            self.kernels[layer] = <Kernel*>PyCapsule_GetPointer(capsule, KERNEL_NAME)
-            self._check_sizes(self.kernels[layer], self.H if layer else self.K)
-            work = max(work, self.kernels[layer].scratch(self.kernels[layer].direction, self.N))
-            products += <double>self.model.config.cell.stacked * self.N * self.H * (self.H + self.kernels[layer].K)
-        self.long_step = products >= LONG_STEP
-        self.planes = self.kernels[0].planes
-        self.row_bytes = self.N * self.H * self.kernels[0].itemsize       # of one layer
-        self.plane_bytes = self.layers * self.row_bytes
-        size = (self.plane_bytes + 63) // 64 * 64
-        self.memory = np.zeros(2 * self.planes * size + work + 128, np.uint8)
+        self.memory = np.zeros(plan(&self.running, self.model), np.uint8)
         memory = cnp.PyArray_BYTES(self.memory)
-        memory += (64 - self.memory.ctypes.data % 64) % 64
-        for p in range(self.planes):
-            self.states[p] = memory + p * size
-            self.new_states[p] = memory + (self.planes + p) * size
-        self.scratch = memory + 2 * self.planes * size
-
-    cdef _check_sizes(self, Kernel* kernel, Py_ssize_t features):
-        """Memory is laid out by what the model says; a subclass may say anything."""
-        says = (features, self.H, self.dtype.itemsize, len(self.model.config.cell.states))
-        has = (kernel.K, kernel.H, kernel.itemsize, kernel.planes)
-        if says != has:
-            raise ValueError(
-                f"this {type(self.model).__name__} says that a layer has {says[0]} features, {says[1]} hidden units, "
-                f"{says[2]} bytes a number and {says[3]} arrays of state, but it was built with {has}; its properties "
-                "must not say other sizes than its config"
-            )
+        place(&self.running, memory + (64 - self.memory.ctypes.data % 64) % 64)
+        products = sum(rows.size for name, rows in self.model.weights.tensors.items() if name.startswith("weight"))
+        self.long_step = products * self.running.N >= LONG_STEP
 
     cdef tuple _shape(self, Py_ssize_t features):
         """Of one step's input or output."""
         if self.ndim == 1:
             return (features,)
-        return (self.N, features)
+        return (self.running.N, features)
 
     cdef _set_state(self, str name, value):
-        planes = forward.initial_states(self.model.weights, value, self.N, self.ndim == 2, name)
+        planes = forward.initial_states(self.model.weights, value, self.running.N, self.ndim == 2, name)
         self._enter(True)
-        self._store(planes)
-        release(&self.busy)
+        store_planes(&self.running, planes)
+        release(&self.running.busy)
 
     cdef int _enter(self, bint whole=False) except -1:
         """Take hold of the stream; `whole`: for a new state of all rows, whatever the old one is."""
-        cdef long holder = swap(&self.busy, 0, generation)
+        cdef long holder = swap(&self.running.busy, 0, generation)
         if holder == 0:
             return 0
         if holder == generation:
@@ -180,7 +129,7 @@ cdef class Stream:
                 "thread its own, they can share the model"
             )
         # a thread of the parent process, which does not exist here
-        if not whole or swap(&self.busy, holder, generation) != holder:
+        if not whole or swap(&self.running.busy, holder, generation) != holder:
             raise RuntimeError(
                 "this stream was running in another thread when this process was forked, so its state is lost here: "
                 "reset() it, or set its state"
@@ -212,23 +161,23 @@ cdef class Stream:
             The stream is running in another thread.
         """
         cdef cnp.ndarray x, y
-        if self._is_plain(x_t, self.K):
+        if self._is_plain(x_t, self.running.K):
             x = <cnp.ndarray>x_t
         else:
             x = self._convert(x_t)
         if out is None:
             y = self._new_output()
         else:
-            if not (self._is_plain(out, self.H) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
+            if not (self._is_plain(out, self.running.H) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
                 self._refuse(out)
             y = <cnp.ndarray>out
         self._enter()
         if self.long_step:
             with nogil:
-                self._advance(cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
+                advance(&self.running, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
         else:
-            self._advance(cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
-        release(&self.busy)
+            advance(&self.running, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
+        release(&self.running.busy)
         return y
 
     cdef inline bint _is_plain(self, array, Py_ssize_t features):
@@ -240,52 +189,26 @@ cdef class Stream:
             cnp.PyArray_TYPE(a) == self.typenum
             and cnp.PyArray_NDIM(a) == self.ndim
             and cnp.PyArray_DIM(a, self.ndim - 1) == features
-            and (self.ndim == 1 or cnp.PyArray_DIM(a, 0) == self.N)
+            and (self.ndim == 1 or cnp.PyArray_DIM(a, 0) == self.running.N)
             and cnp.PyArray_ISCARRAY_RO(a)
         )
 
     cdef cnp.ndarray _new_output(self):
         cdef cnp.npy_intp shape[2]
-        shape[0] = self.N if self.ndim == 2 else self.H
-        shape[1] = self.H
+        shape[0] = self.running.N if self.ndim == 2 else self.running.H
+        shape[1] = self.running.H
         return cnp.PyArray_EMPTY(self.ndim, shape, self.typenum, 0)
 
-    cdef void _advance(self, const char* x, char* y) noexcept nogil:
-        cdef Py_ssize_t layer, p, ldx = self.K
-        cdef Kernel* kernel
-        cdef const void* old[MAX_PLANES]
-        cdef void* new[MAX_PLANES]
-        cdef char* states
-        for layer in range(self.layers):
-            kernel = self.kernels[layer]
-            for p in range(self.planes):
-                old[p] = self.states[p] + layer * self.row_bytes
-                new[p] = self.new_states[p] + layer * self.row_bytes
-            kernel.step(kernel.direction, self.N, x, ldx, old, new, self.scratch)
-            x = <const char*>new[0]
-            ldx = self.H
-        memcpy(y, x, self.row_bytes)
-        for p in range(self.planes):
-            states = self.states[p]
-            self.states[p] = self.new_states[p]
-            self.new_states[p] = states
-
     cdef cnp.ndarray _convert(self, x_t):
-        x = input_array("x_t", x_t, self.dtype, self.K, "input_size")
-        expected = self._shape(self.K)
+        x = input_array("x_t", x_t, self.dtype, self.running.K, "input_size")
+        expected = self._shape(self.running.K)
         if x.shape != expected:
             raise ValueError(f"x_t has shape {x.shape}, this stream expects {expected}")
         return np.ascontiguousarray(x)
 
     cdef _refuse(self, out):
-        expected = self._shape(self.H)
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
-        if out.dtype != self.dtype:
-            raise TypeError(f"out has dtype {out.dtype}, expected {self.dtype}")
-        if out.shape != expected:
-            raise ValueError(f"out has shape {out.shape}, expected {expected}")
-        raise ValueError("out must be a writeable, aligned, C-contiguous numpy.ndarray (no subclass)")
+        output_array(out, self.dtype, self._shape(self.running.H))
+        raise ValueError("out must be a numpy.ndarray, not of a subclass")
 
     def run(self, x, out=None):
         """Advance by a chunk of time steps.
@@ -310,13 +233,13 @@ cdef class Stream:
         RuntimeError
             The stream is running in another thread.
         """
-        x = input_array("x", x, self.dtype, self.K, "input_size")
+        x = input_array("x", x, self.dtype, self.running.K, "input_size")
         form = self._layout()
-        if x.ndim != self.ndim + 1 or form.time_major(x).shape[1] != self.N:
-            expected = ", ".join(map(str, form.shape("T", self.N, self.K)))
+        if x.ndim != self.ndim + 1 or form.time_major(x).shape[1] != self.running.N:
+            expected = ", ".join(map(str, form.shape("T", self.running.N, self.running.K)))
             raise ValueError(f"x has shape {x.shape}, this stream expects ({expected})")
         x = form.time_major(x)
-        shape = form.shape(len(x), self.N, self.H)
+        shape = form.shape(len(x), self.running.N, self.running.H)
         if out is None:
             y = np.empty(shape, self.dtype)
         else:
@@ -327,9 +250,9 @@ cdef class Stream:
         try:
             inputs = forward.Inputs(x, self._planes(), None, form)
             forward.run(self.model, inputs, y)
-            self._store(inputs.states)
+            store_planes(&self.running, inputs.states)
         finally:
-            release(&self.busy)
+            release(&self.running.busy)
         return y
 
     def _layout(self):
@@ -337,33 +260,10 @@ cdef class Stream:
 
     def _planes(self):
         """A copy of the state: planes (layers, N, H)."""
-        cdef cnp.ndarray plane
-        cdef Py_ssize_t p
-        planes = tuple([np.empty((self.layers, self.N, self.H), self.dtype) for _ in range(self.planes)])
-        for p in range(self.planes):
-            plane = planes[p]
-            memcpy(cnp.PyArray_BYTES(plane), self.states[p], self.plane_bytes)
+        shape = (self.running.layers, self.running.N, self.running.H)
+        planes = tuple([np.empty(shape, self.dtype) for _ in range(self.running.planes)])
+        load_planes(&self.running, planes)
         return planes
-
-    def _store(self, tuple planes):
-        cdef cnp.ndarray plane
-        cdef Py_ssize_t p
-        for p in range(self.planes):
-            plane = planes[p]
-            memcpy(self.states[p], cnp.PyArray_BYTES(plane), self.plane_bytes)
-
-    cdef _store_rows(self, tuple planes, const Py_ssize_t[:] index):
-        """Planes (layers, len(index), H) into these rows of the state."""
-        cdef cnp.ndarray plane
-        cdef Py_ssize_t p, layer, k, n = index.shape[0], size = self.plane_bytes // (self.layers * self.N)
-        for p in range(self.planes):
-            plane = planes[p]
-            for layer in range(self.layers):
-                for k in range(n):
-                    memcpy(
-                        self.states[p] + layer * self.row_bytes + index[k] * size,
-                        cnp.PyArray_BYTES(plane) + (layer * n + k) * size, size,
-                    )
 
     @property
     def state(self):
@@ -373,7 +273,7 @@ cdef class Stream:
         """
         self._enter()
         planes = self._planes()
-        release(&self.busy)
+        release(&self.running.busy)
         for plane in planes:
             plane.flags.writeable = False
         return self._layout().state(planes)
@@ -417,30 +317,17 @@ cdef class Stream:
             return
         if self.ndim == 1:
             raise ValueError("rows of a stream without a batch size: it has one row; call reset() without them")
-        index = row_numbers(rows, self.N)
+        index = row_numbers(rows, self.running.N)
         planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
         self._enter()
-        self._store_rows(planes, np.atleast_1d(index))
-        release(&self.busy)
+        store_rows(&self.running, planes, np.atleast_1d(index))
+        release(&self.running.busy)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.model, self.batch_size, self.state)
 
     def __repr__(self):
         return f"Stream({self.model!r}, batch_size={self.batch_size})"
-
-
-def _check_model(model):
-    """Refuse what is no model, and what needs steps that are still to come."""
-    config = getattr(model, "config", None)
-    if not isinstance(config, Config):
-        raise TypeError(f"model must be a GRU, LSTM or RNN; got {type(model).__name__}")
-    if not config.one_way:
-        kind = "bidirectional" if config.bidirectional else "reversed"
-        raise ValueError(
-            f"a {kind} {config.cell.name} cannot be streamed: its result at one step needs the steps that are still "
-            "to come; call the model on whole sequences"
-        )
 
 
 def _rebuild(cls, model, batch_size, state):

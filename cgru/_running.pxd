@@ -1,0 +1,137 @@
+"""A state that goes on from step to step: its memory, and one step of all layers. What streams are made of.
+
+Memory is one block: the planes (layers, N, H) of the state, those of the next one, and scratch, each on its own cache
+lines. The two states change places at every step.
+"""
+
+cimport numpy as cnp
+from cgru.engines._kernel cimport KERNEL_NAME, MAX_PLANES, Kernel
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.string cimport memcpy
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    static inline long cgru_swap(long* flag, long old, long value)
+    {
+        __atomic_compare_exchange_n(flag, &old, value, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+        return old;
+    }
+    #define cgru_release(flag) __atomic_store_n((flag), 0, __ATOMIC_RELEASE)
+    #else
+    #include <intrin.h>
+    #define cgru_swap(flag, old, value) _InterlockedCompareExchange((volatile long*)(flag), (value), (old))
+    #define cgru_release(flag) ((void)_InterlockedExchange((volatile long*)(flag), 0))
+    #endif
+    """
+    # writes `value` where `old` stands; what stood there is returned
+    long swap "cgru_swap"(long* flag, long old, long value) noexcept nogil
+    void release "cgru_release"(long* flag) noexcept nogil
+
+
+cdef enum:
+    MAX_LAYERS = 64
+
+
+cdef struct Running:
+    Kernel* kernels[MAX_LAYERS]
+    Py_ssize_t layers, planes, N, K, H  # N rows, K features of the first layer, H hidden units
+    Py_ssize_t row_bytes, plane_bytes   # of one layer's rows in a plane, of a plane
+    long busy                           # 0, or the generation of the process in which a call is running
+    char* states[MAX_PLANES]            # the state
+    char* new_states[MAX_PLANES]        # the next one
+    char* scratch
+
+
+cdef inline Py_ssize_t plan(Running* r, model) except -1:
+    """Take the model's kernels, and say how many bytes of memory `place` wants."""
+    cdef Py_ssize_t layer, work = 0
+    for layer in range(r.layers):
+        r.kernels[layer] = <Kernel*>PyCapsule_GetPointer(model.directions[layer].kernel(), KERNEL_NAME)
+        check_sizes(r, layer, model)
+        work = max(work, r.kernels[layer].scratch(r.kernels[layer].direction, r.N))
+    r.planes = r.kernels[0].planes
+    r.row_bytes = r.N * r.H * r.kernels[0].itemsize
+    r.plane_bytes = r.layers * r.row_bytes
+    return 2 * r.planes * on_lines(r.plane_bytes) + work + 128
+
+
+cdef inline check_sizes(const Running* r, Py_ssize_t layer, model):
+    """Memory is laid out by what the model says; a subclass may say anything."""
+    cdef const Kernel* kernel = r.kernels[layer]
+    says = (r.H if layer else r.K, r.H, model.dtype.itemsize, len(model.config.cell.states))
+    has = (kernel.K, kernel.H, kernel.itemsize, kernel.planes)
+    if says != has:
+        raise ValueError(
+            f"this {type(model).__name__} says that a layer has {says[0]} features, {says[1]} hidden units, "
+            f"{says[2]} bytes a number and {says[3]} arrays of state, but it was built with {has}; its properties "
+            "must not say other sizes than its config"
+        )
+
+
+cdef inline Py_ssize_t on_lines(Py_ssize_t size) noexcept nogil:
+    """Bytes rounded up to whole cache lines."""
+    return (size + 63) // 64 * 64
+
+
+cdef inline void place(Running* r, char* memory) noexcept nogil:
+    """Lay everything out in `memory`, which begins with a cache line."""
+    cdef Py_ssize_t p, size = on_lines(r.plane_bytes)
+    for p in range(r.planes):
+        r.states[p] = memory + p * size
+        r.new_states[p] = memory + (r.planes + p) * size
+    r.scratch = memory + 2 * r.planes * size
+
+
+cdef inline void advance(Running* r, const char* x, char* y) noexcept nogil:
+    """One step: x (N, K) to y (N, H)."""
+    cdef Py_ssize_t layer, p, ldx = r.K
+    cdef Kernel* kernel
+    cdef const void* old[MAX_PLANES]
+    cdef void* new[MAX_PLANES]
+    cdef char* states
+    for layer in range(r.layers):
+        kernel = r.kernels[layer]
+        for p in range(r.planes):
+            old[p] = r.states[p] + layer * r.row_bytes
+            new[p] = r.new_states[p] + layer * r.row_bytes
+        kernel.step(kernel.direction, r.N, x, ldx, old, new, r.scratch)
+        x = <const char*>new[0]
+        ldx = r.H
+    memcpy(y, x, r.row_bytes)
+    for p in range(r.planes):
+        states = r.states[p]
+        r.states[p] = r.new_states[p]
+        r.new_states[p] = states
+
+
+cdef inline load_planes(const Running* r, tuple planes):
+    """The state into arrays (layers, N, H)."""
+    cdef cnp.ndarray plane
+    cdef Py_ssize_t p
+    for p in range(r.planes):
+        plane = planes[p]
+        memcpy(cnp.PyArray_BYTES(plane), r.states[p], r.plane_bytes)
+
+
+cdef inline store_planes(Running* r, tuple planes):
+    """Arrays (layers, N, H) into the state."""
+    cdef cnp.ndarray plane
+    cdef Py_ssize_t p
+    for p in range(r.planes):
+        plane = planes[p]
+        memcpy(r.states[p], cnp.PyArray_BYTES(plane), r.plane_bytes)
+
+
+cdef inline store_rows(Running* r, tuple planes, const Py_ssize_t[:] index):
+    """Arrays (layers, len(index), H) into these rows of the state."""
+    cdef cnp.ndarray plane
+    cdef Py_ssize_t p, layer, k, n = index.shape[0], size = r.plane_bytes // (r.layers * r.N)
+    for p in range(r.planes):
+        plane = planes[p]
+        for layer in range(r.layers):
+            for k in range(n):
+                memcpy(
+                    r.states[p] + layer * r.row_bytes + index[k] * size,
+                    cnp.PyArray_BYTES(plane) + (layer * n + k) * size, size,
+                )
