@@ -23,7 +23,7 @@ class Activation(NamedTuple):
     beta: float = 0.0
 
 
-#: name -> (alpha, beta). The order gives each its code in the engines (_gates.pxd).
+#: name -> (alpha, beta). The order gives each its code in the engines (engines/_activations.pxd).
 #: Accuracy, in units of max(1, |value|, |alpha x|): 2.5e-7 in float32 and 1e-15 in float64 for every finite x, alpha
 #: and beta themselves included, which are rounded to the model's dtype. At +-inf each gives its limit. NaN stays NaN.
 DEFAULTS = {

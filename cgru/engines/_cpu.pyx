@@ -1,4 +1,8 @@
-"""Which instruction sets this processor and this operating system support together."""
+"""Which instruction sets this processor and this operating system support together.
+
+By hand, since `__builtin_cpu_supports` knows the names of levels in gcc from 12 on and in recent clangs only: with it
+there would be two ways to ask, and the one for older compilers would be this one.
+"""
 
 cdef extern from *:
     """
