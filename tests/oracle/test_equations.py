@@ -1,6 +1,6 @@
 """The oracle is right: hand-worked numbers, other people's forms of the equations, golden vectors, lengths.
 
-Nothing here needs PyTorch; `test_reference_torch.py` compares with it directly.
+Nothing here needs PyTorch; `test_pytorch.py` compares with it directly.
 """
 
 import math

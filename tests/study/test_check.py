@@ -87,6 +87,15 @@ def test_names_the_mistake(best, state, x, mistake):
     assert np.abs(fixed(x, h_0)[0] - y).max() <= report.tolerance
 
 
+def test_the_initial_state_is_hx_and_converted(best, state, x):
+    gru = best.from_state(state)
+    h_0 = np.full((gru.num_layers, N, H), 0.3)
+    y, _ = gru(x, h_0)
+    assert cgru.check(gru, x, y, hx=h_0).matches and not cgru.check(gru, x, y).matches
+    with pytest.raises(TypeError, match="h_0"):
+        cgru.check(gru, x, y, h_0=h_0)
+
+
 def test_a_match(best, state, x):
     gru = best.from_state(state)
     report = cgru.check(gru, x, gru(x)[0])

@@ -53,6 +53,16 @@ def test_equals_the_oracle_and_a_plain_call(rng, variant, shape, reset_after, la
     assert_array_equal(h_n, plain_h)
 
 
+def test_the_initial_state_is_hx_and_converted(rng, best):
+    state, x, h_0 = problem(rng, best, {})
+    gru = best.from_state(state)
+    for given in (h_0.astype(np.float64), h_0.tolist()):
+        for found, expected in zip(gru.trace(x, hx=given)[2], gru.trace(x, h_0)[2], strict=True):
+            assert_array_equal(found, expected)
+    with pytest.raises(TypeError, match="h_0"):
+        gru.trace(x, h_0=h_0)
+
+
 def test_z_in_the_other_sense(rng, variant):
     state, x, h_0 = problem(rng, variant, {})
     gru = variant.from_state(state)
