@@ -59,6 +59,7 @@ cdef inline Py_ssize_t plan(Running* r, model) except -1:
 cdef inline check_sizes(const Running* r, Py_ssize_t layer, model):
     """Memory is laid out by what the model says; a subclass may say anything."""
     cdef const Kernel* kernel = r.kernels[layer]
+    cdef tuple says, has                # Cython 3.3 never ends when it is to find their types itself
     says = (r.H if layer else r.K, r.H, model.dtype.itemsize, len(model.config.cell.states))
     has = (kernel.K, kernel.H, kernel.itemsize, kernel.planes)
     if says != has:
@@ -123,10 +124,11 @@ cdef inline store_planes(Running* r, tuple planes):
         memcpy(r.states[p], cnp.PyArray_BYTES(plane), r.plane_bytes)
 
 
-cdef inline store_rows(Running* r, tuple planes, const Py_ssize_t[:] index):
-    """Arrays (layers, len(index), H) into these rows of the state."""
+cdef inline store_rows(Running* r, tuple planes, cnp.ndarray rows):
+    """Arrays (layers, n, H) into these n rows (intp) of the state."""
     cdef cnp.ndarray plane
-    cdef Py_ssize_t p, layer, k, n = index.shape[0], size = r.plane_bytes // (r.layers * r.N)
+    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
+    cdef Py_ssize_t p, layer, k, n = cnp.PyArray_SIZE(rows), size = r.plane_bytes // (r.layers * r.N)
     for p in range(r.planes):
         plane = planes[p]
         for layer in range(r.layers):

@@ -191,7 +191,7 @@ def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True) -> Gradie
     config = model.config
     given = named_planes(config.cell, "dh_n", dh_n)
     if dy is None and all(value is None for _, value in given):
-        raise ValueError(f"there is nothing to go back from: pass dy, {' or '.join(name for name, _ in given)}")
+        raise ValueError(f"there is nothing to go back from: pass {' or '.join(['dy', *(name for name, _ in given)])}")
     dy = _output_gradient(tape, dy)
     states = tuple(_state_gradient(tape, name, value) for name, value in given)
     parameters = {name: np.zeros(shape, model.dtype) for name, shape in config.shapes().items()}

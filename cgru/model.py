@@ -35,6 +35,7 @@ class Model:
         "weights": "Weights: configuration and parameters, read-only.",
         "dtype": "numpy.dtype, float32 or float64.",
         "engine": "Name of the engine that computes.",
+        "isa": "The instruction set that it computes with.",
         "directions": "What the engine made of the weights: an object per layer and direction, in the order of h_n.",
     }
     kind: ClassVar[str]     # a key of cgru.cells.CELLS
@@ -44,6 +45,7 @@ class Model:
     weights: Weights
     dtype: np.dtype
     engine: str
+    isa: str
     directions: tuple[engines.Direction, ...]
 
     # ---- construction
@@ -81,7 +83,7 @@ class Model:
             module.Direction(*weights.direction(suffix), **engines.options(config, reverse))
             for _, reverse, suffix in config.directions()
         )
-        parts = {"config": config, "weights": weights, "dtype": weights.dtype, "engine": engine}
+        parts = {"config": config, "weights": weights, "dtype": weights.dtype, "engine": engine, "isa": engines.isa()}
         for name, value in (parts | {"directions": directions}).items():
             object.__setattr__(self, name, value)
 

@@ -28,7 +28,6 @@ def _after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
 # Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
 cdef double LONG_STEP = 1 << 20
 
@@ -74,10 +73,9 @@ cdef class Stream:
 
     __class_getitem__ = classmethod(GenericAlias)
 
-    # everything is done by __cinit__; this one gives help() the arguments
     def __init__(self, model, batch_size=None, hx=None):
         """See the class."""
-        pass
+        # __cinit__ does everything; this gives help() the arguments
 
     def __cinit__(self, model, batch_size=None, hx=None):
         if not isinstance(getattr(model, "config", None), Config):
@@ -99,10 +97,10 @@ cdef class Stream:
 
     cdef _allocate(self):
         cdef double products
-        cdef char* memory
         self.memory = np.zeros(plan(&self.running, self.model), np.uint8)
-        memory = cnp.PyArray_BYTES(self.memory)
-        place(&self.running, memory + (64 - self.memory.ctypes.data % 64) % 64)
+        cdef char* memory = cnp.PyArray_BYTES(self.memory)
+        memory += (64 - self.memory.ctypes.data % 64) % 64
+        place(&self.running, memory)
         products = sum(rows.size for name, rows in self.model.weights.tensors.items() if name.startswith("weight"))
         self.long_step = products * self.running.N >= LONG_STEP
 
@@ -305,22 +303,20 @@ cdef class Stream:
 
         Examples
         --------
-        >>> import numpy as np, cgru
         >>> stream = cgru.GRU(3, 5, rng=0).stream(batch_size=4)
-        >>> y = stream.step(np.ones((4, 3), np.float32))
+        >>> y = stream.step(np.ones((4, 3)))
         >>> stream.reset(rows=2)
         >>> stream.state.any(axis=2)
         array([[ True,  True, False,  True]])
         """
         if rows is None:
-            self._set_state("hx", hx)
-            return
+            return self._set_state("hx", hx)
         if self.ndim == 1:
             raise ValueError("rows of a stream without a batch size: it has one row; call reset() without them")
         index = row_numbers(rows, self.running.N)
         planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
         self._enter()
-        store_rows(&self.running, planes, np.atleast_1d(index))
+        store_rows(&self.running, planes, np.ascontiguousarray(index))
         release(&self.running.busy)
 
     def __reduce__(self):

@@ -1,6 +1,5 @@
 """What there is to say about a model, line by line: `summary` of every model, and ``cgru info``."""
 
-from cgru import engines
 from cgru.activations import DEFAULTS
 
 
@@ -28,7 +27,7 @@ def summary_lines(model):
         if config.clip is not None:
             yield "clip", f"what goes into the activations is clamped to +-{config.clip:g}"
     yield "initial state", "stored with the model" if config.initial_state else "zeros"
-    yield "engine", f"{model.engine}, {engines.isa()}"
+    yield "engine", f"{model.engine}, {model.isa}"
 
 
 def text_of(lines):

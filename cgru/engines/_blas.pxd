@@ -61,7 +61,7 @@ cdef inline void gemm_in_pieces(
     OpenBLAS's AVX-512 kernels for small matrices want at most 1200 outputs of a piece, and do not copy operands; all
     others copy them, for which long and thin is cheapest.
     """
-    cdef Py_ssize_t m = 192, n = 32, k = 80, i, j, l = 0
+    cdef Py_ssize_t m = 192, n = 32, k = 80, i, j, done = 0
     if M * N < QUIET // K:
         gemm(transpose_A, transpose_B, M, N, K, A, lda, B, ldb, beta, C, ldc)
         return
@@ -76,20 +76,20 @@ cdef inline void gemm_in_pieces(
     elif N < n:
         m, n = m * n // N // 16 * 16, N
     m, n, k = even(M, m, 8), even(N, n, 16), even(K, k, 8)
-    while l < K:
+    while done < K:
         i = 0
         while i < M:
             j = 0
             while j < N:
                 gemm(
-                    transpose_A, transpose_B, min(m, M - i), min(n, N - j), min(k, K - l),
-                    A + (l * lda + i if transpose_A else i * lda + l), lda,
-                    B + (j * ldb + l if transpose_B else l * ldb + j), ldb,
+                    transpose_A, transpose_B, min(m, M - i), min(n, N - j), min(k, K - done),
+                    A + (done * lda + i if transpose_A else i * lda + done), lda,
+                    B + (j * ldb + done if transpose_B else done * ldb + j), ldb,
                     beta, C + i * ldc + j, ldc,
                 )
                 j += n
             i += m
-        l += k
+        done += k
         beta = 1.0
 
 

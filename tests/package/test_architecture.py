@@ -1,6 +1,7 @@
 """The plan of the house: imports run downward, privates stay private, kinds are asked of the table, files are short."""
 
 import ast
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -10,16 +11,19 @@ import pytest
 import cgru
 from cgru.cells import CELLS
 
-PACKAGE = Path(cgru.__file__).parent
+#: The installed package, or the source folder that CI names: only that has the .pyx and .pxd files.
+PACKAGE = Path(os.environ.get("CGRU_SOURCE") or Path(cgru.__file__).parent)
 MOST_LINES = 330
 
 #: From the ground up: a module imports from its own line, if it must, and from those below. A name with a dot at its
 #: end is a folder with all that is in it.
 LEVELS = [
-    ["_version", "cells", "activations", "layout", "threads", "checks", "engines._cpu", "engines.packing"],
+    ["_version", "cells", "activations", "layout", "threads", "checks", "engines._cpu", "engines.packing",
+     "engines.interruption"],
     ["config", "engines."],
     ["weights"],
     ["files", "equations", "forward", "summary"],
+    ["sequences"],
     ["gradients", "study.trace", "study.jacobian", "study.views", "study"],
     ["model", "stream"],
     ["recurrent"],

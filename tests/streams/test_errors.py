@@ -110,7 +110,7 @@ class Subclass(np.ndarray):
 def foreign_outs(dtype):
     """Error, message, and an `out` that cannot be filled in place."""
     plain = np.zeros((N, H), dtype)
-    contiguous = "writeable, aligned, C-contiguous"
+    contiguous = "out must be C-contiguous and aligned"
     return {
         "list": (TypeError, "out must be a NumPy array; got list", plain.tolist()),
         "buffer": (TypeError, "out must be a NumPy array; got memoryview", memoryview(plain)),
@@ -122,12 +122,12 @@ def foreign_outs(dtype):
         "too many rows": (ValueError, "out has shape", np.zeros((N + 1, H), dtype)),
         "too many units": (ValueError, "out has shape", np.zeros((N, H + 1), dtype)),
         "with time": (ValueError, "out has shape", np.zeros((1, N, H), dtype)),
-        "read-only": (ValueError, contiguous, read_only(plain)),
+        "read-only": (ValueError, "out is read-only", read_only(plain)),
         "strided": (ValueError, contiguous, np.zeros((N, 2 * H), dtype)[:, ::2]),
         "Fortran": (ValueError, contiguous, np.zeros((N, H), dtype, order="F")),
         "reversed": (ValueError, contiguous, plain[::-1]),
         "unaligned": (ValueError, contiguous, unaligned(plain)),
-        "subclass": (ValueError, "no subclass", plain.view(Subclass)),
+        "subclass": (ValueError, "not of a subclass", plain.view(Subclass)),
     }
 
 
