@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -56,6 +57,8 @@ def whole_file(path):
         with _opened(path, "wb", path, seekable=False, own=own) as file:
             yield file
         return
+    if path.endswith(os.sep):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder, and a file needs a name", path)
     target = os.path.realpath(path)
     # The name is known before the file exists, so that whatever interrupts the writing, the file can be removed.
     temporary = f"{target}.{secrets.token_hex(8)}.tmp"

@@ -123,8 +123,12 @@ def long_run():
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_leaves_no_file(name):
-    process = long_run()
     number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)      # under nohup it is ignored, and a child inherits that
+    try:
+        process = long_run()
+    finally:
+        signal.signal(number, before)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number and not out and not err
