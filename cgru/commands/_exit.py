@@ -9,6 +9,7 @@ import sys
 import threading
 
 from cgru.files import refuse_input
+from cgru.threads import thread_count
 
 USER_ERROR, INTERRUPTED, CLOSED_PIPE = 2, 130, 141  # the last two: 128 + SIGINT, 128 + SIGPIPE
 
@@ -114,10 +115,7 @@ positive.__name__, positive_seconds.__name__ = "positive integer", "time"
 
 def threads(text):
     """Argument type: how many threads; -1 is all cores."""
-    value = int(text)
-    if value == -1:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return positive(text)
+    return thread_count(int(text))
 
 
 threads.__name__ = "number of threads"
