@@ -25,8 +25,6 @@ class Cell:
         A letter for each plane (T, N, H) that a backward pass needs beside x and y.
     options : tuple of str
         Attributes of `Config` that only some kinds have.
-    engines : tuple of str
-        The engines that compute it, best first.
     trained : tuple of (str, str)
         The activations (f, g) for which there is a backward pass.
     keeps : str
@@ -39,7 +37,6 @@ class Cell:
     states: tuple[str, ...]
     tape: str
     options: tuple[str, ...]
-    engines: tuple[str, ...]
     trained: tuple[tuple[str, str], ...]
     keeps: str
 
@@ -61,7 +58,6 @@ GRU = Cell(
     states=("h",),
     tape="rznq",      # q = U_n h + c_n, or r h with reset_after=False
     options=("reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state"),
-    engines=("packed", "blas"),
     trained=(("sigmoid", "tanh"),),
     keeps="z",
 )
@@ -72,7 +68,6 @@ RNN = Cell(
     states=("h",),
     tape="",
     options=("nonlinearity", "initial_state"),
-    engines=("blas",),
     trained=(("sigmoid", "tanh"), ("sigmoid", "relu")),
     keeps="",
 )
@@ -83,7 +78,6 @@ LSTM = Cell(
     states=("h", "c"),
     tape="ifgoc",
     options=(),
-    engines=("blas",),
     trained=(("sigmoid", "tanh"),),
     keeps="f",
 )

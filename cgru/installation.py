@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cgru import cells, engines
+from cgru import engines
 from cgru._version import __version__
 
 
@@ -41,7 +41,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
             "CGRU_ISA": os.environ.get("CGRU_ISA", "not set"),
         },
         "engines": {
-            dtype: engines.choose("auto", np.dtype(dtype), cells.GRU) for dtype in ("float32", "float64")
+            dtype: engines.choose("auto", np.dtype(dtype)) for dtype in ("float32", "float64")
         },
         "blas": _blas(),
         "cpu": _cpu(),

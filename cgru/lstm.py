@@ -32,7 +32,7 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
         h_t = o_t * tanh(c_t)
 
     Its state is the pair (h, c): given as ``hx``, returned as ``(h_n, c_n)``. Parameters are drawn uniformly from
-    +-1/sqrt(hidden_size); their rows come in the order i, f, g, o. The BLAS engine computes it. There are no
+    +-1/sqrt(hidden_size); their rows come in the order i, f, g, o. There are no
     projections (PyTorch's `proj_size`) and no peepholes.
 
     Parameters
@@ -40,7 +40,7 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         As in `GRU`.
     dtype, engine, rng
-        As in `GRU`; `engine` is "auto" or "blas", which are the same here.
+        As in `GRU`.
 
     Raises
     ------

@@ -77,7 +77,7 @@ class Model:
 
     def _build(self, weights, engine):
         config = weights.config
-        engine = engines.choose(engine, weights.dtype, config.cell)
+        engine = engines.choose(engine, weights.dtype)
         module = engines.load(engine)
         directions = tuple(
             module.Direction(*weights.direction(suffix), **engines.options(config, reverse))

@@ -27,7 +27,7 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
 
         h_t = g(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)        g = tanh or relu
 
-    Parameters are drawn uniformly from +-1/sqrt(hidden_size). The BLAS engine computes it.
+    Parameters are drawn uniformly from +-1/sqrt(hidden_size).
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
     bias, batch_first, dropout, bidirectional, initial_state
         As in `GRU`.
     dtype, engine, rng
-        As in `GRU`; `engine` is "auto" or "blas", which are the same here.
+        As in `GRU`.
 
     Raises
     ------

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 import numpy as np
 
 from cgru.activations import code
-from cgru.cells import CELLS, GRU
 
 try:
     from cgru.engines._cpu import x86_level
@@ -33,7 +32,6 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cgru.cells import Cell
     from cgru.weights import Config
 
 ENGINES = ("blas", "packed")
@@ -139,6 +137,7 @@ class _Maker(Protocol):
         reset_after: bool = ...,
         f: tuple[int, float, float] = ...,
         g: tuple[int, float, float] = ...,
+        h: tuple[int, float, float] = ...,
         clip: float = ...,
     ) -> Direction: ...
 
@@ -157,6 +156,7 @@ class _AdjointMaker(Protocol):
         reset_after: bool = ...,
         f: tuple[int, float, float] = ...,
         g: tuple[int, float, float] = ...,
+        h: tuple[int, float, float] = ...,
         clip: float = ...,
     ) -> Adjoint: ...
 
@@ -183,6 +183,7 @@ def options(config: Config, reverse: bool) -> dict[str, Any]:
         "reset_after": config.reset_after,
         "f": code(f),
         "g": code(g),
+        "h": code(g),
         "clip": config.clip or 0.0,
     }
 
@@ -284,28 +285,23 @@ def check_engine(engine: object) -> None:
         raise ValueError(f"engine must be one of {names}; got {engine!r}")
 
 
-def choose(engine: str, dtype: Any, cell: Cell = GRU) -> str:
-    """The engine that computes a cell: "auto" is "packed" where that can do it, on an FMA-class ISA, else "blas".
+def choose(engine: str, dtype: Any) -> str:
+    """The engine that computes: "auto" is "packed" for float32 on an FMA-class ISA, else "blas".
 
     Parameters
     ----------
     engine : {"auto", "packed", "blas"}
     dtype : dtype
         float32 or float64, of the parameters.
-    cell : cgru.cells.Cell
 
     Raises
     ------
     ValueError
-        There is no such engine, or it does not compute in `dtype`, or not this cell.
+        There is no such engine, or it does not compute in `dtype`.
     """
     check_engine(engine)
     if engine == "auto":
-        packed = "packed" in cell.engines and dtype == np.float32 and load("packed").FUSED
-        return "packed" if packed else "blas"
-    if engine not in cell.engines:
-        names = " and ".join(f"{other.name}s" for other in CELLS.values() if engine in other.engines)
-        raise ValueError(f"engine {engine!r} computes {names} only; for an {cell.name} take 'blas' or 'auto'")
+        return "packed" if dtype == np.float32 and load("packed").FUSED else "blas"
     if engine == "packed" and dtype != np.float32:
         raise ValueError(f"engine 'packed' computes in float32 only; for {dtype} take 'blas' or 'auto'")
     return engine

@@ -127,9 +127,9 @@ cdef struct Activation:
 
 
 cdef struct Activations:                # of one cell
-    Activation f, g                     # GRU: of r and z, and of n; RNN: g
+    Activation f, g, h                  # of gates, candidate, and an LSTM's output; see cgru/cells.py
     double clip                         # their arguments are clamped to +-clip; 0: not
-    bint plain                          # sigmoid and tanh without clip
+    bint plain                          # sigmoid, tanh and tanh without clip
 
 
 cdef inline floating activate(floating x, const Activation* act) noexcept nogil:
@@ -172,7 +172,7 @@ cdef inline floating clamp(floating x, double clip) noexcept nogil:
     return x
 
 
-# `plain` is a compile-time constant at every call: sigmoid and tanh without a clip make straight vector code.
+# `plain` is a compile-time constant at every call: sigmoid, tanh and tanh without a clip make straight vector code.
 
 cdef inline floating apply_f(bint plain, const Activations* act, floating x) noexcept nogil:
     return sigmoid(x) if plain else activate(clamp(x, act.clip), &act.f)
@@ -182,11 +182,16 @@ cdef inline floating apply_g(bint plain, const Activations* act, floating x) noe
     return tanh(x) if plain else activate(clamp(x, act.clip), &act.g)
 
 
-cdef inline Activations activations_of(f, g, double clip):
-    """From (code, alpha, beta) of f and g, and a clip, 0 for none."""
+cdef inline floating apply_h(bint plain, const Activations* act, floating x) noexcept nogil:
+    return tanh(x) if plain else activate(clamp(x, act.clip), &act.h)
+
+
+cdef inline Activations activations_of(f, g, h, double clip):
+    """From (code, alpha, beta) of f, g and h, and a clip, 0 for none."""
     cdef Activations act
     act.f.code, act.f.alpha, act.f.beta = f
     act.g.code, act.g.alpha, act.g.beta = g
+    act.h.code, act.h.alpha, act.h.beta = h
     act.clip = clip
-    act.plain = act.f.code == SIGMOID and act.g.code == TANH and clip == 0
+    act.plain = act.f.code == SIGMOID and act.g.code == TANH and act.h.code == TANH and clip == 0
     return act

@@ -35,7 +35,7 @@ cdef struct Cell:
     Activations act
 
 
-cdef inline Cell cell_of(int kind, Py_ssize_t H, bint reset_after, f, g, double clip):
+cdef inline Cell cell_of(int kind, Py_ssize_t H, bint reset_after, f, g, h, double clip):
     cdef Cell cell
     if kind not in (GRU, RNN, LSTM):
         raise ValueError(f"there is no cell of kind {kind}")
@@ -43,7 +43,7 @@ cdef inline Cell cell_of(int kind, Py_ssize_t H, bint reset_after, f, g, double 
     cell.gates = 3 if kind == GRU else 4 if kind == LSTM else 1
     cell.together = 2 if kind == GRU and not reset_after else cell.gates
     cell.planes = 2 if kind == LSTM else 1
-    cell.act = activations_of(f, g, clip)
+    cell.act = activations_of(f, g, h, clip)
     return cell
 
 
@@ -115,7 +115,7 @@ cdef inline void update_block(
     if cell.kind == RNN:
         rnn_block(plain, &cell.act, a, b, h_new)
     elif cell.kind == LSTM:
-        lstm_block(a, b, stride, c, h_new, c_new, tape, cell.H, count)
+        lstm_block(plain, &cell.act, a, b, stride, c, h_new, c_new, tape, cell.H, count)
     elif cell.reset_after:
         gru_after_block(plain, &cell.act, a, b, stride, h, h_new, tape, cell.H, count)
     else:

@@ -1,6 +1,7 @@
 """The LSTM, forward and backward: one block of LANES hidden units at a time (as in _gru.pxd).
 
-a = W x + b and b = U h + c are a gate's two sums, s is the logistic function. dv stands for dL/dv, and a_v for the
+a = W x + b and b = U h + c are a gate's two sums; s is the logistic function, unless a model has another f, g or h
+(of i, f, o; of g; of c'). dv stands for dL/dv, and a_v for the
 argument of the activation that gives v. c is the cell state.
 
     1   i = s(a_i)                              da_i = di i (1 - i)
@@ -13,7 +14,7 @@ argument of the activation that gives v. c is the cell state.
 The tape keeps i, f, g, o, c' of every step, H numbers apart. (dh has no direct part: all of it comes through U.)
 """
 
-from cgru.engines._activations cimport sigmoid, tanh
+from cgru.engines._activations cimport Activations, apply_f, apply_g, apply_h, tanh
 from cgru.engines._blocks cimport arriving
 from cgru.engines._target cimport LANES, fma
 from cython cimport floating
@@ -21,6 +22,7 @@ from libc.string cimport memcpy
 
 
 cdef inline void lstm_block(
+    bint plain, const Activations* act,
     const floating* a, const floating* b, Py_ssize_t stride,         # IN sums of i, f, g, o, stride apart
     const floating* c,                                               # IN the old cell state
     floating* h_new, floating* c_new,                                # OUT
@@ -32,12 +34,12 @@ cdef inline void lstm_block(
     cdef floating out[LANES]
     cdef Py_ssize_t j
     for j in range(LANES):
-        gates[0][j] = sigmoid(a[j] + b[j])
-        gates[1][j] = sigmoid(a[stride + j] + b[stride + j])
-        gates[2][j] = tanh(a[2 * stride + j] + b[2 * stride + j])
-        gates[3][j] = sigmoid(a[3 * stride + j] + b[3 * stride + j])
+        gates[0][j] = apply_f(plain, act, a[j] + b[j])
+        gates[1][j] = apply_f(plain, act, a[stride + j] + b[stride + j])
+        gates[2][j] = apply_g(plain, act, a[2 * stride + j] + b[2 * stride + j])
+        gates[3][j] = apply_f(plain, act, a[3 * stride + j] + b[3 * stride + j])
         cell_state[j] = fma(gates[1][j], c[j], gates[0][j] * gates[2][j])
-        out[j] = gates[3][j] * tanh(cell_state[j])
+        out[j] = gates[3][j] * apply_h(plain, act, cell_state[j])
     if tape != NULL:
         for j in range(4):
             memcpy(tape + j * H, &gates[j][0], count * sizeof(floating))

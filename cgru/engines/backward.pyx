@@ -47,7 +47,8 @@ cdef class Adjoint:
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
-        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
+        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), h=(TANH, 0.0, 0.0),
+        double clip=0.0,
     ):
         cdef Py_ssize_t H = w_hh.shape[1]
         self.arrays = (w_ih, w_hh)

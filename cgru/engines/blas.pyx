@@ -57,10 +57,10 @@ cdef class Direction:
         `Cell.code` of cgru/cells.py. GRU: G = 3H, gate order r, z, n; RNN: G = H; LSTM: G = 4H, gate order i, f, g, o.
     reset_after : bool
         GRU: n = tanh(W_n x + b_n + r (U_n h + c_n)), or else n = tanh(W_n x + b_n + U_n (r h) + c_n).
-    f, g : (code, alpha, beta)
-        GRU: activations of r and z, and of n; RNN: g. See cgru/activations.py.
+    f, g, h : (code, alpha, beta)
+        The cell's functions, see `Cell.functions`; it ignores those that it does not have.
     clip : float
-        GRU, RNN: the activations' arguments are clamped to +-clip; 0 for no clamp.
+        The functions' arguments are clamped to +-clip; 0 for no clamp.
 
     Notes
     -----
@@ -74,13 +74,14 @@ cdef class Direction:
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
-        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
+        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), h=(TANH, 0.0, 0.0),
+        double clip=0.0,
     ):
         cdef Matrices* m = &self.matrices
         cdef Kernel* kernel = &self.step_kernel
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        m.cell = cell_of(kind, w_hh.shape[1], reset_after, f, g, clip)
+        m.cell = cell_of(kind, w_hh.shape[1], reset_after, f, g, h, clip)
         m.K, m.G = w_ih.shape[1], m.cell.gates * m.cell.H
         m.W, m.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         m.b, m.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)

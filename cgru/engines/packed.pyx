@@ -49,11 +49,12 @@ cdef class Direction:
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
-        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), double clip=0.0,
+        *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), h=(TANH, 0.0, 0.0),
+        double clip=0.0,
     ):
         cdef Py_ssize_t H = w_hh.shape[1]
         cdef Packed* packed = &self.packed
-        packed.cell = cell_of(kind, H, reset_after, f, g, clip)
+        packed.cell = cell_of(kind, H, reset_after, f, g, h, clip)
         packed.K = w_ih.shape[1]
         together = packed.cell.together * H       # rows of U; the rest is V
         panels, biases = zip(

@@ -225,7 +225,9 @@ def test_not_a_number_stays_what_and_where_it_is(variant, configuration, rng):
     y, final = model(x, hx)
     others = [0, 1, 2, 4, 6, 7]
     assert_same_bits(y[:, others], clean[:, others])
-    assert np.isnan(y[2:, 3]).all() and not np.isnan(y[:, 8]).any()
+    assert np.isnan(y[2:, 3]).all()
+    # what saturates makes finite numbers of infinity; of relu's the next product makes inf - inf
+    assert np.isnan(y[:, 8]).any() == (configuration.form == "relu")
     carried = Carried(model, hx)
     stepped = in_chunks(carried, x, 1, 0)
     for result, whole in ((stepped, y), (carried.hx, final), (model(x, hx, threads=4)[0], y)):
@@ -248,7 +250,8 @@ def test_instruction_sets(rng, configuration):
         lengths = random_lengths(rng, T, N)
         for given_lengths in (None, lengths):
             first, *others = [model(x, hx, lengths=given_lengths) for model in models]
-            assert np.isfinite(first[0]).all() and np.ptp(first[0]) > 0.01
+            assert np.isfinite(first[0]).all()
+            assert np.ptp(first[0]) > 0.01 or (H == 1 and configuration.form == "relu")     # a unit that is never on
             for other in others:
                 assert_same_bits(other, first)
 

@@ -132,8 +132,9 @@ def test_repr():
         "GRU(3, 5, num_layers=2, bias=False, batch_first=True, bidirectional=True, reset_after=False, "
         "dtype=float64, engine='blas')"
     )
-    assert repr(cgru.RNN(3, 5, nonlinearity="relu")) == "RNN(3, 5, nonlinearity='relu', dtype=float32, engine='blas')"
-    assert repr(cgru.LSTM(3, 5, 2)) == "LSTM(3, 5, num_layers=2, dtype=float32, engine='blas')"
+    rnn = cgru.RNN(3, 5, nonlinearity="relu", engine="blas")
+    assert repr(rnn) == "RNN(3, 5, nonlinearity='relu', dtype=float32, engine='blas')"
+    assert repr(cgru.LSTM(3, 5, 2, engine="blas")) == "LSTM(3, 5, num_layers=2, dtype=float32, engine='blas')"
 
 
 @pytest.mark.configurations(constructed=True)

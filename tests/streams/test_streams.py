@@ -258,5 +258,6 @@ def test_copies(best, rng, rows, how):
 def test_repr():
     model = cgru.GRU(3, 5, engine="blas")
     assert repr(model.stream(4)) == "Stream(GRU(3, 5, dtype=float32, engine='blas'), batch_size=4)"
-    assert repr(cgru.LSTM(3, 5).stream()) == "Stream(LSTM(3, 5, dtype=float32, engine='blas'), batch_size=None)"
+    lstm = cgru.LSTM(3, 5, engine="blas")
+    assert repr(lstm.stream()) == "Stream(LSTM(3, 5, dtype=float32, engine='blas'), batch_size=None)"
     assert model.stream(4).batch_size == 4 and model.stream().batch_size is None

@@ -1,6 +1,6 @@
 """Every kind, engine, instruction set and dtype that this machine can run, so that one set of assertions serves all.
 
-An engine that joins a cell's row of the table joins here by itself. Ask for the fixture `variant` (all of them) or
+A cell that joins the table joins here by itself. Ask for the fixture `variant` (all of them) or
 `best` (each kind, engine and dtype, on the chosen instruction set only); `@pytest.mark.variants(kind="gru")` leaves
 those with these values of attributes.
 """
@@ -80,8 +80,8 @@ def _fused(isa):
 
 VARIANTS = [
     Variant(kind, engine, isa, name)
-    for kind, cell in CELLS.items()
-    for engine in cell.engines
+    for kind in CELLS
+    for engine in engines.ENGINES
     for isa in engines.isas_usable()
     for name in (("float32",) if engine in SINGLE_ONLY else ("float32", "float64"))
 ]
