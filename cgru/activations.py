@@ -42,11 +42,18 @@ _PARAMETERS = {
     "hard_sigmoid": 2, "linear": 2, "leaky_relu": 1, "elu": 1, "scaled_tanh": 2,
 }  # fmt: skip
 
-PLAIN = (Activation("sigmoid"), Activation("tanh"))
+#: Of each function of a cell where none is given; see `cgru.cells`.
+PLAIN = {"f": Activation("sigmoid"), "g": Activation("tanh"), "h": Activation("tanh")}
 
 
-def activation(value):
+def activation(value, what="activation"):
     """`value` as an Activation: a name, or a sequence of name, alpha, beta.
+
+    Parameters
+    ----------
+    value : str or sequence
+    what : str
+        What the error messages call it.
 
     Raises
     ------
@@ -55,54 +62,88 @@ def activation(value):
     """
     parts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
     if not parts or not isinstance(parts[0], str) or parts[0] not in DEFAULTS:
-        raise ValueError(f"activation must be one of {', '.join(DEFAULTS)}, or (name, alpha, beta); got {value!r}")
+        raise ValueError(f"{what} must be one of {', '.join(DEFAULTS)}, or (name, alpha, beta); got {value!r}")
     if not all(isinstance(number, Real) for number in parts[1:]):
-        raise TypeError(f"the parameters of activation {parts[0]} must be real numbers; got {value!r}")
+        raise TypeError(f"the parameters of {what} {parts[0]} must be real numbers; got {value!r}")
     name, given = parts[0], [float(number) for number in parts[1:]]
     taken = _PARAMETERS.get(name, 0)
     if len(given) > 2 or any(given[taken:]) or not np.isfinite(given).all():
-        raise ValueError(f"activation {name} takes {taken} finite parameters; got {value!r}")
+        raise ValueError(f"{what} {name} takes {taken} finite parameters; got {value!r}")
     return Activation(name, *(given + list(DEFAULTS[name][len(given) :]))[:2])
 
 
-def gate_activations(value, directions):
-    """One (f, g) pair per direction: f for the gates r and z, g for the candidate n.
+def plain(functions):
+    """The activations of a cell with these functions, a string of letters, where none are given."""
+    return tuple(PLAIN[letter] for letter in functions)
+
+
+def cell_activations(value, functions, directions):
+    """For each direction of a cell an Activation for each of its functions.
 
     Parameters
     ----------
-    value : None, (f, g), or one such pair per direction
-        f and g as for `activation`; None is sigmoid and tanh.
+    value : None, one activation per function, or one such sequence per direction
+        Each as for `activation`; None is sigmoid and tanh. Where there are f, g and h, (f, g) is enough: h is g then.
+        A single function, which is an RNN's nonlinearity, stands alone, or there is one per direction.
+    functions : str
+        `Cell.functions`.
     directions : int
         1 or 2.
     """
     if value is None:
-        return (PLAIN,) * directions
-    count = "are 2" if directions == 2 else "is 1"
-    expected = f"activations must be (f, g), or one such pair per direction (there {count})"
+        return (plain(functions),) * directions
+    if len(functions) == 1:
+        return _nonlinearities(value, directions)
+    forms = " or ".join(_form(functions[:count]) for count in range(2, len(functions) + 1))
+    noun, count = "tuple" if len(functions) > 2 else "pair", "are 2" if directions == 2 else "is 1"
+    expected = f"activations must be {forms}, or one such {noun} per direction (there {count})"
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f"{expected}; got {value!r}")
-    pairs = (value,) * directions if len(value) and _is_activation(value[0]) else tuple(value)
-    if len(pairs) != directions or not all(_is_pair(pair) for pair in pairs):
+    groups = (value,) * directions if len(value) and _is_activation(value[0]) else tuple(value)
+    if len(groups) != directions or not all(_is_group(group, 2, len(functions)) for group in groups):
         raise ValueError(f"{expected}; got {value!r}")
-    return tuple((activation(f), activation(g)) for f, g in pairs)
+    found = (tuple(activation(item) for item in group) for group in groups)
+    return tuple((group + group[-1:])[: len(functions)] for group in found)
+
+
+def _nonlinearities(value, directions):
+    if _is_activation(value) or isinstance(value, str) or not isinstance(value, Sequence):
+        return ((activation(value, "nonlinearity"),),) * directions
+    each = [part[0] if _is_group(part, 1, 1) and not _is_activation(part) else part for part in value]
+    if len(each) != directions:
+        count = "are 2" if directions == 2 else "is 1"
+        raise ValueError(
+            f"nonlinearity must be one activation, or one per direction (there {count}); got {value!r}"
+        )
+    return tuple((activation(part, "nonlinearity"),) for part in each)
+
+
+def _form(letters):
+    return f"({', '.join(letters)})"
 
 
 def _is_activation(part):
-    """A name, or (name, numbers): not a pair of such."""
+    """A name, or (name, numbers): not a sequence of such."""
     if isinstance(part, str):
         return True
     named = isinstance(part, Sequence) and len(part) > 0 and isinstance(part[0], str)
     return named and all(isinstance(number, Real) for number in part[1:])
 
 
-def _is_pair(part):
-    return isinstance(part, Sequence) and not isinstance(part, str) and len(part) == 2
+def _is_group(part, least, most):
+    return isinstance(part, Sequence) and not isinstance(part, str) and least <= len(part) <= most
 
 
-def shown(pairs):
-    """What `gate_activations` takes, as short as possible, for the pairs that it returned."""
-    short = tuple(tuple(_short(item) for item in pair) for pair in pairs)
+def shown(groups):
+    """What `cell_activations` takes, as short as possible, for the groups that it returned."""
+    short = tuple(_short_group(tuple(_short(item) for item in group)) for group in groups)
     return short[0] if len(set(short)) == 1 else short
+
+
+def _short_group(group):
+    if len(group) == 1:
+        return group[0]
+    return group[:2] if group[2:] == group[1:2] else group
 
 
 def _short(item):
@@ -112,10 +153,3 @@ def _short(item):
 def code(item):
     """(kind, alpha, beta) for the engines."""
     return list(DEFAULTS).index(item.name), item.alpha, item.beta
-
-
-def rnn_activations(nonlinearity):
-    """The (f, g) pair of an RNN, which uses g alone: "tanh" or "relu"."""
-    if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f"nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
-    return ("sigmoid", nonlinearity)

@@ -23,10 +23,15 @@ class Cell:
         The planes (N, H) of the state, the first of which is the output.
     tape : str
         A letter for each plane (T, N, H) that a backward pass needs beside x and y.
+    functions : str
+        A letter for each of its functions: f of gates, g of a candidate or of an RNN's state, h of an LSTM's cell state
+        on its way out.
+    uses : tuple of str
+        For each of its functions what goes through it, in words.
     options : tuple of str
         Attributes of `Config` that only some kinds have.
-    trained : tuple of (str, str)
-        The activations (f, g) for which there is a backward pass.
+    trained : tuple of tuple of str
+        The activations, a name for each of its functions, for which there is a backward pass.
     keeps : str
         The gate that is the share of the old state in the new one; empty where there is none.
     """
@@ -36,8 +41,10 @@ class Cell:
     gates: str
     states: tuple[str, ...]
     tape: str
+    functions: str
+    uses: tuple[str, ...]
     options: tuple[str, ...]
-    trained: tuple[tuple[str, str], ...]
+    trained: tuple[tuple[str, ...], ...]
     keeps: str
 
     @property
@@ -51,13 +58,17 @@ class Cell:
         return max(1, len(self.gates))
 
 
+_COMMON = ("clip", "reverse", "go_backwards", "merge_mode", "initial_state")
+
 GRU = Cell(
     kind="gru",
     code=0,
     gates="rzn",
     states=("h",),
     tape="rznq",      # q = U_n h + c_n, or r h with reset_after=False
-    options=("reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state"),
+    functions="fg",
+    uses=("r and z", "n"),
+    options=("reset_after", "activations", *_COMMON),
     trained=(("sigmoid", "tanh"),),
     keeps="z",
 )
@@ -67,8 +78,10 @@ RNN = Cell(
     gates="",
     states=("h",),
     tape="",
-    options=("nonlinearity", "initial_state"),
-    trained=(("sigmoid", "tanh"), ("sigmoid", "relu")),
+    functions="g",
+    uses=("h",),
+    options=("nonlinearity", *_COMMON),
+    trained=(("tanh",), ("relu",)),
     keeps="",
 )
 LSTM = Cell(
@@ -77,8 +90,10 @@ LSTM = Cell(
     gates="ifgo",
     states=("h", "c"),
     tape="ifgoc",
-    options=(),
-    trained=(("sigmoid", "tanh"),),
+    functions="fgh",
+    uses=("i, f and o", "g", "c"),
+    options=("activations", *_COMMON),
+    trained=(("sigmoid", "tanh", "tanh"),),
     keeps="f",
 )
 

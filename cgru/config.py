@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cgru.activations import gate_activations
+from cgru.activations import cell_activations, shown
 from cgru.cells import CELLS, Cell
 from cgru.checks import BLAS_LIMIT, check_size
 
@@ -41,11 +41,11 @@ class Config:
     bias, batch_first, bidirectional : bool
     reset_after : bool
         Where the reset gate acts: after the recurrent product (PyTorch) or before it (the equations of 2014).
-    activations : tuple of (Activation, Activation)
-        For each direction f of the gates r and z, and g of the candidate n; see `cgru.activations`. An RNN's
-        nonlinearity is g.
+    activations : tuple of tuple of Activation
+        For each direction one for each of `Cell.functions`: (f, g) of a GRU, (f, g, h) of an LSTM, (g,) of an RNN, its
+        nonlinearity; see `cgru.activations`.
     clip : float or None
-        Pre-activations are clamped to +-clip (ONNX's `clip`).
+        What goes into the activations is clamped to +-clip (ONNX's `clip`).
     reverse : bool
         The only direction runs from the end to the start; its output is put back in order.
     go_backwards : bool
@@ -54,7 +54,8 @@ class Config:
     merge_mode : {"concat", "sum", "mul", "ave"}
         How the two directions' outputs become one (Keras's `Bidirectional`); one layer only, unless "concat".
     initial_state : bool
-        Whether the parameters hold an ``h_0`` (num_layers * D, H), the state of every row where none is given.
+        Whether the parameters hold an ``h_0`` (num_layers * D, H), and an LSTM's a ``c_0``: the state of every row
+        where none is given.
     kind : {"gru", "rnn", "lstm"}
         Which row of `cgru.cells` it is; an option that this row does not name is refused.
     """
@@ -66,7 +67,7 @@ class Config:
     batch_first: bool = False
     bidirectional: bool = False
     reset_after: bool = True
-    activations: Any = None     # None or names in, one pair of Activation per direction out
+    activations: Any = None     # None or names in, a tuple of Activation per direction out
     clip: float | None = None
     reverse: bool = False
     go_backwards: bool = False
@@ -84,7 +85,7 @@ class Config:
             object.__setattr__(self, name, bool(value))
         if self.kind not in CELLS:
             raise ValueError(f"kind must be one of {', '.join(CELLS)}; got {self.kind!r}")
-        object.__setattr__(self, "activations", gate_activations(self.activations, self.num_directions))
+        object.__setattr__(self, "activations", self._activations())
         if self.clip is not None:
             if isinstance(self.clip, bool) or not isinstance(self.clip, int | float | np.number) or not self.clip > 0:
                 raise ValueError(f"clip must be a positive number or None; got {self.clip!r}")
@@ -97,6 +98,9 @@ class Config:
                 f"input_size={self.input_size}, hidden_size={self.hidden_size} make a matrix {widest} wide, "
                 f"over the limit of BLAS's 32-bit integers ({BLAS_LIMIT}); use smaller sizes"
             )
+
+    def _activations(self):
+        return cell_activations(self.activations, self.cell.functions, self.num_directions)
 
     def _check_directions(self):
         if self.merge_mode not in MERGE_MODES:
@@ -115,10 +119,6 @@ class Config:
         for name in {option for cell in CELLS.values() for option in cell.options} - set(self.cell.options):
             if name in fields and name != "activations" and getattr(self, name) != fields[name].default:
                 raise ValueError(f"{self.cell.name} has no option {name}; got {getattr(self, name)!r}")
-        allowed = None if "activations" in self.cell.options else self.cell.trained
-        for f, g in self.activations:
-            if allowed is not None and (f.name, g.name) not in allowed:
-                raise ValueError(f"{self.cell.name} has no activations {f.name} and {g.name}")
 
     @cached_property
     def cell(self) -> Cell:
@@ -150,9 +150,9 @@ class Config:
             )
 
     @property
-    def nonlinearity(self) -> str:
-        """Name of an RNN's function g."""
-        return self.activations[0][1].name
+    def nonlinearity(self) -> Any:
+        """The activations as a constructor takes them: of an RNN, whose function g is alone, a name in most cases."""
+        return shown(self.activations)
 
     def directions(self) -> Iterator[Direction]:
         """Every direction of every layer, in the order of h_n."""
@@ -170,7 +170,8 @@ class Config:
                 yield f"bias_ih_{suffix}", (rows,)
                 yield f"bias_hh_{suffix}", (rows,)
         if self.initial_state:
-            yield "h_0", (self.num_layers * self.num_directions, self.hidden_size)
+            for plane in self.cell.states:
+                yield f"{plane}_0", (self.num_layers * self.num_directions, self.hidden_size)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Parameter name -> shape, in PyTorch's order."""

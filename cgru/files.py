@@ -13,6 +13,7 @@ import sys
 import safetensors
 import safetensors.numpy
 
+from cgru.cells import CELLS
 from cgru.config import Config
 from cgru.weights import Weights
 
@@ -200,6 +201,7 @@ def _read_config(text):
         raise ValueError("the metadata holds no configuration")
     if version == 1 and "cell" in fields:
         fields = {"kind" if name == "cell" else name: value for name, value in fields.items()}
+    fields = _without_surplus_activations(fields)
     unknown = set(fields) - set(Config.__dataclass_fields__)
     if unknown:
         raise ValueError(f"unknown configuration entries: {', '.join(sorted(unknown))}; update cgru")
@@ -207,3 +209,11 @@ def _read_config(text):
     if missing:
         raise ValueError(f"the configuration lacks {', '.join(sorted(missing))}")
     return Config(**fields)
+
+
+def _without_surplus_activations(fields):
+    """Files of 0.1 have (f, g) for every kind: an RNN's nonlinearity is the g."""
+    cell, groups = CELLS.get(str(fields.get("kind"))), fields.get("activations")
+    if cell is None or len(cell.functions) > 1 or not isinstance(groups, list):
+        return fields
+    return fields | {"activations": [group[-1:] if isinstance(group, list) else group for group in groups]}

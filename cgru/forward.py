@@ -75,11 +75,11 @@ def initial_states(weights, hx, N, batched=True, name="hx", out=None):
     config, dtype = weights.config, weights.dtype
     count = config.num_layers * config.num_directions
     shape, planes = (count, N, config.hidden_size), []
-    for name_of_plane, given in named_planes(config.cell, name, hx):
+    for stored, (name_of_plane, given) in zip(config.cell.states, named_planes(config.cell, name, hx), strict=True):
         if given is None:
             plane = np.zeros(shape, dtype)
             if config.initial_state:
-                plane[:] = weights.tensors["h_0"][:, None]
+                plane[:] = weights.tensors[f"{stored}_0"][:, None]
         else:
             given = state_array(name_of_plane, given, dtype, shape if batched else (count, config.hidden_size))
             if out is not None:
@@ -89,7 +89,8 @@ def initial_states(weights, hx, N, batched=True, name="hx", out=None):
     return tuple(planes)
 
 
-_NAMES = {"hx": "{}_0", "dh_n": "d{}_n", "state": "state {}"}      # of an argument's planes, where there are two
+#: Of an argument's planes, where there are two.
+_NAMES = {"hx": "{}_0", "initial_state": "{}_0", "dh_n": "d{}_n", "state": "state {}"}
 
 
 def named_planes(cell, name, value):

@@ -104,11 +104,13 @@ class Gradients(Mapping[str, np.ndarray]):
 
 def check_differentiable(config):
     """Raise ValueError for what the backward pass does not know."""
-    for f, g in config.activations:
-        if (f.name, g.name) not in config.cell.trained:
+    cell = config.cell
+    for names in (tuple(item.name for item in group) for group in config.activations):
+        if names not in cell.trained:
+            what = "activations" if "activations" in cell.options else "nonlinearity"
             raise ValueError(
-                f"there is no backward pass for the activations {f.name} and {g.name}, only for sigmoid and tanh; "
-                "call the model without a tape"
+                f"there is no backward pass for the {what} {' and '.join(names)}, only for "
+                f"{' or '.join(map(' and '.join, cell.trained))}; call the model without a tape"
             )
     plain = {"clip": None, "reverse": False, "go_backwards": False, "merge_mode": "concat", "initial_state": False}
     for name, value in plain.items():

@@ -39,6 +39,14 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         As in `GRU`.
+    activations : (f, g) or (f, g, h), or one such tuple per direction, optional
+        f in place of s, g in place of the tanh of g_t, h in place of that of c_t: each as in `GRU`. Without an h it is
+        g, as in Keras.
+    clip, reverse, go_backwards, merge_mode
+        As in `GRU`; also what goes into h, which is c_t, is clamped, and c_t itself is not.
+    initial_state : (array_like, array_like), optional
+        The pair (h_0, c_0), (num_layers * D, H) each, kept with the parameters as "h_0" and "c_0"; either may be None,
+        for zeros. See `GRU`.
     dtype, engine, rng
         As in `GRU`.
 
@@ -73,13 +81,20 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
+        initial_state: PairLike | None = None,
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
         rng: Rng = None,
     ) -> None:
         self._draw(
-            dropout, dtype, engine, rng, None, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
-            bias=bias, batch_first=batch_first, bidirectional=bidirectional,
+            dropout, dtype, engine, rng, initial_state, input_size=input_size, hidden_size=hidden_size,
+            num_layers=num_layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional,
+            activations=activations, clip=clip, reverse=reverse, go_backwards=go_backwards, merge_mode=merge_mode,
         )  # fmt: skip
 
     @classmethod
@@ -89,13 +104,34 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
         *,
         prefix: str = "",
         batch_first: bool = False,
+        activations: Any = None,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
         dtype: DTypeLike | None = None,
         engine: str = "auto",
     ) -> Self:
         """An LSTM from PyTorch's parameter names, weights of (4H, I) and (4H, H); as `GRU.from_state_dict`.
 
-        Gate order i, f, g, o.
+        Gate order i, f, g, o; maybe an ``h_0`` and a ``c_0`` (num_layers * D, H), both or none.
+
+        Parameters
+        ----------
+        mapping, prefix, dtype, engine
+            As in `GRU.from_state_dict`.
+        batch_first, activations, clip, reverse, go_backwards, merge_mode
+            As in `LSTM`; a state dict does not hold them.
         """
         return cls._from_state_dict(
-            mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first
+            mapping,
+            prefix=prefix,
+            dtype=dtype,
+            engine=engine,
+            batch_first=batch_first,
+            activations=activations,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
         )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cgru import engines, files
-from cgru.activations import PLAIN, shown
+from cgru.activations import plain, shown
 from cgru.checks import check_dtype, real_array
 from cgru.config import Config
+from cgru.forward import named_planes
 from cgru.summary import summary_lines, text_of
 from cgru.weights import Weights, weights_from_state_dict
 
@@ -67,9 +68,10 @@ class Model:
         except (TypeError, ValueError) as error:
             raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
         bound = 1.0 / np.sqrt(config.hidden_size)
-        given = {} if initial_state is None else {"h_0": initial_state}
+        given = {} if initial_state is None else named_planes(config.cell, "initial_state", initial_state)
+        stored = dict(zip((f"{plane}_0" for plane in config.cell.states), given, strict=False))
         tensors = {
-            name: real_array("initial_state", given[name], shape) if name in given
+            name: _stored(stored[name], shape) if name in stored
             else rng.uniform(-bound, bound, shape).astype(dtype, copy=False)
             for name, shape in config.shapes().items()
         }  # fmt: skip
@@ -157,8 +159,8 @@ class Model:
         return self.config.bidirectional
 
     @property
-    def activations(self) -> tuple[tuple[Activation, Activation], ...]:
-        """(f, g) for each direction, each an `Activation`: f of the gates, g of the candidate; an RNN's is g."""
+    def activations(self) -> tuple[tuple[Activation, ...], ...]:
+        """For each direction an `Activation` for each function: (f, g), of an LSTM (f, g, h), of an RNN (g,)."""
         return self.config.activations
 
     @property
@@ -204,7 +206,7 @@ class Model:
             if name not in ("input_size", "hidden_size", "kind", "activations")
             and getattr(config, name) != fields[name].default
         ]
-        if "activations" in config.cell.options and set(config.activations) != {PLAIN}:
+        if "activations" in config.cell.options and set(config.activations) != {plain(config.cell.functions)}:
             words.append(f"activations={shown(config.activations)!r}")
         if "nonlinearity" in config.cell.options:
             words.append(f"nonlinearity={config.nonlinearity!r}")
@@ -277,6 +279,12 @@ class Model:
 def model_of(weights: Weights, engine: str = "auto") -> Any:
     """The model, of the class that belongs to the weights' kind: a GRU, an LSTM or an RNN."""
     return Model.classes[weights.config.kind].from_weights(weights, engine)
+
+
+def _stored(given, shape):
+    """One plane of a constructor's initial state; of a pair either may be None, for zeros."""
+    name, value = given
+    return np.zeros(shape) if value is None else real_array(name, value, shape)
 
 
 def _check_dropout(dropout):

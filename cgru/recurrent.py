@@ -166,8 +166,8 @@ class Recurrent(Model, Generic[State, StateLike]):
         Raises
         ------
         TypeError, ValueError
-            As a call; and where there is no backward pass: activations other than sigmoid and tanh (an RNN's tanh
-            or relu), a `clip`, reversed or merged directions, a stored initial state.
+            As a call; and where there is no backward pass: activations other than sigmoid and tanh (of an RNN, other
+            than tanh and relu), a `clip`, reversed or merged directions, a stored initial state.
         """
         inputs = forward.prepare(self.weights, x, hx, lengths)
         y, final, tape = record(self, inputs)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgru.activations import rnn_activations
 from cgru.recurrent import Recurrent
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
 
     For every layer and direction::
 
-        h_t = g(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)        g = tanh or relu
+        h_t = g(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)        g = tanh, relu, ...
 
     Parameters are drawn uniformly from +-1/sqrt(hidden_size).
 
@@ -33,9 +32,11 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
     ----------
     input_size, hidden_size, num_layers
         As in `GRU`.
-    nonlinearity : {"tanh", "relu"}, default "tanh"
-        The function g.
-    bias, batch_first, dropout, bidirectional, initial_state
+    nonlinearity : activation, or one per direction, default "tanh"
+        The function g: "tanh", "relu" or any other name, or (name, alpha, beta); see `cgru.activations.DEFAULTS`.
+    bias, batch_first, dropout, bidirectional
+        As in `GRU`.
+    clip, reverse, go_backwards, merge_mode, initial_state
         As in `GRU`.
     dtype, engine, rng
         As in `GRU`.
@@ -65,12 +66,16 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: Any = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
         initial_state: ArrayLike | None = None,
         dtype: DTypeLike = np.float32,
         engine: str = "auto",
@@ -79,12 +84,12 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
         self._draw(
             dropout, dtype, engine, rng, initial_state, input_size=input_size, hidden_size=hidden_size,
             num_layers=num_layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional,
-            activations=rnn_activations(nonlinearity),
+            activations=nonlinearity, clip=clip, reverse=reverse, go_backwards=go_backwards, merge_mode=merge_mode,
         )  # fmt: skip
 
     @property
-    def nonlinearity(self) -> str:
-        """"tanh" or "relu"."""
+    def nonlinearity(self) -> Any:
+        """The function g as the constructor takes it: a name, with its parameters where they are not the default."""
         return self.config.nonlinearity
 
     @classmethod
@@ -94,7 +99,11 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
         *,
         prefix: str = "",
         batch_first: bool = False,
-        nonlinearity: str = "tanh",
+        nonlinearity: Any = "tanh",
+        clip: float | None = None,
+        reverse: bool = False,
+        go_backwards: bool = False,
+        merge_mode: str = "concat",
         dtype: DTypeLike | None = None,
         engine: str = "auto",
     ) -> Self:
@@ -102,12 +111,20 @@ class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
 
         Parameters
         ----------
-        nonlinearity : {"tanh", "relu"}
-            A state dict does not hold it.
-        mapping, prefix, batch_first, dtype, engine
+        mapping, prefix, dtype, engine
             As in `GRU.from_state_dict`.
+        batch_first, nonlinearity, clip, reverse, go_backwards, merge_mode
+            As in `RNN`; a state dict does not hold them.
         """
         return cls._from_state_dict(
-            mapping, prefix=prefix, dtype=dtype, engine=engine, batch_first=batch_first,
-            activations=rnn_activations(nonlinearity),
-        )  # fmt: skip
+            mapping,
+            prefix=prefix,
+            dtype=dtype,
+            engine=engine,
+            batch_first=batch_first,
+            activations=nonlinearity,
+            clip=clip,
+            reverse=reverse,
+            go_backwards=go_backwards,
+            merge_mode=merge_mode,
+        )

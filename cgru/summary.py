@@ -23,9 +23,9 @@ def summary_lines(model):
     if "reset_after" in config.cell.options:
         yield "reset", f"{'after' if config.reset_after else 'before'} the recurrent product"
         yield "z", "keeps the old state: h' = z h + (1 - z) n"
-        yield "activations", _activations(config)
-        if config.clip is not None:
-            yield "clip", f"what goes into the activations is clamped to +-{config.clip:g}"
+    yield ("activations" if "activations" in config.cell.options else "nonlinearity"), _activations(config)
+    if config.clip is not None:
+        yield "clip", f"what goes into the activations is clamped to +-{config.clip:g}"
     yield "initial state", "stored with the model" if config.initial_state else "zeros"
     yield "engine", f"{model.engine}, {model.isa}"
 
@@ -49,7 +49,10 @@ def _sizes(config):
 
 
 def _activations(config):
-    words = [f"{_named(f)} for r and z, {_named(g)} for n" for f, g in config.activations]
+    uses = [f" for {use}" for use in config.cell.uses] if len(config.cell.uses) > 1 else [""]
+    words = [
+        ", ".join(_named(item) + use for item, use in zip(group, uses, strict=True)) for group in config.activations
+    ]
     return words[0] if len(set(words)) == 1 else f"forwards {words[0]}; backwards {words[1]}"
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 
+from cgru.cells import CELLS
 from cgru.checks import check_dtype, common_dtype, real_array, warn
 from cgru.config import Config
 
@@ -175,7 +176,7 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, kind="gru", **opt
         num_layers=1 + max(int(match[3]) for match in names),
         bias=any(match[1] == "bias" for match in names),
         bidirectional=any(match[4] for match in names),
-        initial_state="h_0" in found,
+        initial_state=any(f"{plane}_0" in found for plane in CELLS[kind].states),
         kind=kind,
         **options,
     )

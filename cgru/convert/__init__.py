@@ -110,8 +110,6 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
     ImportError
         A package that reads it is not installed; the message says what to install.
     """
-    from cgru.activations import rnn_activations
-
     path = os.fsdecode(path)
     changes = {field: value for field, value in changes.items() if value is not None}
     try:
@@ -121,7 +119,7 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
     if "nonlinearity" in changes:
         if "nonlinearity" not in weights.config.cell.options:
             raise ValueError(f"{path}: nonlinearity is for an RNN; these are weights of a {weights.config.cell.name}")
-        changes["activations"] = rnn_activations(changes.pop("nonlinearity"))
+        changes["activations"] = changes.pop("nonlinearity")
     return weights.replace(**changes) if changes else weights
 
 

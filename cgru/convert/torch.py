@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cgru.activations import rnn_activations
 from cgru.cells import CELLS
 from cgru.convert._build import model_from
 from cgru.convert._errors import check_one_name, chosen, missing, warn_left_out
@@ -123,7 +122,7 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=No
     warn_left_out((name for name in others if not _OPTIMIZER.fullmatch(name)), prefix, asked, cell.name)
     options = {}
     if "nonlinearity" in cell.options:
-        options["activations"] = rnn_activations(nonlinearity or getattr(module, "nonlinearity", "tanh"))
+        options["activations"] = nonlinearity or getattr(module, "nonlinearity", "tanh")
     elif nonlinearity is not None:
         raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.name}")
     return weights_from_state_dict(arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, **options)

@@ -177,13 +177,11 @@ class Backward(Protocol):
 
 def options(config: Config, reverse: bool) -> dict[str, Any]:
     """The keyword arguments of an engine's `Direction` and of its `Adjoint`, for one direction of a model."""
-    f, g = config.activations[-1 if reverse else 0]
+    functions = map(code, config.activations[-1 if reverse else 0])
     return {
         "kind": config.cell.code,
         "reset_after": config.reset_after,
-        "f": code(f),
-        "g": code(g),
-        "h": code(g),
+        **dict(zip(config.cell.functions, functions, strict=True)),
         "clip": config.clip or 0.0,
     }
 

@@ -48,7 +48,7 @@ def apply(weights, chosen):
     for change in chosen:
         if change.tensor is not None:
             tensors = {
-                name: array if name == "h_0" else change.tensor(name, array, config)
+                name: array if name.endswith("_0") else change.tensor(name, array, config)
                 for name, array in tensors.items()
             }
         if change.tensors is not None:

@@ -1,6 +1,4 @@
-"""Every activation and clip of a GRU, in both engines, equal to the oracle."""
-
-import pickle
+"""Every activation and clip in every cell, in both engines, equal to the oracle."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgru
 from cgru.activations import DEFAULTS, Activation
 from support import reference
-from support.models import float32_values, random_lengths, random_state
+from support.compare import flat
+from support.models import Configuration, build, draw, float32_values, oracle, random_lengths, random_state
 
 LIMITS = {  # at -inf and +inf, with the default parameters
     "sigmoid": (0, 1), "tanh": (-1, 1), "hard_sigmoid": (0, 1), "relu": (0, np.inf), "linear": (-np.inf, np.inf),
@@ -22,7 +21,7 @@ CASES = [
     ("linear",), ("linear", -0.75, 0.125), ("softsign",), ("leaky_relu",), ("leaky_relu", 0.25), ("elu",),
     ("elu", 1.5), ("softplus",), ("scaled_tanh",), ("scaled_tanh", 1.7159, 0.6667),
 ]  # fmt: skip
-pytestmark = pytest.mark.variants(kind="gru")
+gru = pytest.mark.variants(kind="gru")
 ACCURACY = {"float32": 2.5e-7, "float64": 1e-15}
 T, N, H, INPUTS = 6, 3, 19, 4
 
@@ -42,6 +41,7 @@ def test_all_are_there():
     assert {name: values for name, values in DEFAULTS.items() if any(values)} == reference.DEFAULTS
 
 
+@gru
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_accuracy(variant, case):
     rng = np.random.default_rng(6)
@@ -58,6 +58,7 @@ def test_accuracy(variant, case):
         assert (np.abs(got - expected) / scale).max() <= ACCURACY[variant.name]
 
 
+@gru
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_nan_and_infinity(variant, name):
     for got in probe(variant, (name,), [-np.inf, np.inf, np.nan]):
@@ -65,6 +66,7 @@ def test_nan_and_infinity(variant, name):
         assert np.isnan(got[2])
 
 
+@gru
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_nan_stays_in_its_row(rng, variant, name):
     gru = variant.model(INPUTS, H, activations=((name, "tanh"), ("sigmoid", name)), bidirectional=True, rng=1)
@@ -92,6 +94,7 @@ def forward(rng, variant, pairs, *, reset_after, clip=None, lengths=None, **shap
         assert_allclose(got, want, rtol=0, atol=growth * max(1, np.abs(want).max()) * variant.tolerance)
 
 
+@gru
 @pytest.mark.parametrize("case", CASES, ids=repr)
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_as_candidate_and_as_gate(rng, variant, case, reset_after):
@@ -99,6 +102,7 @@ def test_as_candidate_and_as_gate(rng, variant, case, reset_after):
     forward(rng, variant, [(case, ("tanh",))], reset_after=reset_after)
 
 
+@gru
 @pytest.mark.parametrize("reset_after", [True, False])
 @pytest.mark.parametrize("clip", [None, 0.25])
 def test_each_direction_has_its_own(rng, variant, reset_after, clip):
@@ -107,9 +111,37 @@ def test_each_direction_has_its_own(rng, variant, reset_after, clip):
     forward(rng, variant, pairs, reset_after=reset_after, clip=clip, lengths=lengths, num_layers=2)
 
 
+@gru
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_clip_of_sigmoid_and_tanh(rng, variant, reset_after):
     forward(rng, variant, [(("sigmoid",), ("tanh",))], reset_after=reset_after, clip=0.125)
+
+
+@pytest.mark.variants(kind="lstm")
+@pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize("clip", [None, 0.75])
+def test_each_function_of_an_lstm(rng, variant, case, clip):
+    """f, g or h is the case; with (f, g) alone, h is g."""
+    for group in ((case, "tanh", "tanh"), ("sigmoid", case, "tanh"), ("sigmoid", "tanh", case), ("sigmoid", case)):
+        compare(rng, variant, Configuration("lstm", "", {"activations": group, "clip": clip}))
+
+
+@pytest.mark.variants(kind="rnn")
+@pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize("clip", [None, 0.75])
+def test_each_nonlinearity_of_an_rnn(rng, variant, case, clip):
+    compare(rng, variant, Configuration("rnn", "", {"nonlinearity": case, "clip": clip}))
+
+
+def compare(rng, variant, configuration):
+    """A model whose functions may make states grow from step to step, and the oracle: relative to the largest."""
+    model = build(variant, configuration, INPUTS, H)
+    x, hx = draw(variant, rng, model, T, N)
+    lengths = random_lengths(rng, T, N)
+    state = {name: array.astype(np.float64) for name, array in model.state_dict().items()}
+    expected = oracle(configuration, state, x, hx, lengths, dtype=variant.dtype)
+    for got, want in zip(flat(model(x, hx, lengths=lengths)), flat(expected), strict=True):
+        assert_allclose(got, want, rtol=0, atol=10 * max(1, np.abs(want).max()) * variant.tolerance)
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
@@ -126,39 +158,23 @@ def test_steps_and_batches_give_the_same_bits(rng, case):
 # ---- construction
 
 
-OPTIONS = [
-    {"activations": ("hard_sigmoid", "tanh")},
-    {"activations": (("hard_sigmoid", 1 / 6, 0.5), ("leaky_relu", 0.1)), "clip": 2.5},
-    {"activations": (("relu", "tanh"), ("sigmoid", "elu")), "bidirectional": True, "merge_mode": "ave"},
-    {"reverse": True, "batch_first": True},
-    {"go_backwards": True, "num_layers": 2},
-]
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=repr)
-def test_repr_file_pickle_and_state_dict_keep_everything(best, tmp_path, options):
-    gru = best.model(INPUTS, 5, rng=1, **options)
-    gru.save(tmp_path / "model.safetensors")
-    shape = ("bidirectional", "num_layers")
-    others = {name: value for name, value in options.items() if name not in shape}
-    x = np.random.default_rng(2).normal(size=(T, N, INPUTS)).astype(best.dtype)
-    for other in (
-        cgru.load(tmp_path / "model.safetensors", engine=best.engine),
-        pickle.loads(pickle.dumps(gru)),
-        best.from_state(gru.state_dict(), **others),
-        eval(repr(gru).replace("dtype=float", "dtype=np.float"), {"GRU": cgru.GRU, "np": np}),
-    ):
-        assert repr(other) == repr(gru)
-        for name in ("activations", "clip", "reverse", "go_backwards", "merge_mode"):
-            assert getattr(other, name) == getattr(gru, name)
-    assert_array_equal(pickle.loads(pickle.dumps(gru))(x)[0], gru(x)[0])
-
-
 def test_properties():
     gru = cgru.GRU(INPUTS, 5, activations=(("elu", 2), "linear"), clip=3)
     assert gru.activations == ((Activation("elu", 2.0), Activation("linear", 1.0, 0.0)),)
     assert (gru.clip, gru.reverse, gru.go_backwards, gru.merge_mode) == (3.0, False, False, "concat")
     assert cgru.GRU(INPUTS, 5).clip is None
+    lstm = cgru.LSTM(INPUTS, 5, activations=("hard_sigmoid", "relu"))
+    assert lstm.activations == ((Activation("hard_sigmoid", 0.2, 0.5), Activation("relu"), Activation("relu")),)
+    lstm = cgru.LSTM(INPUTS, 5, bidirectional=True, activations=("sigmoid", "tanh", "relu"))
+    assert [[item.name for item in group] for group in lstm.activations] == [["sigmoid", "tanh", "relu"]] * 2
+    for given, alpha in (("elu", 1), (("elu", 1.0), 1), (("elu", 2), 2), (Activation("elu", 2.0), 2)):
+        rnn = cgru.RNN(INPUTS, 5, nonlinearity=given)
+        assert rnn.activations == ((Activation("elu", alpha),),)
+        assert rnn.nonlinearity == ("elu" if alpha == 1 else ("elu", 2.0))
+    rnn = cgru.RNN(INPUTS, 5, bidirectional=True, nonlinearity=("relu", ("elu", 2)))
+    assert rnn.nonlinearity == ("relu", ("elu", 2.0)) and len(rnn.activations) == 2
+    assert cgru.RNN(INPUTS, 5, bidirectional=True, nonlinearity=("relu", "relu")).nonlinearity == "relu"
+    assert cgru.RNN(INPUTS, 5, nonlinearity=None).nonlinearity == "tanh"
 
 
 @pytest.mark.parametrize(
@@ -184,3 +200,17 @@ def test_properties():
 def test_errors(options, error, words):
     with pytest.raises(error, match=words):
         cgru.GRU(INPUTS, 5, **options)
+    if "activations" not in options:
+        for network in (cgru.LSTM, cgru.RNN):
+            with pytest.raises(error, match=words):
+                network(INPUTS, 5, **options)
+
+
+@pytest.mark.parametrize("activations, error", [
+    (5, TypeError), ("tanh", TypeError), (("tanh",), ValueError), (("sigmoid", "tanh", "tanh", "tanh"), ValueError),
+    ((("sigmoid", "tanh", "tanh"),) * 2, ValueError),
+])  # fmt: skip
+def test_an_lstm_has_two_or_three(activations, error):
+    expected = r"activations must be \(f, g\) or \(f, g, h\), or one such tuple per direction \(there is 1\)"
+    with pytest.raises(error, match=expected):
+        cgru.LSTM(INPUTS, 5, activations=activations)

@@ -1,6 +1,7 @@
 """A model that cannot be built gets a clear error: the argument or parameter, what was expected, what came."""
 
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,33 +42,42 @@ def test_flags_are_bools(network, name, value):
         network(INPUT, H, **{name: value})
 
 
+@networks
 @pytest.mark.parametrize("name", ["reset_after", "reverse", "go_backwards"])
 @pytest.mark.parametrize("value", [1, 0, None, "yes"])
-def test_a_gru_s_own_flags_are_bools(name, value):
-    with pytest.raises(TypeError, match=rf"{name} must be True or False; got {value!r}"):
-        cgru.GRU(INPUT, H, **{name: value})
+def test_optional_flags_are_bools(network, name, value):
+    if name in network(INPUT, H).config.cell.options:
+        with pytest.raises(TypeError, match=rf"{name} must be True or False; got {value!r}"):
+            network(INPUT, H, **{name: value})
 
 
-@pytest.mark.parametrize("nonlinearity", ["sigmoid", "relu ", None, 3, True])
-def test_unknown_nonlinearity(nonlinearity):
-    with pytest.raises((TypeError, ValueError), match="nonlinearity must be 'tanh' or 'relu'"):
-        cgru.RNN(INPUT, H, nonlinearity=nonlinearity)
+@pytest.mark.parametrize("nonlinearity, match", [
+    ("relu ", "nonlinearity must be one of sigmoid, tanh, .*, or \\(name, alpha, beta\\); got 'relu '"),
+    (3, "nonlinearity must be one of .* got 3"),
+    (True, "nonlinearity must be one of .* got True"),
+    ((), "nonlinearity must be one activation, or one per direction \\(there is 1\\); got ()"),
+    (("tanh", "relu"), "nonlinearity must be one activation, or one per direction"),
+    (("sigmoid", 0.5), "nonlinearity sigmoid takes 0 finite parameters"),
+    (("elu", np.inf), "nonlinearity elu takes 1 finite parameters"),
+])  # fmt: skip
+def test_unknown_nonlinearity(nonlinearity, match):
+    for make in (partial(cgru.RNN, INPUT, H), partial(cgru.RNN.from_state_dict, cgru.RNN(INPUT, H).state_dict())):
+        with pytest.raises(ValueError, match=match):
+            make(nonlinearity=nonlinearity)
 
 
 @networks
-@pytest.mark.parametrize("name", ["reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode"])
-def test_a_gru_s_options_are_no_others(network, name):
-    """Neither as an argument nor as a field of the configuration."""
-    flag = name != "reset_after"
-    value = {"activations": (("hard_sigmoid", "tanh"),), "clip": 2.0, "merge_mode": "sum"}.get(name, flag)
-    more = {"bidirectional": True} if name == "merge_mode" else {}
-    if network is cgru.GRU:
-        assert getattr(network(INPUT, H, **{name: value}, **more), name) is not None
-        return
-    with pytest.raises(TypeError, match=name):
-        network(INPUT, H, **{name: value}, **more)
-    with pytest.raises(ValueError, match=rf"{name}.*{network.__name__}|{network.__name__}.*{name}"):
-        Config(input_size=INPUT, hidden_size=H, kind=network.kind, **{name: value}, **more)
+def test_options_of_other_kinds(network):
+    """Neither as an argument nor, where it is one, as a field of the configuration."""
+    cell = network(INPUT, H).config.cell
+    for name in {option for other in CELLS.values() for option in other.options} - set(cell.options):
+        with pytest.raises(TypeError, match=name):
+            network(INPUT, H, **{name: False})
+        with pytest.raises(TypeError, match=name):
+            network.from_state_dict(network(INPUT, H).state_dict(), **{name: False})
+    if "reset_after" not in cell.options:
+        with pytest.raises(ValueError, match=f"{network.__name__} has no option reset_after; got False"):
+            Config(input_size=INPUT, hidden_size=H, kind=network.kind, reset_after=False)
 
 
 def test_unknown_kind():
@@ -101,7 +111,7 @@ def test_positional_arguments_are_pytorch_s(torch, network):
 def test_the_fourth_of_an_rnn_is_its_nonlinearity():
     model = cgru.RNN(3, 5, 2, "relu")
     assert model.nonlinearity == "relu" and model.bias
-    with pytest.raises((TypeError, ValueError), match="nonlinearity must be 'tanh' or 'relu'; got True"):
+    with pytest.raises((TypeError, ValueError), match=r"nonlinearity must be one of .*; got True"):
         cgru.RNN(3, 5, 2, True)
 
 

@@ -247,7 +247,7 @@ def test_the_table_agrees_with_the_engines_numbers():
 
 
 def test_the_table_s_rows():
-    """Codes differ; letters of planes and gates are single; what is trained are pairs of known activations."""
+    """Codes differ; letters of planes and gates are single; what is trained has known activations."""
     from cgru.activations import DEFAULTS
     from cgru.config import Config
 
@@ -259,8 +259,9 @@ def test_the_table_s_rows():
         assert cell.states[0] == "h"
         assert set(cell.gates) <= set(cell.tape) or not cell.tape
         assert cell.keeps in ("", *cell.gates)
-        for pair in cell.trained:
-            assert len(pair) == 2 and set(pair) <= set(DEFAULTS)
+        assert "g" in cell.functions and set(cell.functions) <= set("fgh") and len(cell.uses) == len(cell.functions)
+        for names in cell.trained:
+            assert len(names) == len(cell.functions) and set(names) <= set(DEFAULTS)
         config = Config(input_size=3, hidden_size=5, kind=cell.kind)
         assert config.cell is cell and config.shapes()["weight_hh_l0"] == (5 * cell.stacked, 5)
         assert tuple(one.name for one in config.activations[0]) in cell.trained

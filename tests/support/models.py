@@ -39,7 +39,8 @@ class Configuration:
     @property
     def trains(self):
         """Whether there is a backward pass."""
-        return not set(self.options) & UNTRAINED
+        g = self.options.get("nonlinearity", "tanh")
+        return not set(self.options) & UNTRAINED and ((g,) in self.cell.trained or self.kind != "rnn")
 
     @property
     def streams(self):
@@ -60,8 +61,7 @@ class Configuration:
         """The options as fields of `Config`."""
         options = dict(self.options)
         if "nonlinearity" in options:
-            pair = ("sigmoid", options.pop("nonlinearity"))
-            options["activations"] = (pair,) * (1 + options.get("bidirectional", False))
+            options["activations"] = options.pop("nonlinearity")
         return options | {"kind": self.kind}
 
 
@@ -100,8 +100,31 @@ SPECIAL = {
         "go_backwards, two layers": {"go_backwards": True, "num_layers": 2},
         "three layers, both ways, before": {"num_layers": 3, "bidirectional": True, "reset_after": False},
     },
-    "rnn": {"initial state": {"initial_state": True, "num_layers": 2}},
-    "lstm": {"three layers, both ways": {"num_layers": 3, "bidirectional": True}},
+    "rnn": {
+        "initial state": {"initial_state": True, "num_layers": 2},
+        "clip": {"clip": 0.75},
+        "hard_sigmoid": {"nonlinearity": ("hard_sigmoid", 0.25, 0.375), "clip": 1.5},
+        "own nonlinearity each way": {
+            "nonlinearity": ("softsign", ("scaled_tanh", 1.7, 0.6)), "bidirectional": True, "num_layers": 2,
+        },
+        "sum": {"bidirectional": True, "merge_mode": "sum"},
+        "reverse, two layers, batch first": {"reverse": True, "num_layers": 2, "batch_first": True},
+        "go_backwards, two layers": {"go_backwards": True, "num_layers": 2},
+    },
+    "lstm": {
+        "three layers, both ways": {"num_layers": 3, "bidirectional": True},
+        "clip": {"clip": 0.75},
+        "hard_sigmoid, relu": {"activations": ("hard_sigmoid", "relu")},
+        "softsign, elu, softplus": {"activations": ("softsign", "elu", "softplus"), "clip": 2.5},
+        "initial state": {"initial_state": True, "num_layers": 2},
+        "own activations each way": {
+            "activations": (("sigmoid", "tanh", "linear"), ("hard_sigmoid", "elu", ("elu", 1.7))),
+            "bidirectional": True, "num_layers": 2,
+        },
+        "ave, batch first": {"bidirectional": True, "merge_mode": "ave", "batch_first": True},
+        "reverse": {"reverse": True},
+        "go_backwards, two layers, batch first": {"go_backwards": True, "num_layers": 2, "batch_first": True},
+    },
 }  # fmt: skip
 
 #: Everything that changes the path through a model.
@@ -230,7 +253,7 @@ def on_planes(state, function):
 
 
 def oracle(configuration, state, x, hx=None, lengths=None, *, dtype=np.float64):
-    """What a configuration computes with the parameters `state`, maybe with an "h_0": y and the planes of h_n.
+    """What a configuration computes with the parameters `state`, maybe with an "h_0" (and "c_0"): y, planes of h_n.
 
     x in the configuration's layout; parameters of activations are rounded to `dtype`, as an engine rounds them.
     """
@@ -240,15 +263,13 @@ def oracle(configuration, state, x, hx=None, lengths=None, *, dtype=np.float64):
     batch_first, bidirectional = options.pop("batch_first", False), options.pop("bidirectional", False)
     reverse, go_backwards = options.pop("reverse", False), options.pop("go_backwards", False)
     merge_mode = options.pop("merge_mode", "concat")
-    if "activations" in options:
-        pairs = options.pop("activations")
-        options |= {
-            letter: tuple(reference.activation(pair[k], dtype) for pair in pairs) for k, letter in enumerate("fg")
-        }
-    state = dict(state)
-    stored = state.pop("h_0", None)
-    if hx is None and stored is not None:
-        hx = np.repeat(np.asarray(stored)[:, None], x.shape[0 if batch_first else 1], axis=1)
+    options |= functions_of(configuration, dtype)
+    for name in ("activations", "nonlinearity"):
+        options.pop(name, None)
+    state, rows = dict(state), x.shape[0 if batch_first else 1]
+    stored = [state.pop(f"{plane}_0", None) for plane in configuration.cell.states]
+    if hx is None and stored[0] is not None:
+        hx = pack([np.repeat(np.asarray(plane)[:, None], rows, axis=1) for plane in stored])
     x = np.asarray(x, np.float64)
     x = x.swapaxes(0, 1) if batch_first else x
     T, N = x.shape[:2]
@@ -261,6 +282,24 @@ def oracle(configuration, state, x, hx=None, lengths=None, *, dtype=np.float64):
     if bidirectional:
         y = MERGES[merge_mode](*np.split(y, 2, axis=-1))
     return y.swapaxes(0, 1) if batch_first else y, planes(final)
+
+
+def functions_of(configuration, dtype=np.float64):
+    """The functions f, g, h of a configuration as the oracle takes them, a tuple with one for each direction."""
+    directions = 1 + configuration.options.get("bidirectional", False)
+    functions, options = configuration.cell.functions, configuration.options
+    if len(functions) == 1:
+        given = options.get("nonlinearity", "tanh")
+        one = isinstance(given, str) or all(isinstance(number, float) for number in given[1:])
+        groups = [(item,) for item in ([given] * directions if one else given)]
+    else:
+        given = options.get("activations", ("sigmoid", "tanh"))
+        one = isinstance(given[0], str) or isinstance(given[0][-1], float) or len(given[0]) == 1
+        groups = [given] * directions if one else given
+    return {
+        letter: tuple(reference.activation(group[min(k, len(group) - 1)], dtype) for group in groups)
+        for k, letter in enumerate(functions)
+    }
 
 
 MERGES = {
@@ -290,7 +329,7 @@ def _backwards(run, x, state, h_0, lengths, go_backwards):
     final, in_order = [], True
     for layer in range(layers):
         own = {name.replace(f"_l{layer}", "_l0"): a for name, a in state.items() if name.endswith(f"_l{layer}")}
-        start = None if h_0 is None else h_0[layer : layer + 1]
+        start = None if h_0 is None else on_planes(h_0, lambda plane, layer=layer: plane[layer : layer + 1])
         if go_backwards and not in_order:       # the sequence is reversed already: its padding stands in front
             x, h_n = run(x[::-1], own, start, lengths)
             in_order = True
@@ -298,8 +337,8 @@ def _backwards(run, x, state, h_0, lengths, go_backwards):
             y, h_n = run(flipped(x, lengths), own, start, lengths)
             x, in_order = flipped(y, lengths), not go_backwards
             x = x[::-1] if go_backwards else x
-        final.append(h_n)
-    return x, np.concatenate(final)
+        final.append(planes(h_n))
+    return x, pack([np.concatenate(parts) for parts in zip(*final, strict=True)])
 
 
 def network(kind):

@@ -83,7 +83,7 @@ def gru_cell(x, h, W, U, b, c, *, reset_after=True, f=sigmoid, g=tanh, clip=None
     gates : dict
         r, z, n, each (N, H).
     """
-    clamp = (lambda a: a) if clip is None else (lambda a: np.clip(a, -clip, clip))
+    clamp = _clamp(clip)
     W_r, W_z, W_n = np.split(W, 3)
     U_r, U_z, U_n = np.split(U, 3)
     b_r, b_z, b_n = np.split(b, 3)
@@ -111,25 +111,31 @@ def starting_equations(x, h, W_r, W_z, W_h, b_r=0.0, b_z=0.0, b_h=0.0):
     return (1 - z) * h + z * n
 
 
-def rnn_cell(x, h, W, U, b, c, *, f=tanh):
-    """One step of a plain RNN: h' = f(W x + b + U h + c). Returns h' (N, H)."""
-    return f(x @ W.T + b + h @ U.T + c)
+def rnn_cell(x, h, W, U, b, c, *, g=tanh, clip=None):
+    """One step of a plain RNN: h' = g(W x + b + U h + c), its argument clamped to +-clip. Returns h' (N, H)."""
+    return g(_clamp(clip)(x @ W.T + b + h @ U.T + c))
 
 
-def lstm_cell(x, h, cell, W, U, b, c):
+def lstm_cell(x, h_old, cell, W, U, b, c, *, f=sigmoid, g=tanh, h=tanh, clip=None):
     """One LSTM step, gates stacked i, f, g, o as in PyTorch; `cell` is the cell state.
 
     ::
 
-        i, f, o = sigmoid(W x + b + U h + c)   by their rows;   g = tanh(the same)
-        cell' = f * cell + i * g               h' = o * tanh(cell')
+        i, f, o = f(W x + b + U h + c)   by their rows;   g = g(the same)
+        cell' = f * cell + i * g         h' = o * h(cell')
 
-    Returns h', cell' (N, H) each, and the gates as a dict.
+    The arguments of f, g and h are clamped to +-clip, as ONNX has it; cell' itself is not.
+    Returns h', cell' (N, H) each, and the gates and cell' as a dict.
     """
-    a_i, a_f, a_g, a_o = np.split(x @ W.T + b + h @ U.T + c, 4, axis=1)
-    i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o)
-    cell = f * cell + i * g
-    return o * tanh(cell), cell, {"i": i, "f": f, "g": g, "o": o}
+    clamp = _clamp(clip)
+    a_i, a_f, a_g, a_o = np.split(clamp(x @ W.T + b + h_old @ U.T + c), 4, axis=1)
+    gates = {"i": f(a_i), "f": f(a_f), "g": g(a_g), "o": f(a_o)}
+    cell = gates["f"] * cell + gates["i"] * gates["g"]
+    return gates["o"] * h(clamp(cell)), cell, gates | {"c": cell}
+
+
+def _clamp(clip):
+    return (lambda a: a) if clip is None else (lambda a: np.clip(a, -clip, clip))
 
 
 # ------------------------------------------------------------------------------------- whole sequences
@@ -172,7 +178,7 @@ def gru_trace(x, state, h_0=None, lengths=None, *, reset_after=True, batch_first
     """
 
     def cell(direction, x_t, carry, weights):
-        options = {k: v[direction] if isinstance(v, tuple) else v for k, v in cell_options.items()}
+        options = _of_direction(cell_options, direction)
         h, gates = gru_cell(x_t, *carry, *weights, reset_after=reset_after, **options)
         return (h,), gates
 
@@ -180,26 +186,36 @@ def gru_trace(x, state, h_0=None, lengths=None, *, reset_after=True, batch_first
     return y, h_n, gates
 
 
-def rnn(x, state, h_0=None, lengths=None, *, nonlinearity="tanh", batch_first=False):
-    """Run a plain RNN, `nonlinearity` "tanh" or "relu". As `gru`, with H rows for 3H."""
-    f = {"tanh": tanh, "relu": relu}[nonlinearity]
+def rnn(x, state, h_0=None, lengths=None, *, nonlinearity="tanh", batch_first=False, **cell_options):
+    """Run a plain RNN, `nonlinearity` a name, or `g` a function as in `gru`. As `gru`, with H rows for 3H."""
+    cell_options = {"g": activation(nonlinearity)} | cell_options
 
     def cell(direction, x_t, carry, weights):
-        return (rnn_cell(x_t, *carry, *weights, f=f),), {}
+        return (rnn_cell(x_t, *carry, *weights, **_of_direction(cell_options, direction)),), {}
 
     y, (h_n,), _ = _run(cell, "", x, state, (h_0,), lengths, batch_first)
     return y, h_n
 
 
-def lstm(x, state, hx=None, lengths=None, *, batch_first=False):
+def lstm(x, state, hx=None, lengths=None, *, batch_first=False, **cell_options):
     """Run an LSTM. As `gru`, with 4H rows for 3H; `hx` is (h_0, c_0); returns y, (h_n, c_n)."""
+    y, carry_n, _ = lstm_trace(x, state, hx, lengths, batch_first=batch_first, **cell_options)
+    return y, carry_n
+
+
+def lstm_trace(x, state, hx=None, lengths=None, *, batch_first=False, **cell_options):
+    """Run an LSTM as `lstm` does and return i, f, g, o and the new cell state c too, as `gru_trace` does."""
 
     def cell(direction, x_t, carry, weights):
-        h, c, gates = lstm_cell(x_t, *carry, *weights)
+        h, c, gates = lstm_cell(x_t, *carry, *weights, **_of_direction(cell_options, direction))
         return (h, c), gates
 
-    y, carry_n, _ = _run(cell, "ifgo", x, state, hx or (None, None), lengths, batch_first)
-    return y, carry_n
+    return _run(cell, "ifgoc", x, state, hx or (None, None), lengths, batch_first)
+
+
+def _of_direction(cell_options, direction):
+    """Options of which a tuple holds one value per direction."""
+    return {name: value[direction] if isinstance(value, tuple) else value for name, value in cell_options.items()}
 
 
 # ------------------------------------------- the one loop: layouts, layers, directions, lengths, steps
