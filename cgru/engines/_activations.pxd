@@ -4,7 +4,7 @@ They have no branch and no call that a vector cannot do, so that the compiler tu
 (expf and log1pf of softplus apart).
 """
 
-from cgru.engines._target cimport fma, fmad, fmaf
+from cgru.engines._target cimport fma
 from cython cimport floating
 
 cdef extern from *:
@@ -32,7 +32,20 @@ cdef extern from *:
         memcpy(&t, &bits, sizeof bits);
         return t;
     }
+
+    /* In the order of the enum of constants. */
+    static const volatile float cgru_constants_float[] = {
+        1.44269504088896341f, 12582912.0f, -0.693359375f, 2.12194440054690583e-4f, 1.0f, 2.0f, -89.0f, 88.0f, 20.0f,
+        0.0013926213141530752f, 0.008363203145563602f, 0.041666556149721146f, 0.16666576266288757f, 0.5f};
+    static const volatile double cgru_constants_double[] = {
+        1.44269504088896341, 6755399441055744.0, -0.693145751953125, -1.42860682030941723212e-6, 1.0, 2.0, -710.0,
+        708.0, 44.0,
+        2.0914717341716378e-09, 2.5105259538448494e-08, 2.755727357010214e-07, 2.7557255297969643e-06,
+        2.4801587325605324e-05, 0.0001984126987490126, 0.001388888888888373, 0.008333333333326112,
+        0.04166666666666667, 0.1666666666666667, 0.5};
     """
+    const float* constants_float "cgru_constants_float"
+    const double* constants_double "cgru_constants_double"
     float power_of_2f "cgru_power_of_2f"(float t) noexcept nogil
     double power_of_2d "cgru_power_of_2"(double t) noexcept nogil
     float fabsf(float x) noexcept nogil
@@ -45,7 +58,30 @@ cdef extern from *:
     double log1p(double x) noexcept nogil
 
 
-cdef inline floating exp_parts(floating x, floating* scale) noexcept nogil:
+cdef enum:                              # constants of sigmoid and tanh, as load_constants puts them
+    LOG2_E, ROUNDER, LN2_HIGH, LN2_LOW, ONE, TWO, LOWEST, HIGHEST, TANH_HIGHEST, POLYNOMIAL
+    COEFFICIENTS = 5                    # of the polynomial in float32, and in float64
+    COEFFICIENTS_DOUBLE = 11
+    CONSTANTS = POLYNOMIAL + COEFFICIENTS_DOUBLE
+
+
+cdef inline void load_constants(floating* k) noexcept nogil:
+    """Fill k, CONSTANTS numbers. Loops over gates do it once, before they begin.
+
+    They are read as from a device (volatile). A literal would be loaded anew for every block of units, and would make
+    the clamps in `sigmoid` and `tanh` compares and blends: gcc 12 then writes the literal second, and so misses the
+    form of a min or max. From an array whose values it cannot know, it keeps all of them in registers.
+    """
+    cdef Py_ssize_t i
+    if floating is float:
+        for i in range(POLYNOMIAL + COEFFICIENTS):
+            k[i] = constants_float[i]
+    else:
+        for i in range(CONSTANTS):
+            k[i] = constants_double[i]
+
+
+cdef inline floating exp_parts(floating x, floating* scale, const floating* k) noexcept nogil:
     """p and scale = 2^n with e^x = scale * (1 + p) and |p| < 0.42; the caller has clamped x.
 
     n = round(x / ln 2), r = x - n ln 2 (ln 2 in two parts, the first with trailing zeros, so that n times it
@@ -53,77 +89,63 @@ cdef inline floating exp_parts(floating x, floating* scale) noexcept nogil:
     (relative error of p: 2.5e-8 and 5.5e-19).
     """
     cdef floating t, n, r, q
+    cdef Py_ssize_t i
+    t = fma(x, k[LOG2_E], k[ROUNDER])
+    n = t - k[ROUNDER]
+    r = fma(n, k[LN2_HIGH], x)
+    r = fma(n, k[LN2_LOW], r)
+    q = k[POLYNOMIAL]
     if floating is float:
-        t = fmaf(x, <float>1.44269504088896341, <float>12582912.0)
-        n = t - <float>12582912.0
-        r = fmaf(n, <float>-0.693359375, x)
-        r = fmaf(n, <float>2.12194440054690583e-4, r)
-        q = <float>0.0013926213141530752
-        q = fmaf(q, r, <float>0.008363203145563602)
-        q = fmaf(q, r, <float>0.041666556149721146)
-        q = fmaf(q, r, <float>0.16666576266288757)
-        q = fmaf(q, r, <float>0.5)
+        for i in range(1, COEFFICIENTS):
+            q = fma(q, r, k[POLYNOMIAL + i])
         scale[0] = power_of_2f(t)
-        return fmaf(r * r, q, r)
     else:
-        t = fmad(x, 1.44269504088896341, 6755399441055744.0)
-        n = t - 6755399441055744.0
-        r = fmad(n, -0.693145751953125, x)
-        r = fmad(n, -1.42860682030941723212e-6, r)
-        q = 2.0914717341716378e-09
-        q = fmad(q, r, 2.5105259538448494e-08)
-        q = fmad(q, r, 2.755727357010214e-07)
-        q = fmad(q, r, 2.7557255297969643e-06)
-        q = fmad(q, r, 2.4801587325605324e-05)
-        q = fmad(q, r, 0.0001984126987490126)
-        q = fmad(q, r, 0.001388888888888373)
-        q = fmad(q, r, 0.008333333333326112)
-        q = fmad(q, r, 0.04166666666666667)
-        q = fmad(q, r, 0.1666666666666667)
-        q = fmad(q, r, 0.5)
+        for i in range(1, COEFFICIENTS_DOUBLE):
+            q = fma(q, r, k[POLYNOMIAL + i])
         scale[0] = power_of_2d(t)
-        return fmad(r * r, q, r)
+    return fma(r * r, q, r)
 
 
-cdef inline floating sigmoid(floating x) noexcept nogil:
-    """1 / (1 + e^-x); exactly 0 and 1 at -inf and +inf; NaN stays NaN (so the clamps are written this way)."""
-    cdef floating low, high, a, p, scale
-    if floating is float:
-        low, high = -88.0, 89.0
-    else:
-        low, high = -708.0, 710.0
-    a = -x
-    a = low if a < low else a
-    a = high if a > high else a
-    p = exp_parts(a, &scale)
-    return <floating>1.0 / fma(scale, <floating>1.0 + p, <floating>1.0)
+# The clamps below are minima and maxima in the form that processors have: of a NaN and a bound they leave the NaN.
+
+cdef inline floating sigmoid(floating x, const floating* k) noexcept nogil:
+    """1 / (1 + e^-x); exactly 0 and 1 at -inf and +inf; NaN stays NaN."""
+    cdef floating low = k[LOWEST], high = k[HIGHEST], p, scale
+    x = high if high < x else x
+    x = low if x < low else x
+    p = exp_parts(-x, &scale, k)
+    return k[ONE] / fma(scale, k[ONE] + p, k[ONE])
 
 
-cdef inline floating tanh(floating x) noexcept nogil:
+cdef inline floating tanh(floating x, const floating* k) noexcept nogil:
     """E / (E + 2) with E = e^2|x| - 1, which keeps the relative error small near 0; odd to the last bit."""
-    cdef floating y, high, p, scale, e
+    cdef floating high = k[TANH_HIGHEST], y, p, scale, e
     if floating is float:
-        high = 20.0
-        y = <float>2.0 * fabsf(x)
+        y = k[TWO] * fabsf(x)
     else:
-        high = 44.0
-        y = 2.0 * fabs(x)
-    y = high if y > high else y
-    p = exp_parts(y, &scale)
-    e = fma(scale, p, scale - <floating>1.0)
+        y = k[TWO] * fabs(x)
+    y = high if high < y else y
+    p = exp_parts(y, &scale, k)
+    e = fma(scale, p, scale - k[ONE])
     if floating is float:
-        return copysignf(e / (e + <float>2.0), x)
+        return copysignf(e / (e + k[TWO]), x)
     else:
-        return copysign(e / (e + 2.0), x)
+        return copysign(e / (e + k[TWO]), x)
 
 
 cdef enum:                              # in the order of cgru/activations.py, which has the formulas
     SIGMOID, TANH, HARD_SIGMOID, RELU, LINEAR, SOFTSIGN, LEAKY_RELU, ELU, SOFTPLUS, SCALED_TANH
 
 
+cdef struct Activation
+
+
 cdef struct Activation:
     int code                            # one of the above
     double alpha, beta
+    # `activate` for one number: a call, since inlined ten cases for each gate would be most of a module
+    float (*of_float)(float x, const Activation* act, const float* k) noexcept nogil
+    double (*of_double)(double x, const Activation* act, const double* k) noexcept nogil
 
 
 cdef struct Activations:                # of one cell
@@ -132,7 +154,7 @@ cdef struct Activations:                # of one cell
     bint plain                          # sigmoid, tanh and tanh without clip
 
 
-cdef inline floating activate(floating x, const Activation* act) noexcept nogil:
+cdef inline floating activate(floating x, const Activation* act, const floating* k) noexcept nogil:
     cdef floating alpha = <floating>act.alpha, beta = <floating>act.beta, zero = 0.0, one = 1.0, p, scale, low
     if act.code == HARD_SIGMOID:
         x = fma(alpha, x, beta)
@@ -151,7 +173,7 @@ cdef inline floating activate(floating x, const Activation* act) noexcept nogil:
         return alpha * x if x < zero else x
     if act.code == ELU:
         low = -80.0
-        p = exp_parts(low if x < low else (zero if x > zero else x), &scale)
+        p = exp_parts(low if x < low else (zero if x > zero else x), &scale, k)
         return alpha * fma(scale, p, scale - one) if x < zero else x
     if act.code == SOFTPLUS:
         # log(1 + e^x) = max(x, 0) + log1p(e^-|x|)
@@ -160,38 +182,46 @@ cdef inline floating activate(floating x, const Activation* act) noexcept nogil:
         else:
             return (zero if x < zero else x) + log1p(exp(-fabs(x)))
     if act.code == SCALED_TANH:
-        return alpha * tanh(beta * x)
-    return tanh(x) if act.code == TANH else sigmoid(x)
+        return alpha * tanh(beta * x, k)
+    return tanh(x, k) if act.code == TANH else sigmoid(x, k)
 
 
-cdef inline floating clamp(floating x, double clip) noexcept nogil:
+cdef inline floating apply(floating x, const Activation* act, double clip, const floating* k) noexcept nogil:
+    """act of x clamped to +-clip."""
     cdef floating high = <floating>clip
     if clip > 0:
         x = high if x > high else x
         x = -high if x < -high else x
-    return x
+    if floating is float:
+        return act.of_float(x, act, k)
+    else:
+        return act.of_double(x, act, k)
 
 
 # `plain` is a compile-time constant at every call: sigmoid, tanh and tanh without a clip make straight vector code.
 
-cdef inline floating apply_f(bint plain, const Activations* act, floating x) noexcept nogil:
-    return sigmoid(x) if plain else activate(clamp(x, act.clip), &act.f)
+cdef inline floating apply_f(bint plain, const Activations* act, floating x, const floating* k) noexcept nogil:
+    return sigmoid(x, k) if plain else apply(x, &act.f, act.clip, k)
 
 
-cdef inline floating apply_g(bint plain, const Activations* act, floating x) noexcept nogil:
-    return tanh(x) if plain else activate(clamp(x, act.clip), &act.g)
+cdef inline floating apply_g(bint plain, const Activations* act, floating x, const floating* k) noexcept nogil:
+    return tanh(x, k) if plain else apply(x, &act.g, act.clip, k)
 
 
-cdef inline floating apply_h(bint plain, const Activations* act, floating x) noexcept nogil:
-    return tanh(x) if plain else activate(clamp(x, act.clip), &act.h)
+cdef inline floating apply_h(bint plain, const Activations* act, floating x, const floating* k) noexcept nogil:
+    return tanh(x, k) if plain else apply(x, &act.h, act.clip, k)
+
+
+cdef inline Activation activation_of(given):
+    cdef Activation act
+    act.code, act.alpha, act.beta = given
+    act.of_float, act.of_double = activate[float], activate[double]
+    return act
 
 
 cdef inline Activations activations_of(f, g, h, double clip):
     """From (code, alpha, beta) of f, g and h, and a clip, 0 for none."""
     cdef Activations act
-    act.f.code, act.f.alpha, act.f.beta = f
-    act.g.code, act.g.alpha, act.g.beta = g
-    act.h.code, act.h.alpha, act.h.beta = h
-    act.clip = clip
+    act.f, act.g, act.h, act.clip = activation_of(f), activation_of(g), activation_of(h), clip
     act.plain = act.f.code == SIGMOID and act.g.code == TANH and act.h.code == TANH and clip == 0
     return act

@@ -1,22 +1,23 @@
-"""The cells: which there are, and the pass over the sums of one row, once for all engines.
+"""The cells: which there are, and the pass over the sums of all rows of a step, once for all engines.
 
 Two kinds of sums go in, a = W x + b and b = U h + c, with one number for each hidden unit and gate. They lie as their
-engine makes them, and `in_blocks` says how:
+engine makes them, `stride` numbers from gate to gate and `step` from block to block of LANES units:
 
-    packed (True)      block by block of LANES units, a block's gates side by side, whole blocks
-    blas (False)       gate by gate, H numbers each
+    packed    stride = LANES, step = gates * LANES:  block by block, a block's gates side by side
+    blas      stride = H, step = LANES:              gate by gate
+
+Whole blocks are read of them, also at the end of a row: engines have LANES numbers more than they need.
 
 A cell's arithmetic is in a file of its own (_gru.pxd, _rnn.pxd, _lstm.pxd).
 """
 
-from cgru.engines._activations cimport Activations, activations_of
-from cgru.engines._blocks cimport pad_block
+from cgru.engines._activations cimport CONSTANTS, Activations, activations_of, load_constants
+from cgru.engines._blocks cimport copy_short, pad_block
 from cgru.engines._gru cimport gru_after_block, gru_before_block, gru_reset_block
 from cgru.engines._lstm cimport lstm_block
 from cgru.engines._rnn cimport rnn_block
 from cgru.engines._target cimport LANES
 from cython cimport floating
-from libc.string cimport memcpy
 
 
 cdef enum:                              # Cell.code of cgru/cells.py
@@ -32,10 +33,12 @@ cdef struct Cell:
     Py_ssize_t gates                    # matrices of H rows in W and U: 3, 1, 4
     Py_ssize_t together                 # how many of U's come of one product: all, or 2 with reset_after=False
     Py_ssize_t planes                   # of state: h, and an LSTM's c
+    Py_ssize_t stride                   # from gate to gate in a and b
+    Py_ssize_t step_a, step_b           # from block to block
     Activations act
 
 
-cdef inline Cell cell_of(int kind, Py_ssize_t H, bint reset_after, f, g, h, double clip):
+cdef inline Cell cell_of(bint in_blocks, int kind, Py_ssize_t H, bint reset_after, f, g, h, double clip):
     cdef Cell cell
     if kind not in (GRU, RNN, LSTM):
         raise ValueError(f"there is no cell of kind {kind}")
@@ -43,122 +46,160 @@ cdef inline Cell cell_of(int kind, Py_ssize_t H, bint reset_after, f, g, h, doub
     cell.gates = 3 if kind == GRU else 4 if kind == LSTM else 1
     cell.together = 2 if kind == GRU and not reset_after else cell.gates
     cell.planes = 2 if kind == LSTM else 1
+    cell.stride, cell.step_a, cell.step_b = H, LANES, LANES
+    if in_blocks:
+        cell.stride, cell.step_a, cell.step_b = LANES, cell.gates * LANES, cell.together * LANES
     cell.act = activations_of(f, g, h, clip)
     return cell
 
 
-cdef inline void update_row(
-    bint in_blocks,                                                  # a compile-time constant at every call
-    const Cell* cell,
-    const floating* a, const floating* b,                            # IN the row's sums
-    const floating* b_n,                                             # IN reset_after=False: U_n (r h) + c_n, (H,)
-    const floating* h, const floating* c,                            # IN (H,) the old state; c of an LSTM
-    floating* h_new, floating* c_new,                                # OUT (H,); may be the old state
-    floating* tape,                                                  # OUT (planes * H,), or NULL
+cdef inline void update_rows(
+    const Cell* cell, Py_ssize_t N,
+    const floating* a, Py_ssize_t lda, const floating* b, Py_ssize_t ldb,   # IN the sums, rows lda and ldb apart
+    const floating* b_n, Py_ssize_t ldn,                             # IN reset_after=False: U_n (r h) + c_n, (N, H)
+    const floating* const* h, const floating* const* c,              # IN each row's old state (H,); c of an LSTM
+    floating* const* h_new, floating* const* c_new,                  # OUT (H,) each; may be the old ones
+    floating* const* tape,                                           # OUT (tape planes * H,) each, or NULL
 ) noexcept nogil:
-    """The gates and the new state of one row."""
-    if cell.act.plain:
-        update_blocks(True, in_blocks, cell, a, b, b_n, h, c, h_new, c_new, tape)
+    """The gates and the new states of N rows."""
+    if not cell.act.plain:
+        update_kind(False, True, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
+    elif tape == NULL:
+        update_kind(True, False, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
     else:
-        update_blocks(False, in_blocks, cell, a, b, b_n, h, c, h_new, c_new, tape)
+        update_kind(True, True, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
 
 
-cdef inline void update_blocks(
-    bint plain, bint in_blocks, const Cell* cell, const floating* a, const floating* b, const floating* b_n,
-    const floating* h, const floating* c, floating* h_new, floating* c_new, floating* tape,
+cdef inline void update_kind(
+    bint plain, bint taped,             # compile-time constants; taped: there may be a tape
+    const Cell* cell, Py_ssize_t N,
+    const floating* a, Py_ssize_t lda, const floating* b, Py_ssize_t ldb, const floating* b_n, Py_ssize_t ldn,
+    const floating* const* h, const floating* const* c, floating* const* h_new, floating* const* c_new,
+    floating* const* tape,
 ) noexcept nogil:
-    """`update_row`. The last block may be short, and the row's memory ends there: it goes through padded copies."""
-    cdef Py_ssize_t H = cell.H, left = H, gate
-    cdef Py_ssize_t stride = LANES if in_blocks else H
-    cdef Py_ssize_t step_a = cell.gates * LANES if in_blocks else LANES
-    cdef Py_ssize_t step_b = cell.together * LANES if in_blocks else LANES
-    cdef floating a_pad[4 * LANES]
-    cdef floating b_pad[4 * LANES]
-    cdef floating n_pad[LANES]
+    """`update_rows`, with a loop of its own for each cell."""
+    if cell.kind == RNN:
+        update_each(plain, taped, RNN, True, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
+    elif cell.kind == LSTM:
+        update_each(plain, taped, LSTM, True, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
+    elif cell.reset_after:
+        update_each(plain, taped, GRU, True, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
+    else:
+        update_each(plain, taped, GRU, False, cell, N, a, lda, b, ldb, b_n, ldn, h, c, h_new, c_new, tape)
+
+
+cdef inline void update_each(
+    bint plain, bint taped, int kind, bint reset_after,              # compile-time constants
+    const Cell* cell, Py_ssize_t N,
+    const floating* a, Py_ssize_t lda, const floating* b, Py_ssize_t ldb, const floating* b_n, Py_ssize_t ldn,
+    const floating* const* h, const floating* const* c, floating* const* h_new, floating* const* c_new,
+    floating* const* tape,
+) noexcept nogil:
+    """`update_rows` for one cell: row by row, block by block."""
+    cdef floating k[CONSTANTS]
     cdef floating h_pad[LANES]
     cdef floating c_pad[LANES]
-    while left >= LANES:
-        update_block(plain, cell, a, b, stride, b_n, h, c, h_new, c_new, tape, LANES)
-        left -= LANES
-        a += step_a
-        b += step_b
-        b_n += LANES
-        h += LANES
-        h_new += LANES
-        if cell.planes == 2:
-            c += LANES
-            c_new += LANES
-        tape = NULL if tape == NULL else tape + LANES
-    if left == 0:
-        return
-    pad_block(h_pad, h, left)
-    if cell.planes == 2:
-        pad_block(c_pad, c, left)
-    if in_blocks:
-        update_block(plain, cell, a, b, stride, b_n, h_pad, c_pad, h_pad, c_pad, tape, left)
-    else:
-        for gate in range(cell.gates):
-            pad_block(a_pad + gate * LANES, a + gate * H, left)
-            pad_block(b_pad + gate * LANES, b + gate * H, left)
-        pad_block(n_pad, b_n, left)
-        update_block(plain, cell, a_pad, b_pad, LANES, n_pad, h_pad, c_pad, h_pad, c_pad, tape, left)
-    memcpy(h_new, h_pad, left * sizeof(floating))
-    if cell.planes == 2:
-        memcpy(c_new, c_pad, left * sizeof(floating))
+    cdef Py_ssize_t i, j, left
+    cdef const floating* a_j
+    cdef const floating* b_j
+    cdef const floating* c_i
+    cdef floating* c_to
+    cdef floating* tape_i = NULL
+    load_constants(&k[0])
+    for i in range(N):
+        a_j, b_j, j = a + i * lda, b + i * ldb, 0
+        c_i, c_to = h[i], h_new[i]      # not looked at
+        if kind == LSTM:
+            c_i, c_to = c[i], c_new[i]
+        if taped and tape != NULL:
+            tape_i = tape[i]
+        while j + LANES <= cell.H:
+            update_block(
+                plain, taped, kind, reset_after, cell, &k[0], a_j, b_j, b_n + i * ldn + j, h[i] + j, c_i + j,
+                h_new[i] + j, c_to + j, NULL if tape_i == NULL else tape_i + j, LANES,
+            )
+            j += LANES
+            a_j += cell.step_a
+            b_j += cell.step_b
+        left = cell.H - j
+        if left == 0:
+            continue
+        # the states' memory may end with the row
+        pad_block(&h_pad[0], h[i] + j, left)
+        if kind == LSTM:
+            pad_block(&c_pad[0], c_i + j, left)
+        update_block(
+            plain, taped, kind, reset_after, cell, &k[0], a_j, b_j, b_n + i * ldn + j, &h_pad[0], &c_pad[0],
+            &h_pad[0], &c_pad[0], NULL if tape_i == NULL else tape_i + j, left,
+        )
+        copy_short(h_new[i] + j, &h_pad[0], left)
+        if kind == LSTM:
+            copy_short(c_to + j, &c_pad[0], left)
 
 
 cdef inline void update_block(
-    bint plain, const Cell* cell, const floating* a, const floating* b, Py_ssize_t stride, const floating* b_n,
-    const floating* h, const floating* c, floating* h_new, floating* c_new, floating* tape, Py_ssize_t count,
+    bint plain, bint taped, int kind, bint reset_after, const Cell* cell, const floating* k,
+    const floating* a, const floating* b, const floating* b_n, const floating* h, const floating* c,
+    floating* h_new, floating* c_new, floating* tape, Py_ssize_t count,
 ) noexcept nogil:
     """LANES units; `count` of them go to the tape."""
-    if cell.kind == RNN:
-        rnn_block(plain, &cell.act, a, b, h_new)
-    elif cell.kind == LSTM:
-        lstm_block(plain, &cell.act, a, b, stride, c, h_new, c_new, tape, cell.H, count)
-    elif cell.reset_after:
-        gru_after_block(plain, &cell.act, a, b, stride, h, h_new, tape, cell.H, count)
+    if kind == RNN:
+        rnn_block(plain, &cell.act, k, a, b, h_new)
+    elif kind == LSTM:
+        lstm_block(plain, taped, &cell.act, k, a, b, cell.stride, c, h_new, c_new, tape, cell.H, count)
+    elif reset_after:
+        gru_after_block(plain, taped, &cell.act, k, a, b, cell.stride, h, h_new, tape, cell.H, count)
     else:
-        gru_before_block(plain, &cell.act, a, b, stride, b_n, h, h_new, tape, cell.H, count)
+        gru_before_block(plain, taped, &cell.act, k, a, b, cell.stride, b_n, h, h_new, tape, cell.H, count)
 
 
-cdef inline void reset_row(
-    bint in_blocks,                                                  # a compile-time constant at every call
-    const Cell* cell,
-    const floating* a, const floating* b,                            # IN the row's sums
-    const floating* h,                                               # IN (H,) the old state
-    floating* rh,                                                    # OUT (H,)
-    floating* tape,                                                  # OUT (planes * H,), or NULL
+cdef inline void reset_rows(
+    const Cell* cell, Py_ssize_t N,
+    const floating* a, Py_ssize_t lda, const floating* b, Py_ssize_t ldb,   # IN the sums
+    const floating* const* h,                                        # IN each row's old state (H,)
+    floating* rh, Py_ssize_t ldr,                                    # OUT (N, H), rows ldr apart
+    floating* const* tape,                                           # OUT, or NULL
 ) noexcept nogil:
-    """A GRU with reset_after=False, before the product with U_n: r and r h of one row."""
-    if cell.act.plain:
-        reset_blocks(True, in_blocks, cell, a, b, h, rh, tape)
+    """A GRU with reset_after=False, before the product with U_n: r and r h of N rows."""
+    if not cell.act.plain:
+        reset_each(False, True, cell, N, a, lda, b, ldb, h, rh, ldr, tape)
+    elif tape == NULL:
+        reset_each(True, False, cell, N, a, lda, b, ldb, h, rh, ldr, tape)
     else:
-        reset_blocks(False, in_blocks, cell, a, b, h, rh, tape)
+        reset_each(True, True, cell, N, a, lda, b, ldb, h, rh, ldr, tape)
 
 
-cdef inline void reset_blocks(
-    bint plain, bint in_blocks, const Cell* cell,
-    const floating* a, const floating* b, const floating* h, floating* rh, floating* tape,
+cdef inline void reset_each(
+    bint plain, bint taped, const Cell* cell, Py_ssize_t N,
+    const floating* a, Py_ssize_t lda, const floating* b, Py_ssize_t ldb,
+    const floating* const* h, floating* rh, Py_ssize_t ldr, floating* const* tape,
 ) noexcept nogil:
-    cdef Py_ssize_t H = cell.H, left = H
-    cdef Py_ssize_t step_a = cell.gates * LANES if in_blocks else LANES
-    cdef Py_ssize_t step_b = cell.together * LANES if in_blocks else LANES
-    cdef floating a_pad[LANES]
-    cdef floating b_pad[LANES]
-    cdef floating h_pad[LANES]
-    while left >= LANES:
-        gru_reset_block(plain, &cell.act, a, b, h, rh, tape, H, LANES)
-        left -= LANES
-        a += step_a
-        b += step_b
-        h += LANES
-        rh += LANES
-        tape = NULL if tape == NULL else tape + LANES
-    if left == 0:
-        return
-    pad_block(a_pad, a, left)
-    pad_block(b_pad, b, left)
-    pad_block(h_pad, h, left)
-    gru_reset_block(plain, &cell.act, a_pad, b_pad, h_pad, h_pad, tape, H, left)
-    memcpy(rh, h_pad, left * sizeof(floating))
+    """`reset_rows`: row by row, block by block."""
+    cdef floating k[CONSTANTS]
+    cdef floating pad[LANES]
+    cdef Py_ssize_t i, j, left, H = cell.H
+    cdef const floating* a_j
+    cdef const floating* b_j
+    cdef floating* to
+    cdef floating* tape_i = NULL
+    load_constants(&k[0])
+    for i in range(N):
+        a_j, b_j, to, j = a + i * lda, b + i * ldb, rh + i * ldr, 0
+        if taped and tape != NULL:
+            tape_i = tape[i]
+        while j + LANES <= H:
+            gru_reset_block(
+                plain, taped, &cell.act, &k[0], a_j, b_j, h[i] + j, to + j,
+                NULL if tape_i == NULL else tape_i + j, H, LANES,
+            )
+            j += LANES
+            a_j += cell.step_a
+            b_j += cell.step_b
+        left = H - j
+        if left > 0:
+            pad_block(&pad[0], h[i] + j, left)
+            gru_reset_block(
+                plain, taped, &cell.act, &k[0], a_j, b_j, &pad[0], &pad[0],
+                NULL if tape_i == NULL else tape_i + j, H, left,
+            )
+            copy_short(to + j, &pad[0], left)

@@ -16,11 +16,12 @@ The tape keeps r, z, n, q of every step, H numbers apart.
 
 In a block everything is computed in local arrays first and copied out at the end: then the compiler needs no checks
 for arrays that overlap, and h_new may be h. There is one loop, since gcc unrolls shorter ones to scalars before it
-makes vector code. `count` is LANES, or what is left at the end of a row.
+makes vector code. `count` is LANES, or what is left at the end of a row. `plain` and `taped` are compile-time
+constants; k are the constants of _activations.pxd.
 """
 
 from cgru.engines._activations cimport Activations, apply_f, apply_g
-from cgru.engines._blocks cimport arriving
+from cgru.engines._blocks cimport arriving, save
 from cgru.engines._target cimport LANES, fma
 from cython cimport floating
 from libc.string cimport memcpy
@@ -29,7 +30,7 @@ from libc.string cimport memcpy
 
 
 cdef inline void gru_after_block(
-    bint plain, const Activations* act,
+    bint plain, bint taped, const Activations* act, const floating* k,
     const floating* a, const floating* b, Py_ssize_t stride,         # IN sums of r, z, n, stride apart
     const floating* h,                                               # IN the old state
     floating* h_new,                                                 # OUT
@@ -46,20 +47,20 @@ cdef inline void gru_after_block(
     cdef const floating* q = b + 2 * stride
     cdef Py_ssize_t j
     for j in range(LANES):
-        r[j] = apply_f(plain, act, a[j] + b[j])
-        z[j] = apply_f(plain, act, a_z[j] + b_z[j])
-        n[j] = apply_g(plain, act, fma(r[j], q[j], a_n[j]))
+        r[j] = apply_f(plain, act, a[j] + b[j], k)
+        z[j] = apply_f(plain, act, a_z[j] + b_z[j], k)
+        n[j] = apply_g(plain, act, fma(r[j], q[j], a_n[j]), k)
         out[j] = fma(z[j], h[j] - n[j], n[j])
-    if tape != NULL:
-        memcpy(tape, &r[0], count * sizeof(floating))
-        memcpy(tape + H, &z[0], count * sizeof(floating))
-        memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
-        memcpy(tape + 3 * H, q, count * sizeof(floating))
+    if taped and tape != NULL:
+        save(tape, &r[0], count)
+        save(tape + H, &z[0], count)
+        save(tape + 2 * H, &n[0], count)
+        save(tape + 3 * H, q, count)
     memcpy(h_new, &out[0], LANES * sizeof(floating))
 
 
 cdef inline void gru_reset_block(
-    bint plain, const Activations* act,
+    bint plain, bint taped, const Activations* act, const floating* k,
     const floating* a, const floating* b,                            # IN sums of r
     const floating* h,                                               # IN the old state
     floating* q,                                                     # OUT
@@ -70,16 +71,16 @@ cdef inline void gru_reset_block(
     cdef floating out[LANES]
     cdef Py_ssize_t j
     for j in range(LANES):
-        r[j] = apply_f(plain, act, a[j] + b[j])
+        r[j] = apply_f(plain, act, a[j] + b[j], k)
         out[j] = r[j] * h[j]
-    if tape != NULL:
-        memcpy(tape, &r[0], count * sizeof(floating))
-        memcpy(tape + 3 * H, &out[0], count * sizeof(floating))
+    if taped and tape != NULL:
+        save(tape, &r[0], count)
+        save(tape + 3 * H, &out[0], count)
     memcpy(q, &out[0], LANES * sizeof(floating))
 
 
 cdef inline void gru_before_block(
-    bint plain, const Activations* act,
+    bint plain, bint taped, const Activations* act, const floating* k,
     const floating* a, const floating* b, Py_ssize_t stride,         # IN sums: of a z and n, of b z; stride apart
     const floating* b_n,                                             # IN U_n q + c_n
     const floating* h,                                               # IN the old state
@@ -95,12 +96,12 @@ cdef inline void gru_before_block(
     cdef const floating* a_n = a + 2 * stride
     cdef Py_ssize_t j
     for j in range(LANES):
-        z[j] = apply_f(plain, act, a_z[j] + b_z[j])
-        n[j] = apply_g(plain, act, a_n[j] + b_n[j])
+        z[j] = apply_f(plain, act, a_z[j] + b_z[j], k)
+        n[j] = apply_g(plain, act, a_n[j] + b_n[j], k)
         out[j] = fma(z[j], h[j] - n[j], n[j])
-    if tape != NULL:
-        memcpy(tape + H, &z[0], count * sizeof(floating))
-        memcpy(tape + 2 * H, &n[0], count * sizeof(floating))
+    if taped and tape != NULL:
+        save(tape + H, &z[0], count)
+        save(tape + 2 * H, &n[0], count)
     memcpy(h_new, &out[0], LANES * sizeof(floating))
 
 

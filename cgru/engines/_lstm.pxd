@@ -14,15 +14,15 @@ argument of the activation that gives v. c is the cell state.
 The tape keeps i, f, g, o, c' of every step, H numbers apart. (dh has no direct part: all of it comes through U.)
 """
 
-from cgru.engines._activations cimport Activations, apply_f, apply_g, apply_h, tanh
-from cgru.engines._blocks cimport arriving
+from cgru.engines._activations cimport CONSTANTS, Activations, apply_f, apply_g, apply_h, load_constants, tanh
+from cgru.engines._blocks cimport arriving, save
 from cgru.engines._target cimport LANES, fma
 from cython cimport floating
 from libc.string cimport memcpy
 
 
 cdef inline void lstm_block(
-    bint plain, const Activations* act,
+    bint plain, bint taped, const Activations* act, const floating* k,
     const floating* a, const floating* b, Py_ssize_t stride,         # IN sums of i, f, g, o, stride apart
     const floating* c,                                               # IN the old cell state
     floating* h_new, floating* c_new,                                # OUT
@@ -34,16 +34,16 @@ cdef inline void lstm_block(
     cdef floating out[LANES]
     cdef Py_ssize_t j
     for j in range(LANES):
-        gates[0][j] = apply_f(plain, act, a[j] + b[j])
-        gates[1][j] = apply_f(plain, act, a[stride + j] + b[stride + j])
-        gates[2][j] = apply_g(plain, act, a[2 * stride + j] + b[2 * stride + j])
-        gates[3][j] = apply_f(plain, act, a[3 * stride + j] + b[3 * stride + j])
+        gates[0][j] = apply_f(plain, act, a[j] + b[j], k)
+        gates[1][j] = apply_f(plain, act, a[stride + j] + b[stride + j], k)
+        gates[2][j] = apply_g(plain, act, a[2 * stride + j] + b[2 * stride + j], k)
+        gates[3][j] = apply_f(plain, act, a[3 * stride + j] + b[3 * stride + j], k)
         cell_state[j] = fma(gates[1][j], c[j], gates[0][j] * gates[2][j])
-        out[j] = gates[3][j] * apply_h(plain, act, cell_state[j])
-    if tape != NULL:
+        out[j] = gates[3][j] * apply_h(plain, act, cell_state[j], k)
+    if taped and tape != NULL:
         for j in range(4):
-            memcpy(tape + j * H, &gates[j][0], count * sizeof(floating))
-        memcpy(tape + 4 * H, &cell_state[0], count * sizeof(floating))
+            save(tape + j * H, &gates[j][0], count)
+        save(tape + 4 * H, &cell_state[0], count)
     memcpy(c_new, &cell_state[0], LANES * sizeof(floating))
     memcpy(h_new, &out[0], LANES * sizeof(floating))
 
@@ -57,11 +57,13 @@ cdef inline void lstm_adjoint(
     Py_ssize_t count,
 ) noexcept nogil:
     cdef floating out[5][LANES]
+    cdef floating k[CONSTANTS]
     cdef floating i, f, g, o, tanh_c, dh_new, dc_new, one = 1.0, zero = 0.0
     cdef Py_ssize_t j
+    load_constants(&k[0])
     for j in range(count):
         i, f, g, o = tape[j], tape[H + j], tape[2 * H + j], tape[3 * H + j]
-        tanh_c = tanh(tape[4 * H + j])
+        tanh_c = tanh(tape[4 * H + j], &k[0])
         dh_new = arriving(dh, dy, j)
         dc_new = dc[j] + dh_new * o * (one - tanh_c * tanh_c)           # 6b
         out[0][j] = dc_new * g * (i * (one - i))                        # 5a, 1

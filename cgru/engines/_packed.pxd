@@ -21,8 +21,13 @@ cdef struct Scratch:
     float* hn                           # (N, V.count * WIDTH)
     float* rh                           # (N, H), rows rounded up to blocks
     const float** x_rows                # where the rows of a chunk are
-    const float** h_rows                # (N,) where each active row's old state is
-    const float** rh_rows               # (N,) where each active row's r h is, in rh
+    # (N,) each, for every active row:
+    float** h_rows                      # where its old state is
+    float** y_rows                      # where its new state goes
+    float** c_rows                      # an LSTM's c, old
+    float** c_new_rows                  # and new
+    float** tape_rows
+    float** rh_rows                     # where its r h is, in rh
 
 
 cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
@@ -35,14 +40,18 @@ cdef inline Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ss
     cdef Py_ssize_t floats = rows * packed.W.count * WIDTH + N * packed.U.count * WIDTH
     if packed.V.count:
         floats += N * (packed.V.count * WIDTH + padded(packed.cell.H))
-    return (rows + 2 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
+    return (rows + 6 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
 
 
 cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t N, void* memory) noexcept nogil:
     cdef Scratch scratch
     scratch.x_rows = <const float**>memory
-    scratch.h_rows = scratch.x_rows + rows
-    scratch.rh_rows = scratch.h_rows + N
+    scratch.h_rows = <float**>scratch.x_rows + rows
+    scratch.y_rows = scratch.h_rows + N
+    scratch.c_rows = scratch.y_rows + N
+    scratch.c_new_rows = scratch.c_rows + N
+    scratch.tape_rows = scratch.c_new_rows + N
+    scratch.rh_rows = scratch.tape_rows + N
     # blocks on cache lines, so that a vector store touches one
     scratch.gi = <float*>((<uintptr_t>(scratch.rh_rows + N) + 63) // 64 * 64)
     scratch.gh = scratch.gi + rows * packed.W.count * WIDTH

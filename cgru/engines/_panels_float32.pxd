@@ -17,26 +17,60 @@ cdef inline void tile(
     const float* data, const float* bias, Py_ssize_t K,
     float* out, Py_ssize_t ld,             # OUT (rows, panels * WIDTH), rows ld apart
 ) noexcept nogil:
-    """Some panels by some rows."""
+    """Some panels by some rows.
+
+    The sums are set and stored without a loop over them: gcc keeps such a loop as one, and then the sums pass through
+    memory on their way into registers and out, which a short K pays dearly.
+    """
     cdef float acc[8 * WIDTH]
     cdef const float* w
     cdef float value
-    cdef Py_ssize_t p, r, c, k
-    for p in range(panels):
-        for r in range(rows):
-            for c in range(WIDTH):
-                acc[(p * rows + r) * WIDTH + c] = bias[p * WIDTH + c]
-    for k in range(K):
+    cdef Py_ssize_t p, r, c, k = 0
+    set_sums(0, rows, panels, bias, &acc[0])
+    set_sums(1, rows, panels, bias, &acc[0])
+    set_sums(2, rows, panels, bias, &acc[0])
+    set_sums(3, rows, panels, bias, &acc[0])
+    set_sums(4, rows, panels, bias, &acc[0])
+    set_sums(5, rows, panels, bias, &acc[0])
+    set_sums(6, rows, panels, bias, &acc[0])
+    set_sums(7, rows, panels, bias, &acc[0])
+    while True:                            # K is at least 1
         for p in range(panels):
             w = data + (p * K + k) * WIDTH
             for r in range(rows):
                 value = x[r][k]
                 for c in range(WIDTH):
                     acc[(p * rows + r) * WIDTH + c] = fmaf(value, w[c], acc[(p * rows + r) * WIDTH + c])
-    for p in range(panels):
-        for r in range(rows):
-            for c in range(WIDTH):
-                out[r * ld + p * WIDTH + c] = acc[(p * rows + r) * WIDTH + c]
+        k += 1
+        if k == K:
+            break
+    store_sums(0, rows, panels, &acc[0], out, ld)
+    store_sums(1, rows, panels, &acc[0], out, ld)
+    store_sums(2, rows, panels, &acc[0], out, ld)
+    store_sums(3, rows, panels, &acc[0], out, ld)
+    store_sums(4, rows, panels, &acc[0], out, ld)
+    store_sums(5, rows, panels, &acc[0], out, ld)
+    store_sums(6, rows, panels, &acc[0], out, ld)
+    store_sums(7, rows, panels, &acc[0], out, ld)
+
+
+cdef inline void set_sums(
+    Py_ssize_t number, Py_ssize_t rows, Py_ssize_t panels, const float* bias, float* acc
+) noexcept nogil:
+    """The sums of a tile's row number % rows and panel number / rows, where it has such: its biases."""
+    cdef Py_ssize_t c
+    if number < rows * panels:
+        for c in range(WIDTH):
+            acc[number * WIDTH + c] = bias[number // rows * WIDTH + c]
+
+
+cdef inline void store_sums(
+    Py_ssize_t number, Py_ssize_t rows, Py_ssize_t panels, const float* acc, float* out, Py_ssize_t ld
+) noexcept nogil:
+    cdef Py_ssize_t c
+    if number < rows * panels:
+        for c in range(WIDTH):
+            out[number % rows * ld + number // rows * WIDTH + c] = acc[number * WIDTH + c]
 
 
 cdef inline void accumulate(

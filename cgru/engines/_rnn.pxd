@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 
 cdef inline void rnn_block(
-    bint plain, const Activations* act,
+    bint plain, const Activations* act, const floating* k,
     const floating* a, const floating* b,                            # IN the sums
     floating* h_new,                                                 # OUT
 ) noexcept nogil:
@@ -23,7 +23,7 @@ cdef inline void rnn_block(
     cdef floating out[LANES]
     cdef Py_ssize_t j
     for j in range(LANES):
-        out[j] = apply_g(plain, act, a[j] + b[j])
+        out[j] = apply_g(plain, act, a[j] + b[j], k)
     memcpy(h_new, &out[0], LANES * sizeof(floating))
 
 

@@ -11,13 +11,14 @@ Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
 from cgru.engines._blas cimport QUIET_GEMV, QUIET_GEMV_OLD, product_nt
-from cgru.engines._cells cimport GRU, Cell, cell_of, reset_row, update_row
+from cgru.engines._cells cimport GRU, Cell, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
+from cgru.engines._matrices cimport Matrices, Rows, point, rows_at, rows_size
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
-from cgru.engines._target cimport HAS_FMA
+from cgru.engines._target cimport HAS_FMA, LANES
 from cpython.pycapsule cimport PyCapsule_New
 from cython cimport floating
 from libc.limits cimport INT_MAX
@@ -35,15 +36,6 @@ if tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 17):
     QUIET = QUIET_GEMV_OLD
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
-
-
-cdef struct Matrices:                   # a direction
-    Cell cell
-    Py_ssize_t K, G                     # features in, rows of W and U: cell.gates * H
-    const void* W                       # (G, K) rows r, z, n for a GRU, i, f, g, o for an LSTM
-    const void* U                       # (G, H)
-    const void* b                       # (G,) beside W
-    const void* c                       # (G,) beside U
 
 
 cdef class Direction:
@@ -81,7 +73,7 @@ cdef class Direction:
         cdef Kernel* kernel = &self.step_kernel
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        m.cell = cell_of(kind, w_hh.shape[1], reset_after, f, g, h, clip)
+        m.cell = cell_of(False, kind, w_hh.shape[1], reset_after, f, g, h, clip)
         m.K, m.G = w_ih.shape[1], m.cell.gates * m.cell.H
         m.W, m.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         m.b, m.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
@@ -130,7 +122,8 @@ cdef class Direction:
 cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NULL) noexcept nogil:
     """The time loop: 0, NO_MEMORY or INTERRUPTED.
 
-    Scratch: h, c, rh (N, H), gh (N, G); per chunk gi (rows, G) and gathered x (rows, K).
+    Scratch: pointers to each row's h, c and tape; h, c, rh (N, H), gh (N, G); per chunk gi (rows, G) and gathered x
+    (rows, K); and what the gates read beyond their sums.
     """
     cdef Py_ssize_t N = seq.N, H = m.cell.H, G = m.G
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + m.K) * <Py_ssize_t>sizeof(floating)))
@@ -138,15 +131,18 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
     cdef floating* gi_s
     cdef Watch watch = Watch(due=0)
     steps = min(steps, seq.T)
-    cdef floating* memory = <floating*>malloc((N * (3 * H + G) + steps * N * (G + m.K)) * sizeof(floating))
+    cdef Py_ssize_t numbers = N * (3 * H + G) + steps * N * (G + m.K) + LANES
+    cdef void* memory = malloc(rows_size(N) + numbers * sizeof(floating))
     if memory == NULL:
         return NO_MEMORY
-    cdef floating* h = memory
+    cdef Rows rows_of_states = rows_at(memory, N)
+    cdef floating* h = <floating*>rows_of_states.end
     cdef floating* c = h + N * H         # an LSTM's
     cdef floating* gh = c + N * H
     cdef floating* rh = gh + N * G
     cdef floating* gi = rh + N * H
     cdef floating* gathered = gi + steps * N * G
+    point(&rows_of_states, N, H, h, c)
     load_states(seq, 0, H, h)
     if seq.planes == 2:
         load_states(seq, 1, H, c)
@@ -161,7 +157,10 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
             active = rows
             if active == 0:
                 break
-            advance(m, seq, s, active, gi_s, h, c, gh, rh)
+            if seq.tape != NULL:
+                for i in range(active):
+                    rows_of_states.tape[i] = tape_row(seq, i, s)
+            advance(m, active, gi_s, &rows_of_states, h, gh, rh, seq.tape != NULL)
             for i in range(active):
                 memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
             gi_s += active * G
@@ -229,78 +228,79 @@ cdef inline void add_to_bias(
 
 
 cdef void advance(
-    const Matrices* m, const Sequence* seq, Py_ssize_t s, Py_ssize_t N,
+    const Matrices* m, Py_ssize_t N,
     const floating* gi,                # IN (N, G)
-    floating* h, floating* c,          # IN/OUT (N, H); c of an LSTM
+    const Rows* rows,                  # where each row's h and c are, which are replaced, and its tape
+    floating* h,                       # IN/OUT (N, H)
     floating* gh, floating* rh,        # scratch (N, G), (N, H)
+    bint taped,
 ) noexcept nogil:
-    """Step s of N rows."""
+    """One step of N rows."""
     cdef const Cell* cell = &m.cell
     cdef Py_ssize_t H = cell.H, G = m.G, i
     cdef const floating* U = <const floating*>m.U
+    cdef const floating* sums = gh
+    cdef floating* const* h_rows = <floating* const*>rows.h
+    cdef floating* const* c_rows = <floating* const*>rows.c
+    cdef floating* const* tape = <floating* const*>rows.tape if taped else NULL
+    cdef const floating* const* h_old = <const floating* const*>rows.h
     for i in range(N):
         memcpy(gh + i * G, m.c, G * sizeof(floating))
     # gh[N,:together] = h[N,H] U^T + c, of all gates, or with reset_after=False of r and z
     product_nt(N, cell.together * H, H, h, H, U, H, <floating>1.0, gh, G, QUIET)
     if cell.together < cell.gates:
-        for i in range(N):
-            reset_row(
-                False, cell, gi + i * G, gh + i * G, h + i * H, rh + i * H, <floating*>tape_row(seq, i, s)
-            )
+        reset_rows(cell, N, gi, G, sums, G, h_old, rh, H, tape)
         # gh[N,2H:] = (r h)[N,H] U_n^T + c_n
         product_nt(N, H, H, rh, H, U + 2 * H * H, H, <floating>1.0, gh + 2 * H, G, QUIET)
-    for i in range(N):
-        update_row(
-            False, cell, gi + i * G, gh + i * G, gh + i * G + (G - H), h + i * H, c, h + i * H, c,
-            <floating*>tape_row(seq, i, s),
-        )
-        if cell.planes == 2:
-            c += H
+    update_rows(
+        cell, N, gi, G, sums, G, sums + (G - H), G, h_old, <const floating* const*>rows.c, h_rows, c_rows, tape
+    )
 
 
 # ---- the Kernel
 
 
 cdef Py_ssize_t step_scratch_float(const void* direction, Py_ssize_t N) noexcept nogil:
-    return step_numbers(<const Matrices*>direction, N) * <Py_ssize_t>sizeof(float)
+    return rows_size(N) + step_numbers(<const Matrices*>direction, N) * <Py_ssize_t>sizeof(float)
 
 
 cdef Py_ssize_t step_scratch_double(const void* direction, Py_ssize_t N) noexcept nogil:
-    return step_numbers(<const Matrices*>direction, N) * <Py_ssize_t>sizeof(double)
+    return rows_size(N) + step_numbers(<const Matrices*>direction, N) * <Py_ssize_t>sizeof(double)
 
 
 cdef inline Py_ssize_t step_numbers(const Matrices* m, Py_ssize_t N) noexcept nogil:
-    """gi, gh (N, G), rh (N, H)."""
-    return N * (2 * m.G + m.cell.H)
+    """gi, gh (N, G), rh (N, H), and what the gates read beyond their sums; the pointers to rows are extra."""
+    return N * (2 * m.G + m.cell.H) + LANES
 
 
 cdef void step_float(
     const void* direction, Py_ssize_t N, const void* x, Py_ssize_t ldx,
     const void* const* states, void* const* new_states, void* scratch
 ) noexcept nogil:
-    step_rows(<const Matrices*>direction, N, <const float*>x, ldx, states, new_states, <float*>scratch)
+    step_rows(<const Matrices*>direction, N, <const float*>x, ldx, states, new_states, scratch)
 
 
 cdef void step_double(
     const void* direction, Py_ssize_t N, const void* x, Py_ssize_t ldx,
     const void* const* states, void* const* new_states, void* scratch
 ) noexcept nogil:
-    step_rows(<const Matrices*>direction, N, <const double*>x, ldx, states, new_states, <double*>scratch)
+    step_rows(<const Matrices*>direction, N, <const double*>x, ldx, states, new_states, scratch)
 
 
 cdef void step_rows(
     const Matrices* m, Py_ssize_t N,
     const floating* x, Py_ssize_t ldx,                                  # IN (N, K), rows ldx apart
     const void* const* states, void* const* new_states,                 # IN, OUT (N, H) each
-    floating* gi,                                                       # scratch, see step_numbers
+    void* scratch,                                                      # see step_numbers
 ) noexcept nogil:
     """One step without a sequence: `advance` on copies of the states."""
     cdef Py_ssize_t size = N * m.cell.H * sizeof(floating), plane
+    cdef Rows rows = rows_at(scratch, N)
+    cdef floating* gi = <floating*>rows.end
     cdef floating* gh = gi + N * m.G
-    cdef floating* c = NULL
-    if m.cell.planes == 2:
-        c = <floating*>new_states[1]
+    cdef floating* h = <floating*>new_states[0]
+    point(&rows, N, m.cell.H, h, <floating*>new_states[m.cell.planes - 1])
     for plane in range(m.cell.planes):
         memcpy(new_states[plane], states[plane], size)
     add_to_bias(m, N, x, ldx, gi)
-    advance(m, NULL, 0, N, gi, <floating*>new_states[0], c, gh, gh + N * m.G)
+    advance(m, N, <const floating*>gi, &rows, h, gh, gh + N * m.G, False)

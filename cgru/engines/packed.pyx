@@ -14,7 +14,7 @@ alone. This file has the time loop; it knows neither the type of the weights (_p
 
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
-from cgru.engines._cells cimport GRU, Cell, cell_of, reset_row, update_row
+from cgru.engines._cells cimport GRU, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._packed cimport Packed, Scratch, padded, scratch_at, scratch_size
@@ -54,7 +54,7 @@ cdef class Direction:
     ):
         cdef Py_ssize_t H = w_hh.shape[1]
         cdef Packed* packed = &self.packed
-        packed.cell = cell_of(kind, H, reset_after, f, g, h, clip)
+        packed.cell = cell_of(True, kind, H, reset_after, f, g, h, clip)
         packed.K = w_ih.shape[1]
         together = packed.cell.together * H       # rows of U; the rest is V
         panels, biases = zip(
@@ -130,7 +130,9 @@ cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) n
         return NO_MEMORY
     scratch = scratch_at(packed, steps * N, N, memory)
     for i in range(N):
-        scratch.h_rows[i] = <const float*>state_row(seq, 0, i, H * sizeof(float))
+        scratch.h_rows[i] = <float*>state_row(seq, 0, i, H * sizeof(float))
+        if packed.cell.planes == 2:
+            scratch.c_rows[i] = <float*>state_row(seq, 1, i, H * sizeof(float))
     while s_0 < seq.T and active > 0:
         s_1 = min(s_0 + steps, seq.T)
         # gi[rows, :] = b + x[rows, K] W^T for the rows active in steps s_0..s_1
@@ -169,7 +171,7 @@ cdef inline Py_ssize_t add_rows(
 
 
 cdef inline void finish(
-    const Sequence* seq, Py_ssize_t H, Py_ssize_t first, Py_ssize_t end, const float* const* h_rows
+    const Sequence* seq, Py_ssize_t H, Py_ssize_t first, Py_ssize_t end, float* const* h_rows
 ) noexcept nogil:
     """The rows visited as first..end are through: h_rows has their final h. (A second plane is always in its place.)"""
     cdef Py_ssize_t i, size = H * sizeof(float)
@@ -184,45 +186,45 @@ cdef void advance(
     const Packed* packed, const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float* gi, Scratch* scratch
 ) noexcept nogil:
     """Step s of the active rows; each row's new h goes to its y, and that is its old h from then on."""
-    cdef Py_ssize_t i, size = packed.cell.H * sizeof(float)
-    cdef float* y
-    cdef float* c = NULL
-    # gh[N, :] = c + h[N, H] U^T
-    packed.U.product(&packed.U, active, scratch.h_rows, scratch.gh, packed.U.count * WIDTH)
-    if packed.V.count:
-        reset(packed, seq, s, active, gi, scratch)
-    for i in range(active):
-        y = <float*>y_row(seq, row_of(seq, i), s)
-        if packed.cell.planes == 2:
-            c = <float*>state_row(seq, 1, i, size)
-        update(
-            &packed.cell, gi + i * packed.W.count * WIDTH, scratch.gh + i * packed.U.count * WIDTH,
-            scratch.hn + i * packed.V.count * WIDTH, scratch.h_rows[i], c, y, c, <float*>tape_row(seq, i, s),
-        )
-        scratch.h_rows[i] = y
-
-
-cdef void reset(
-    const Packed* packed, const Sequence* seq, Py_ssize_t s, Py_ssize_t N, const float* gi, Scratch* scratch
-) noexcept nogil:
-    """reset_after=False: r h of N rows, and its product."""
     cdef Py_ssize_t i
-    for i in range(N):
-        scratch.rh_rows[i] = scratch.rh + i * padded(packed.cell.H)
-        reset_row(
-            True, &packed.cell, gi + i * packed.W.count * WIDTH, scratch.gh + i * packed.U.count * WIDTH,
-            scratch.h_rows[i], <float*>scratch.rh_rows[i], <float*>tape_row(seq, i, s),
-        )
-    # hn[N, :] = c_n + (r h)[N, H] U_n^T
-    packed.V.product(&packed.V, N, scratch.rh_rows, scratch.hn, packed.V.count * WIDTH)
+    cdef float* const* tape = NULL
+    for i in range(active):
+        scratch.y_rows[i] = <float*>y_row(seq, row_of(seq, i), s)
+    if seq.tape != NULL:
+        tape = scratch.tape_rows
+        for i in range(active):
+            scratch.tape_rows[i] = <float*>tape_row(seq, i, s)
+    # an LSTM's c stays where it is
+    update(packed, active, gi, scratch, scratch.c_rows, tape)
+    scratch.h_rows, scratch.y_rows = scratch.y_rows, scratch.h_rows
 
 
 cdef void update(
-    const Cell* cell, const float* a, const float* b, const float* b_n,
-    const float* h, const float* c, float* h_new, float* c_new, float* tape,
+    const Packed* packed, Py_ssize_t N, const float* gi, Scratch* scratch, float* const* c_new, float* const* tape
 ) noexcept nogil:
-    """`update_row`, compiled once."""
-    update_row(True, cell, a, b, b_n, h, c, h_new, c_new, tape)
+    """The new states of N rows, from gi and the old ones."""
+    # gh[N, :] = c + h[N, H] U^T
+    packed.U.product(&packed.U, N, <const float* const*>scratch.h_rows, scratch.gh, packed.U.count * WIDTH)
+    gates(packed, N, gi, scratch, c_new, tape)
+
+
+cdef void gates(
+    const Packed* packed, Py_ssize_t N, const float* gi, Scratch* scratch, float* const* c_new, float* const* tape
+) noexcept nogil:
+    """`update` once gh is known."""
+    cdef Py_ssize_t i, ldr = padded(packed.cell.H)
+    cdef Py_ssize_t lda = packed.W.count * WIDTH, ldb = packed.U.count * WIDTH, ldn = packed.V.count * WIDTH
+    cdef const float* const* h = <const float* const*>scratch.h_rows
+    if packed.V.count:
+        reset_rows(&packed.cell, N, gi, lda, <const float*>scratch.gh, ldb, h, scratch.rh, ldr, tape)
+        for i in range(N):
+            scratch.rh_rows[i] = scratch.rh + i * ldr
+        # hn[N, :] = c_n + (r h)[N, H] U_n^T
+        packed.V.product(&packed.V, N, <const float* const*>scratch.rh_rows, scratch.hn, ldn)
+    update_rows(
+        &packed.cell, N, gi, lda, <const float*>scratch.gh, ldb, <const float*>scratch.hn, ldn,
+        h, <const float* const*>scratch.c_rows, scratch.y_rows, c_new, tape,
+    )
 
 
 # ---- the Kernel: the same products and gates as in a sequence, hence the same bits
@@ -254,16 +256,12 @@ cdef void step_row(
 ) noexcept nogil:
     """A single row: both products together. It is short, since the time of a small step is in the order of 100 ns."""
     cdef Scratch scratch = scratch_at(packed, 1, 1, memory)
-    cdef const float* h = <const float*>states[0]
-    cdef const float* c = NULL
-    cdef float* c_new = NULL
-    if packed.cell.planes == 2:
-        c, c_new = <const float*>states[1], <float*>new_states[1]
-    scratch.x_rows[0], scratch.h_rows[0] = x, h
-    packed.W.product_pair(&packed.W, scratch.x_rows, scratch.gi, &packed.U, scratch.h_rows, scratch.gh)
-    if packed.V.count:
-        reset(packed, NULL, 0, 1, scratch.gi, &scratch)
-    update(&packed.cell, scratch.gi, scratch.gh, scratch.hn, h, c, <float*>new_states[0], c_new, NULL)
+    scratch.x_rows[0] = x
+    point(packed, 0, 0, states, new_states, &scratch)
+    packed.W.product_pair(
+        &packed.W, scratch.x_rows, scratch.gi, &packed.U, <const float* const*>scratch.h_rows, scratch.gh
+    )
+    gates(packed, 1, scratch.gi, &scratch, scratch.c_new_rows, NULL)
 
 
 cdef void step_rows(
@@ -272,22 +270,20 @@ cdef void step_rows(
 ) noexcept nogil:
     """N rows from `first` on, whose x is at `x`."""
     cdef Scratch scratch = scratch_at(packed, N, N, memory)
-    cdef Py_ssize_t i, H = packed.cell.H
-    cdef const float* h = <const float*>states[0] + first * H
-    cdef float* h_new = <float*>new_states[0] + first * H
-    cdef const float* c = NULL
-    cdef float* c_new = NULL
+    cdef Py_ssize_t i
     for i in range(N):
         scratch.x_rows[i] = x + i * ldx
-        scratch.h_rows[i] = h + i * H
+        point(packed, i, first + i, states, new_states, &scratch)
     packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.count * WIDTH)
-    packed.U.product(&packed.U, N, scratch.h_rows, scratch.gh, packed.U.count * WIDTH)
-    if packed.V.count:
-        reset(packed, NULL, 0, N, scratch.gi, &scratch)
-    for i in range(N):
-        if packed.cell.planes == 2:
-            c, c_new = <const float*>states[1] + (first + i) * H, <float*>new_states[1] + (first + i) * H
-        update(
-            &packed.cell, scratch.gi + i * packed.W.count * WIDTH, scratch.gh + i * packed.U.count * WIDTH,
-            scratch.hn + i * packed.V.count * WIDTH, h + i * H, c, h_new + i * H, c_new, NULL,
-        )
+    update(packed, N, scratch.gi, &scratch, scratch.c_new_rows, NULL)
+
+
+cdef inline void point(
+    const Packed* packed, Py_ssize_t i, Py_ssize_t row, const void* const* states, void* const* new_states,
+    Scratch* scratch,
+) noexcept nogil:
+    """Row number i of a step is this row of the states."""
+    cdef Py_ssize_t at = row * packed.cell.H
+    scratch.h_rows[i], scratch.y_rows[i] = <float*>states[0] + at, <float*>new_states[0] + at
+    if packed.cell.planes == 2:
+        scratch.c_rows[i], scratch.c_new_rows[i] = <float*>states[1] + at, <float*>new_states[1] + at
