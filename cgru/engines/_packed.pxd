@@ -2,7 +2,7 @@
 
 from cgru.engines._cells cimport Cell
 from cgru.engines._panels cimport Panels
-from cgru.engines._target cimport LANES, WIDTH
+from cgru.engines._target cimport LANES
 from libc.stdint cimport uintptr_t
 
 
@@ -12,13 +12,13 @@ cdef struct Packed:                     # a direction
     Py_ssize_t rows                     # the most that go through the time loop together
     Panels W                            # b + W x
     Panels U                            # c + U h, or the first two gates of it
-    Panels V                            # reset_after=False: c_n + U_n (r h); else no panels
+    Panels V                            # reset_after=False: c_n + U_n (r h); else without columns
 
 
 cdef struct Scratch:
-    float* gi                           # (rows of a chunk, W.count * WIDTH)
-    float* gh                           # (N, U.count * WIDTH)
-    float* hn                           # (N, V.count * WIDTH)
+    float* gi                           # (rows of a chunk, W.columns)
+    float* gh                           # (N, U.columns)
+    float* hn                           # (N, V.columns)
     float* rh                           # (N, H), rows rounded up to blocks
     const float** x_rows                # where the rows of a chunk are
     # (N,) each, for every active row:
@@ -37,9 +37,9 @@ cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
 
 cdef inline Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:
     """Bytes for a chunk of `rows` rows and a batch of N; row pointers first."""
-    cdef Py_ssize_t floats = rows * packed.W.count * WIDTH + N * packed.U.count * WIDTH
-    if packed.V.count:
-        floats += N * (packed.V.count * WIDTH + padded(packed.cell.H))
+    cdef Py_ssize_t floats = rows * packed.W.columns + N * packed.U.columns
+    if packed.V.columns:
+        floats += N * (packed.V.columns + padded(packed.cell.H))
     return (rows + 6 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
 
 
@@ -54,7 +54,7 @@ cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t
     scratch.rh_rows = scratch.tape_rows + N
     # blocks on cache lines, so that a vector store touches one
     scratch.gi = <float*>((<uintptr_t>(scratch.rh_rows + N) + 63) // 64 * 64)
-    scratch.gh = scratch.gi + rows * packed.W.count * WIDTH
-    scratch.hn = scratch.gh + N * packed.U.count * WIDTH
-    scratch.rh = scratch.hn + N * packed.V.count * WIDTH
+    scratch.gh = scratch.gi + rows * packed.W.columns
+    scratch.hn = scratch.gh + N * packed.U.columns
+    scratch.rh = scratch.hn + N * packed.V.columns
     return scratch

@@ -4,9 +4,10 @@ A weight matrix of M rows and K columns becomes panels of WIDTH = 3 * LANES of i
 
     panel p:   K x WIDTH weights, contiguous     p[k][c] = weight of column k for the output p * WIDTH + c
 
-zero-padded to whole panels and 64-byte aligned (packing.py). A type of weights has a file of its own, such as
-_panels_float32.pxd, with its products. An output is one chain of additions in one order, whatever the tile, the batch
-and the instruction set: so a row's bits depend on that row alone.
+M is a multiple of LANES (packing.py pads a gate to whole blocks), so what is left for the last panel is 1 or 2 vectors
+of LANES: it is that narrow, K x LANES or K x 2 * LANES. Everything begins with a cache line. A type of weights has a
+file of its own, such as _panels_float32.pxd, with its products. An output is one chain of additions in one order,
+whatever the tile, the batch and the instruction set: so a row's bits depend on that row alone.
 """
 
 cdef struct Panels
@@ -14,10 +15,11 @@ cdef struct Panels
 
 cdef struct Panels:
     Py_ssize_t K                        # columns of the matrix
-    Py_ssize_t count                    # panels
-    const void* data                    # (count, K, WIDTH)
-    const float* bias                   # (count, WIDTH)
-    # out = bias + x W^T: x are `rows` pointers to K floats; out is (rows, count * WIDTH), its rows ld apart
+    Py_ssize_t columns                  # outputs: rows of the matrix
+    Py_ssize_t full, extra              # panels of WIDTH, and vectors in the narrow one, 0 to 2
+    const void* data                    # (full, K, WIDTH), then (K, extra * LANES)
+    const float* bias                   # (columns,)
+    # out = bias + x W^T: x are `rows` pointers to K floats; out is (rows, columns), its rows ld apart
     void (*product)(
         const Panels* panels, Py_ssize_t rows, const float* const* x, float* out, Py_ssize_t ld
     ) noexcept nogil

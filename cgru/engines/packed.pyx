@@ -22,7 +22,7 @@ from cgru.engines._panels_float32 cimport panels_float32
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
-from cgru.engines._target cimport HAS_FMA, LANES, ROWS, WIDTH
+from cgru.engines._target cimport HAS_FMA, LANES, ROWS
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -65,9 +65,9 @@ cdef class Direction:
         )
         panels = packing.place(panels)
         self.arrays = (panels, biases)
-        packed.W = panels_float32(panels[0], biases[0])
-        packed.U = panels_float32(panels[1], biases[1])
-        packed.V = panels_float32(panels[2], biases[2])
+        packed.W = panels_float32(panels[0], biases[0], packed.K)
+        packed.U = panels_float32(panels[1], biases[1], H)
+        packed.V = panels_float32(panels[2], biases[2], H)
         packed.rows = max(1, LIMIT // scratch_size(packed, 1, 1) // ROWS) * ROWS
         self.step_kernel = Kernel(
             direction=packed, K=packed.K, H=H, planes=packed.cell.planes, itemsize=sizeof(float),
@@ -118,7 +118,7 @@ cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
 
 cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) noexcept nogil:
     """The time loop: 0, NO_MEMORY or INTERRUPTED. After its first step, a row's h is where its y is."""
-    cdef Py_ssize_t N = seq.N, H = packed.cell.H, ld = packed.W.count * WIDTH
+    cdef Py_ssize_t N = seq.N, H = packed.cell.H, ld = packed.W.columns
     cdef Py_ssize_t steps = max(1, SCRATCH // (N * (ld + packed.K) * <Py_ssize_t>sizeof(float)))
     cdef Py_ssize_t s, s_0 = 0, s_1, i, rows, active = N
     cdef Scratch scratch
@@ -204,7 +204,7 @@ cdef void update(
 ) noexcept nogil:
     """The new states of N rows, from gi and the old ones."""
     # gh[N, :] = c + h[N, H] U^T
-    packed.U.product(&packed.U, N, <const float* const*>scratch.h_rows, scratch.gh, packed.U.count * WIDTH)
+    packed.U.product(&packed.U, N, <const float* const*>scratch.h_rows, scratch.gh, packed.U.columns)
     gates(packed, N, gi, scratch, c_new, tape)
 
 
@@ -213,9 +213,9 @@ cdef void gates(
 ) noexcept nogil:
     """`update` once gh is known."""
     cdef Py_ssize_t i, ldr = padded(packed.cell.H)
-    cdef Py_ssize_t lda = packed.W.count * WIDTH, ldb = packed.U.count * WIDTH, ldn = packed.V.count * WIDTH
+    cdef Py_ssize_t lda = packed.W.columns, ldb = packed.U.columns, ldn = packed.V.columns
     cdef const float* const* h = <const float* const*>scratch.h_rows
-    if packed.V.count:
+    if packed.V.columns:
         reset_rows(&packed.cell, N, gi, lda, <const float*>scratch.gh, ldb, h, scratch.rh, ldr, tape)
         for i in range(N):
             scratch.rh_rows[i] = scratch.rh + i * ldr
@@ -274,7 +274,7 @@ cdef void step_rows(
     for i in range(N):
         scratch.x_rows[i] = x + i * ldx
         point(packed, i, first + i, states, new_states, &scratch)
-    packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.count * WIDTH)
+    packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.columns)
     update(packed, N, scratch.gi, &scratch, scratch.c_new_rows, NULL)
 
 

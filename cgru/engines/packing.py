@@ -4,7 +4,7 @@ import numpy as np
 
 LINE = 64                       # bytes of a cache line: panels that straddle lines cost up to twice the time
 
-#: weight type -> panels (count, K, width) of it from panels of float32
+#: weight type -> a panel (K, width) of it from one of float32
 TYPES = {"float32": lambda panels: panels}
 
 
@@ -25,9 +25,10 @@ def pack(matrix, bias, units, lanes, weight_type="float32"):
     Returns
     -------
     panels : ndarray
-        (count, K, 3 * lanes) of the weight type, padded with zeros.
+        One dimension, of the weight type: panels (K, 3 * lanes), one behind the other, and what is left over in a last
+        one, (K, lanes) or (K, 2 * lanes).
     biases : ndarray
-        (count, 3 * lanes) float32.
+        (G * blocks * lanes,) float32.
     """
     width = 3 * lanes
     gates, columns = matrix.shape[0] // units, matrix.shape[1]
@@ -36,11 +37,8 @@ def pack(matrix, bias, units, lanes, weight_type="float32"):
     padded[:, :units, :columns] = matrix.reshape(gates, units, columns)
     padded[:, :units, columns] = bias.reshape(gates, units)
     lines = padded.reshape(gates, blocks, lanes, columns + 1).swapaxes(0, 1).reshape(-1, columns + 1)
-    count = -(-len(lines) // width)
-    full = np.zeros((count * width, columns + 1), np.float32)
-    full[: len(lines)] = lines
-    panels = full.reshape(count, width, columns + 1).swapaxes(1, 2)
-    return TYPES[weight_type](panels[:, :columns]), np.ascontiguousarray(panels[:, columns])
+    pieces = [TYPES[weight_type](lines[at : at + width, :columns].T).ravel() for at in range(0, len(lines), width)]
+    return np.concatenate([np.zeros(0, np.float32), *pieces]), np.ascontiguousarray(lines[:, columns])
 
 
 def place(arrays):
