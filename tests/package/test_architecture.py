@@ -24,7 +24,7 @@ LEVELS = [
     ["weights"],
     ["files", "equations", "forward", "summary"],
     ["sequences"],
-    ["gradients", "study.trace", "study.jacobian", "study.views", "study"],
+    ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
     ["model", "stream"],
     ["recurrent"],
     ["gru", "lstm", "rnn"],
