@@ -38,10 +38,10 @@ def write_whole(path, data):
 def whole_file(path):
     """A binary file to write to: every output of the package comes from here.
 
-    It gets its name when the block ends, and is removed when that fails: until then it has a temporary name in the
-    same folder, and whatever had the name before stays. A file that is replaced hands on its mode. Of a symbolic link
-    it is the target that is replaced, and the link stays. What is no regular file, such as a device or a FIFO, and
-    this process's own output are written to as they are.
+    It gets its name when the block ends and all is on the disk, and is removed when that fails: until then it has a
+    temporary name in the same folder, and whatever had the name before stays. A file that is replaced hands on its
+    mode. Of a symbolic link it is the target that is replaced, and the link stays. What is no regular file, such as a
+    device or a FIFO, and this process's own output are written to as they are.
 
     Raises
     ------
@@ -68,6 +68,8 @@ def whole_file(path):
             if found is not None:
                 os.chmod(temporary, stat.S_IMODE(found.st_mode))
             yield file
+            file.flush()
+            file.raw.sync()     # a crash soon after the new name would leave it to an empty file
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -118,6 +120,15 @@ class _Output(io.FileIO):
     def write(self, data):
         with self._named():
             return super().write(data)
+
+    def sync(self):
+        """Wait until what was written is on the disk, where the file system can say so."""
+        with self._named():
+            try:
+                os.fsync(self.fileno())
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+                    raise
 
     def close(self):
         with self._named():
