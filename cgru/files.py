@@ -10,11 +10,11 @@ import secrets
 import stat
 import sys
 
-import safetensors
 import safetensors.numpy
 
 from cgru.cells import CELLS
 from cgru.config import Config
+from cgru.tensors import TensorFile
 from cgru.weights import Weights
 
 FORMAT_VERSION = 2      # 1, of cgru 0.1, spelt the configuration's `kind` as "cell"; it is still read
@@ -174,14 +174,9 @@ def load(path):
         configuration.
     """
     path = os.fsdecode(path)
-    with open(path, "rb"):      # an OSError that says what is wrong, before safetensors maps the file
-        pass
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, ValueError, TypeError, OSError) as error:
-        raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
+    with TensorFile(path) as file:
+        metadata = file.metadata
+        tensors = {name: file.read(name) for name in file.tensors}
     if _KEY not in metadata:
         raise ValueError(
             f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"
