@@ -1,4 +1,4 @@
-"""A state that goes on from step to step: its memory, and one step of all layers. What streams are made of.
+"""A state that goes on from step to step: its memory, who holds it, one step of all layers. What streams are made of.
 
 Memory is one block: the planes (layers, N, H) of the state, those of the next one, and scratch, each on its own cache
 lines. The two states change places at every step.
@@ -84,6 +84,25 @@ cdef inline void place(Running* r, char* memory) noexcept nogil:
     r.scratch = memory + 2 * r.planes * size
 
 
+cdef inline int hold(Running* r, long generation, bint whole=False) except -1:
+    """Take hold of it; `whole`: for a new state of all rows, whatever the old one is."""
+    cdef long holder = swap(&r.busy, 0, generation)
+    if holder == 0:
+        return 0
+    if holder == generation:
+        raise RuntimeError(
+            "this stream is running in another thread; a stream belongs to one caller at a time: give each "
+            "thread its own, they can share the model"
+        )
+    # a thread of the parent process, which does not exist here
+    if not whole or swap(&r.busy, holder, generation) != holder:
+        raise RuntimeError(
+            "this stream was running in another thread when this process was forked, so its state is lost here: "
+            "reset() it, or set its state"
+        )
+    return 0
+
+
 cdef inline void advance(Running* r, const char* x, char* y) noexcept nogil:
     """One step: x (N, K) to y (N, H)."""
     cdef Py_ssize_t layer, p, ldx = r.K
@@ -127,13 +146,58 @@ cdef inline store_planes(Running* r, tuple planes):
 cdef inline store_rows(Running* r, tuple planes, cnp.ndarray rows):
     """Arrays (layers, n, H) into these n rows (intp) of the state."""
     cdef cnp.ndarray plane
-    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
-    cdef Py_ssize_t p, layer, k, n = cnp.PyArray_SIZE(rows), size = r.plane_bytes // (r.layers * r.N)
+    cdef Py_ssize_t p
     for p in range(r.planes):
         plane = planes[p]
-        for layer in range(r.layers):
-            for k in range(n):
-                memcpy(
-                    r.states[p] + layer * r.row_bytes + index[k] * size,
-                    cnp.PyArray_BYTES(plane) + (layer * n + k) * size, size,
-                )
+        copy_rows(r, p, rows, cnp.PyArray_BYTES(plane), True)
+
+
+cdef inline void copy_rows(const Running* r, Py_ssize_t p, cnp.ndarray rows, char* packed, bint store) noexcept:
+    """Between rows of a plane of the state and n packed ones."""
+    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
+    cdef Py_ssize_t layer, k, n = cnp.PyArray_SIZE(rows), size = r.row_bytes // r.N
+    cdef char* row
+    for layer in range(r.layers):
+        for k in range(n):
+            row = r.states[p] + layer * r.row_bytes + index[k] * size
+            if store:
+                memcpy(row, packed, size)
+            else:
+                memcpy(packed, row, size)
+            packed += size
+
+
+cdef inline advance_rows(
+    Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarray y, tuple planes, tuple new_planes
+):
+    """One step of these n rows (intp), x (n, K) to y (n, H); `planes`, `new_planes`: scratch (layers, n, H)."""
+    cdef Running some = r[0]
+    cdef cnp.ndarray plane
+    cdef Py_ssize_t p
+    some.N = cnp.PyArray_SIZE(rows)
+    if some.N == 0:
+        return
+    some.row_bytes = r.row_bytes // r.N * some.N
+    for p in range(r.planes):
+        plane = planes[p]
+        some.states[p] = cnp.PyArray_BYTES(plane)
+        copy_rows(r, p, rows, some.states[p], False)
+        plane = new_planes[p]
+        some.new_states[p] = cnp.PyArray_BYTES(plane)
+    with nogil:
+        advance(&some, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
+    store_rows(r, new_planes, rows)
+
+
+cdef inline bint is_plain(array, int typenum, int ndim, Py_ssize_t rows, Py_ssize_t features) noexcept:
+    """An aligned, C-contiguous ndarray of this type and of shape (features,) or (rows, features)."""
+    if not cnp.PyArray_CheckExact(array):
+        return False
+    cdef cnp.ndarray a = <cnp.ndarray>array
+    return (
+        cnp.PyArray_TYPE(a) == typenum
+        and cnp.PyArray_NDIM(a) == ndim
+        and cnp.PyArray_DIM(a, ndim - 1) == features
+        and (ndim == 1 or cnp.PyArray_DIM(a, 0) == rows)
+        and cnp.PyArray_ISCARRAY_RO(a)
+    )

@@ -51,9 +51,9 @@ def real_array(name, value, shape=None):
     """
     try:
         array = _as_array(value)
-    except (TypeError, ValueError, RuntimeError) as error:      # such as a ragged list
+    except (TypeError, ValueError, RuntimeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name} cannot be read as an array: {error}") from error
+        raise kind(f"{name} cannot be read as an array: {uneven(name, value) or error}") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers; convert it first")
     if shape is not None and not _fits(array.shape, shape):
@@ -74,6 +74,31 @@ def _as_array(value):
     if array.dtype.kind == "V" and np.can_cast(array.dtype, np.float32):     # ml_dtypes: JAX, safetensors
         array = array.astype(np.float32)
     return array
+
+
+def uneven(name, value):
+    """Two parts of a ragged list that cannot stand in one array, in words; None where it is not ragged."""
+    try:
+        found = _uneven(name, value)
+    except (TypeError, ValueError, RuntimeError):       # it is too deep, or has parts without a shape
+        return None
+    if found and name == "x":
+        found += "; pad sequences to one length and give lengths=, or give a call a list of arrays (T, I)"
+    return found
+
+
+def _uneven(name, value):
+    if not isinstance(value, tuple | list):
+        return None
+    for number, part in enumerate(value):
+        found = _uneven(f"{name}[{number}]", part)
+        if found:
+            return found
+    shapes = [tuple(np.shape(part)) for part in value]
+    for number, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            return f"{name}[0] has shape {shapes[0]}, and {name}[{number}] has shape {shape}"
+    return None
 
 
 def _fits(found, shape):
@@ -165,7 +190,8 @@ def lengths_array(lengths, steps, rows):
     try:
         array = np.asarray(lengths).copy()
     except (TypeError, ValueError) as error:
-        raise ValueError(f"lengths cannot be read as an array of integers: {error}") from error
+        reason = uneven("lengths", lengths) or error
+        raise ValueError(f"lengths cannot be read as an array of integers: {reason}") from error
     if array.size == 0 and array.dtype == np.float64 and not hasattr(lengths, "dtype"):
         array = array.astype(np.intp)      # an empty list says nothing about its type
     if array.dtype.kind not in "iu":

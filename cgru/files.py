@@ -10,11 +10,11 @@ import secrets
 import stat
 import sys
 
-import safetensors
 import safetensors.numpy
 
 from cgru.cells import CELLS
 from cgru.config import Config
+from cgru.tensors import TensorFile
 from cgru.weights import Weights
 
 FORMAT_VERSION = 2      # 1, of cgru 0.1, spelt the configuration's `kind` as "cell"; it is still read
@@ -38,10 +38,10 @@ def write_whole(path, data):
 def whole_file(path):
     """A binary file to write to: every output of the package comes from here.
 
-    It gets its name when the block ends, and is removed when that fails: until then it has a temporary name in the
-    same folder, and whatever had the name before stays. A file that is replaced hands on its mode. Of a symbolic link
-    it is the target that is replaced, and the link stays. What is no regular file, such as a device or a FIFO, and
-    this process's own output are written to as they are.
+    It gets its name when the block ends and all is on the disk, and is removed when that fails: until then it has a
+    temporary name in the same folder, and whatever had the name before stays. A file that is replaced hands on its
+    mode. Of a symbolic link it is the target that is replaced, and the link stays. What is no regular file, such as a
+    device or a FIFO, and this process's own output are written to as they are.
 
     Raises
     ------
@@ -68,6 +68,8 @@ def whole_file(path):
             if found is not None:
                 os.chmod(temporary, stat.S_IMODE(found.st_mode))
             yield file
+            file.flush()
+            file.raw.sync()     # a crash soon after the new name would leave it to an empty file
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -119,6 +121,15 @@ class _Output(io.FileIO):
         with self._named():
             return super().write(data)
 
+    def sync(self):
+        """Wait until what was written is on the disk, where the file system can say so."""
+        with self._named():
+            try:
+                os.fsync(self.fileno())
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+                    raise
+
     def close(self):
         with self._named():
             super().close()
@@ -163,14 +174,9 @@ def load(path):
         configuration.
     """
     path = os.fsdecode(path)
-    with open(path, "rb"):      # an OSError that says what is wrong, before safetensors maps the file
-        pass
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, ValueError, TypeError, OSError) as error:
-        raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
+    with TensorFile(path) as file:
+        metadata = file.metadata
+        tensors = {name: file.read(name) for name in file.tensors}
     if _KEY not in metadata:
         raise ValueError(
             f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"

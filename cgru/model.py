@@ -106,7 +106,7 @@ class Model:
             Weights of another kind; no such engine, or one that does not compute this.
         """
         if weights.config.kind != cls.kind:
-            raise ValueError(f"these are weights of a {weights.config.cell.name}, not of a {cls.__name__}")
+            raise ValueError(f"these are {weights.config.cell.name} weights, not those of {cls.__name__}")
         model = cls.__new__(cls)
         model._build(weights, engine)
         return model
@@ -118,10 +118,10 @@ class Model:
         return cls.from_weights(weights, engine)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a {type(self).__name__} is immutable; build another one instead of setting {name}")
+        raise AttributeError(f"{type(self).__name__} is immutable; build another one instead of setting {name}")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a {type(self).__name__} is immutable; {name} stays")
+        raise AttributeError(f"{type(self).__name__} is immutable; {name} stays")
 
     def __reduce__(self):
         return _rebuild, (type(self), self.config, self.weights.tensors, self.engine)

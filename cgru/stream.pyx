@@ -2,7 +2,8 @@
 
 cimport numpy as cnp
 from cgru._running cimport (
-    MAX_LAYERS, Running, advance, load_planes, place, plan, release, store_planes, store_rows, swap,
+    MAX_LAYERS, Running, advance, advance_rows, hold, is_plain, load_planes, place, plan, release, store_planes,
+    store_rows,
 )
 
 import os
@@ -112,30 +113,12 @@ cdef class Stream:
 
     cdef _set_state(self, str name, value):
         planes = forward.initial_states(self.model.weights, value, self.running.N, self.ndim == 2, name)
-        self._enter(True)
+        hold(&self.running, generation, True)
         store_planes(&self.running, planes)
         release(&self.running.busy)
 
-    cdef int _enter(self, bint whole=False) except -1:
-        """Take hold of the stream; `whole`: for a new state of all rows, whatever the old one is."""
-        cdef long holder = swap(&self.running.busy, 0, generation)
-        if holder == 0:
-            return 0
-        if holder == generation:
-            raise RuntimeError(
-                "this stream is running in another thread; a stream belongs to one caller at a time: give each "
-                "thread its own, they can share the model"
-            )
-        # a thread of the parent process, which does not exist here
-        if not whole or swap(&self.running.busy, holder, generation) != holder:
-            raise RuntimeError(
-                "this stream was running in another thread when this process was forked, so its state is lost here: "
-                "reset() it, or set its state"
-            )
-        return 0
-
-    def step(self, x_t, out=None):
-        """Advance by one time step.
+    def step(self, x_t, out=None, rows=None):
+        """Advance by one time step, all rows or some.
 
         Parameters
         ----------
@@ -145,31 +128,39 @@ cdef class Stream:
         out : ndarray, optional
             Where to put the result: (H,) or (N, H), the model's dtype, C-contiguous. With it a step allocates
             nothing. It may overlap x_t, which has been read by then.
+        rows : int, slice, sequence of int or of bool, optional
+            The rows that advance, as NumPy would index them; the others keep their state. x_t and the result are
+            then (n, I) and (n, H) for these n in this order, (I,) and (H,) for a single index. By default all.
 
         Returns
         -------
         ndarray
-            (H,) or (N, H): the top layer's new state; `out` where given.
+            (H,) or (N, H), or (n, H): the top layer's new state; `out` where given.
 
         Raises
         ------
         TypeError, ValueError
-            x_t or out of the wrong type, dtype or shape. The state stays as it was.
+            x_t or out of the wrong type, dtype or shape; rows as in `reset`. The state stays as it was.
         RuntimeError
             The stream is running in another thread.
         """
         cdef cnp.ndarray x, y
-        if self._is_plain(x_t, self.running.K):
+        if rows is not None:
+            return self._step_rows(x_t, out, rows)
+        if is_plain(x_t, self.typenum, self.ndim, self.running.N, self.running.K):
             x = <cnp.ndarray>x_t
         else:
-            x = self._convert(x_t)
+            x = self._convert(x_t, self._shape(self.running.K))
         if out is None:
             y = self._new_output()
         else:
-            if not (self._is_plain(out, self.running.H) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
-                self._refuse(out)
+            if not (
+                is_plain(out, self.typenum, self.ndim, self.running.N, self.running.H)
+                and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+            ):
+                self._check(out, self._shape(self.running.H))
             y = <cnp.ndarray>out
-        self._enter()
+        hold(&self.running, generation)
         if self.long_step:
             with nogil:
                 advance(&self.running, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
@@ -178,18 +169,19 @@ cdef class Stream:
         release(&self.running.busy)
         return y
 
-    cdef inline bint _is_plain(self, array, Py_ssize_t features):
-        """An ndarray of the model's dtype and this stream's shape, aligned, C-contiguous."""
-        if not cnp.PyArray_CheckExact(array):
-            return False
-        cdef cnp.ndarray a = <cnp.ndarray>array
-        return (
-            cnp.PyArray_TYPE(a) == self.typenum
-            and cnp.PyArray_NDIM(a) == self.ndim
-            and cnp.PyArray_DIM(a, self.ndim - 1) == features
-            and (self.ndim == 1 or cnp.PyArray_DIM(a, 0) == self.running.N)
-            and cnp.PyArray_ISCARRAY_RO(a)
-        )
+    cdef _step_rows(self, x_t, out, rows):
+        index = self._row_numbers(rows)
+        cdef cnp.ndarray x = self._convert(x_t, (*index.shape, self.running.K), " for these rows")
+        shape = (*index.shape, self.running.H)
+        if out is None:
+            out = np.empty(shape, self.dtype)
+        else:
+            self._check(out, shape)
+        planes, new_planes = self._new_planes(index.size), self._new_planes(index.size)
+        hold(&self.running, generation)
+        advance_rows(&self.running, np.ascontiguousarray(index), x, out, planes, new_planes)
+        release(&self.running.busy)
+        return out
 
     cdef cnp.ndarray _new_output(self):
         cdef cnp.npy_intp shape[2]
@@ -197,16 +189,22 @@ cdef class Stream:
         shape[1] = self.running.H
         return cnp.PyArray_EMPTY(self.ndim, shape, self.typenum, 0)
 
-    cdef cnp.ndarray _convert(self, x_t):
+    cdef cnp.ndarray _convert(self, x_t, tuple expected, str whom=""):
         x = input_array("x_t", x_t, self.dtype, self.running.K, "input_size")
-        expected = self._shape(self.running.K)
         if x.shape != expected:
-            raise ValueError(f"x_t has shape {x.shape}, this stream expects {expected}")
+            raise ValueError(f"x_t has shape {x.shape}, this stream expects {expected}{whom}")
         return np.ascontiguousarray(x)
 
-    cdef _refuse(self, out):
-        output_array(out, self.dtype, self._shape(self.running.H))
-        raise ValueError("out must be a numpy.ndarray, not of a subclass")
+    cdef _check(self, out, tuple shape):
+        output_array(out, self.dtype, shape)
+        if type(out) is not np.ndarray:
+            raise ValueError("out must be a numpy.ndarray, not of a subclass")
+
+    cdef _row_numbers(self, rows):
+        """One number () or several (n,), intp."""
+        if self.ndim == 1:
+            raise ValueError("rows of a stream without a batch size: it has one row; leave rows out")
+        return row_numbers(rows, self.running.N)
 
     def run(self, x, out=None):
         """Advance by a chunk of time steps.
@@ -244,7 +242,7 @@ cdef class Stream:
             output_array(out, self.dtype, shape)
             refuse_overlap(out, "x", x)
             y = out
-        self._enter()
+        hold(&self.running, generation)
         try:
             inputs = forward.Inputs(x, self._planes(), None, form)
             forward.run(self.model, inputs, y)
@@ -256,10 +254,14 @@ cdef class Stream:
     def _layout(self):
         return LAYOUTS[self.model.batch_first, self.ndim == 2]
 
-    def _planes(self):
+    cdef tuple _new_planes(self, Py_ssize_t rows):
+        """Arrays (layers, rows, H) for a state."""
+        shape = (self.running.layers, rows, self.running.H)
+        return tuple([np.empty(shape, self.dtype) for _ in range(self.running.planes)])
+
+    cdef tuple _planes(self):
         """A copy of the state: planes (layers, N, H)."""
-        shape = (self.running.layers, self.running.N, self.running.H)
-        planes = tuple([np.empty(shape, self.dtype) for _ in range(self.running.planes)])
+        planes = self._new_planes(self.running.N)
         load_planes(&self.running, planes)
         return planes
 
@@ -269,7 +271,7 @@ cdef class Stream:
 
         Set it to go on from another one; `reset` with rows changes a part of it.
         """
-        self._enter()
+        hold(&self.running, generation)
         planes = self._planes()
         release(&self.running.busy)
         for plane in planes:
@@ -311,11 +313,9 @@ cdef class Stream:
         """
         if rows is None:
             return self._set_state("hx", hx)
-        if self.ndim == 1:
-            raise ValueError("rows of a stream without a batch size: it has one row; call reset() without them")
-        index = row_numbers(rows, self.running.N)
+        index = self._row_numbers(rows)
         planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
-        self._enter()
+        hold(&self.running, generation)
         store_rows(&self.running, planes, np.ascontiguousarray(index))
         release(&self.running.busy)
 

@@ -129,7 +129,7 @@ def _check_shapes(config, arrays):
         problems[_MOST_PROBLEMS:] = ["and more"]
     if problems:
         raise ValueError(
-            f"these parameters do not make a {config.cell.name} with input_size={config.input_size}, "
+            f"these parameters do not fit {config.cell.name} with input_size={config.input_size}, "
             f"hidden_size={config.hidden_size}, num_layers={config.num_layers}, bias={config.bias}, "
             f"bidirectional={config.bidirectional}: {'; '.join(problems)}"
         )

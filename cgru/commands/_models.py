@@ -29,7 +29,7 @@ def add_model_options(parser, metavar="MODEL", *, optional=False):
     parser.add_argument("--engine", default="auto", choices=("auto", "packed", "blas"), help="default %(default)s")
 
 
-def read_model(args, *, kinds=(cgru.GRU,)):
+def read_model(args, *, kinds=(cgru.GRU,), told=None):
     """The model that the options ask for, and its format in words.
 
     Parameters
@@ -38,6 +38,8 @@ def read_model(args, *, kinds=(cgru.GRU,)):
         From `add_model_options`, and maybe ``batch_first``.
     kinds : tuple of classes
         What the command can do with.
+    told : set of str, optional
+        Warnings that were printed already, and are not again; those that are printed now are added.
 
     Raises
     ------
@@ -60,8 +62,12 @@ def read_model(args, *, kinds=(cgru.GRU,)):
             raise ValueError(_in_options(str(error), args.name)) from error
         except ImportError as error:
             raise MissingExtra(str(error)) from error
-    for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
-        print(f"cgru: warning: {text}", file=sys.stderr)
+    told = set() if told is None else told
+    for warning in caught:
+        text = " ".join(str(warning.message).split())
+        if text not in told:
+            print(f"cgru: warning: {text}", file=sys.stderr)
+            told.add(text)
     model = model_of(weights, args.engine)
     if not isinstance(model, kinds):
         raise ValueError(f"{args.model} holds {type(model).__name__} weights, this command is for GRU only")

@@ -21,16 +21,14 @@ SECONDS = 0.15  # for each time
 
 NOTES = f"""\
 Costs are of one layer and one row in float32: multiply-adds of the two matrix products, bytes of all
-parameters, median time of one call for one step and for {STEPS} steps, all three on the engine blas; then the
-GRU on the engine packed, stepped by a stream.
+parameters, median time of one step of a stream and of one call for {STEPS} steps, all three on one engine.
 
 Gradient flow is the largest singular value of d h_T / d h_(T-k): exact, by backward in float64, the geometric
 mean over {SEQUENCES} sequences of normal inputs. "Per step" is the mean factor over the second half of the
 lags, "half-life" the steps in which that halves a gradient. An LSTM has two states, h and c. Beside the GRU
 stands the same norm of diag(product of 1 - z), with z and its bias as in h_t = (1 - z) * h_(t-1) + z * n: a
 negative bias keeps the old state (this 1 - z is what PyTorch calls z). The LSTM's forget gate is set to keep
-the same share. An RNN has no such
-gate."""
+the same share. An RNN has no such gate."""
 
 
 def add_arguments(parser):
@@ -128,20 +126,13 @@ def cost_lines(input_size, hidden, seconds=SECONDS):
     heads = f"{'':12}{'H':>6}{'parameters':>12}{'multiply-adds':>15}{'bytes':>10}"
     yield f"{heads}{'step':>10}{f'{STEPS} steps':>11}"
     x = np.random.default_rng(1).standard_normal((STEPS, 1, input_size)).astype(np.float32)
+    models = {network: getattr(cgru, network)(input_size, H, rng=0) for network, H in hidden.items()}
     for network, H in hidden.items():
-        model = getattr(cgru, network)(input_size, H, rng=0, engine="blas")
         counts = parameters(network, input_size, H), multiply_adds(network, input_size, H)
-        step, sequence = (measure(sequence_sampler(model, part), seconds) for part in (x[:1], x))
-        yield (
-            f"{network:12}{H:6d}{counts[0]:12,d}{counts[1]:15,d}{4 * counts[0]:10,d}"
-            f"{duration(np.median(step[0])):>10}{duration(np.median(sequence[0])):>11}"
-        )
-    model = cgru.GRU(input_size, hidden["GRU"], rng=0)
-    if model.engine == "packed":
-        step = measure(step_sampler(model, x[0]), seconds)
-        sequence = measure(sequence_sampler(model, x), seconds)
-        times = [duration(np.median(samples)) for samples, _ in (step, sequence)]
-        yield f"{'GRU, packed':{len(heads)}}{times[0]:>10}{times[1]:>11}"
+        samplers = step_sampler(models[network], x[0]), sequence_sampler(models[network], x)
+        step, sequence = (duration(np.median(measure(sampler, seconds)[0])) for sampler in samplers)
+        yield f"{network:12}{H:6d}{counts[0]:12,d}{counts[1]:15,d}{4 * counts[0]:10,d}{step:>10}{sequence:>11}"
+    yield f"times on the engine {models['GRU'].engine}, {cgru.engines.isa()}"
 
 
 # ---- gradient flow

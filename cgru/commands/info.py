@@ -19,10 +19,11 @@ def main(args):
         model, _ = read_model(args, kinds=kinds)
     except SeveralNetworks as several:
         print(text_of([("file", _file(args.model)), ("holds", f"{len(several.names)} {several.what}")]))
+        told: set[str] = set()
         for name in several.names:
             args.name = str(name)
             print(f"\n--name {args.name}")
-            model, _ = read_model(args, kinds=kinds)
+            model, _ = read_model(args, kinds=kinds, told=told)
             print(text_of(lines(model)))
         return
     print(text_of([("file", _file(args.model)), *lines(model)]))

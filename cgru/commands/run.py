@@ -2,8 +2,8 @@
 
 A model that runs forwards goes through the file in pieces of time, its state kept in between. A bidirectional or
 reversed one needs a whole sequence at once: of a batch-first file it takes some rows at a time, anything else it reads
-whole, and says so. The rows of a piece are split over all cores, or as many threads as --threads says. The output has
-the model's dtype and gets its name when it is complete.
+whole, and says so. An .npy in Fortran order is read whole too. The rows of a piece are split over all cores, or as many
+threads as --threads says. The output has the model's dtype and gets its name when it is complete.
 """
 
 import sys

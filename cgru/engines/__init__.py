@@ -12,7 +12,7 @@ import functools
 import importlib
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
 
 import numpy as np
 
@@ -123,8 +123,11 @@ class Adjoint(Protocol):
         """
 
 
-class _Maker(Protocol):
-    """The constructor of a `Direction`; `options` has the keyword arguments."""
+_Made = TypeVar("_Made", covariant=True)
+
+
+class _Maker(Protocol[_Made]):
+    """The constructor of a `Direction`, and that of an `Adjoint`, which takes the same; see `options`."""
 
     def __call__(
         self,
@@ -139,26 +142,7 @@ class _Maker(Protocol):
         g: tuple[int, float, float] = ...,
         h: tuple[int, float, float] = ...,
         clip: float = ...,
-    ) -> Direction: ...
-
-
-class _AdjointMaker(Protocol):
-    """The constructor of an `Adjoint`, which takes what that of its `Direction` takes."""
-
-    def __call__(
-        self,
-        w_ih: np.ndarray,
-        w_hh: np.ndarray,
-        b_ih: np.ndarray,
-        b_hh: np.ndarray,
-        *,
-        kind: int = ...,
-        reset_after: bool = ...,
-        f: tuple[int, float, float] = ...,
-        g: tuple[int, float, float] = ...,
-        h: tuple[int, float, float] = ...,
-        clip: float = ...,
-    ) -> Adjoint: ...
+    ) -> _Made: ...
 
 
 class Engine(Protocol):
@@ -166,13 +150,13 @@ class Engine(Protocol):
 
     FUSED: bool
     """Whether its multiply-adds are fused, as the numerical contract has them."""
-    Direction: _Maker
+    Direction: _Maker[Direction]
 
 
 class Backward(Protocol):
     """The module "backward"."""
 
-    Adjoint: _AdjointMaker
+    Adjoint: _Maker[Adjoint]
 
 
 def options(config: Config, reverse: bool) -> dict[str, Any]:
@@ -208,6 +192,10 @@ def isas_usable() -> tuple[str, ...]:
     return tuple(isa for isa in isas_built() if _LEVELS.get(isa, 0) <= level)
 
 
+class NoEngine(RuntimeError):
+    """The machine can run none of the modules in this installation."""
+
+
 def choose_isa() -> str:
     """The best usable instruction set, or the one that the environment variable CGRU_ISA asks for.
 
@@ -215,7 +203,7 @@ def choose_isa() -> str:
     ------
     ValueError
         CGRU_ISA names no instruction set that is built here and that this machine can run.
-    RuntimeError
+    NoEngine
         This machine can run none of the modules in this installation.
     """
     usable = isas_usable()
@@ -228,7 +216,7 @@ def choose_isa() -> str:
             )
         return forced
     if not usable:
-        raise RuntimeError(
+        raise NoEngine(
             f"cgru was built for {', '.join(isas_built()) or 'no instruction set'}, and this machine can run none "
             "of them; build it from source here"
         )
@@ -246,7 +234,7 @@ def isa() -> str:
 
     Raises
     ------
-    ValueError, RuntimeError
+    ValueError, NoEngine
         As from `choose_isa`, where nothing was chosen with `using`.
     """
     return _isa.get(None) or _default_isa()

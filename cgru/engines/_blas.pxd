@@ -1,7 +1,7 @@
 """Row-major products over SciPy's Fortran BLAS, spelled once for both dtypes, none of which wakes BLAS's threads.
 
-OpenBLAS shares a GEMM out to a pool of threads, one per core, where M * N * K is 524288 or more (0.3.27 to 0.3.30,
-measured and read). They spin for a while afterwards, and the caller waits for one that has no core. What turns
+OpenBLAS shares a GEMM out to a pool of threads, one per core, where M * N * K is 524288 or more (0.3.30 measured,
+0.3.27 read in its source). They spin for a while afterwards, and the caller waits for one that has no core. What turns
 that off is a setting of the whole process, hence not this package's to change. So a product goes in pieces below that
 size; a piece's operands then stay in cache, which gives back what the calls cost.
 

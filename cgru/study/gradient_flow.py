@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cgru.model import model_of
+from cgru.study.products import log_spectral_norms, product
 from cgru.weights import Weights
 
 
@@ -76,13 +77,12 @@ def gradient_flow(model, x, lags, lengths=None):
         *_, tape = model.record(np.repeat(x[t, rows], H, axis=0)[None], _joined(before))
         grads = model.backward(tape, None, _joined(slopes))
         slopes = [slope for slope in (grads.h_0, grads.c_0) if slope is not None]
-        size = np.array([np.linalg.norm(s.reshape(N, H, H), 2, axis=(1, 2)) for s in slopes])
-        with np.errstate(divide="ignore"):
-            norms[:, k] = np.log(size) + scale
-        largest = size.max(axis=0)
-        largest[largest == 0] = 1
-        slopes = [s / np.repeat(largest, H)[:, None] for s in slopes]
-        scale += np.log(largest)
+        logs = np.array([log_spectral_norms(s.reshape(N, H, H)) for s in slopes])
+        norms[:, k] = logs + scale
+        largest = logs.max(axis=0)
+        largest[largest == -np.inf] = 0
+        slopes = [s / np.repeat(np.exp(largest), H)[:, None].astype(s.dtype) for s in slopes]
+        scale += largest
     mean = norms.mean(axis=2)
     return Flow(mean[0], mean[1] if len(mean) > 1 else None, _kept(model, x, states, lags, lengths))
 
@@ -122,7 +122,7 @@ def _kept(model, x, states, lags, lengths):
     bias = tensors["bias_ih_l0"][units] + tensors["bias_hh_l0"][units] if model.bias else 0
     t = lengths - np.arange(1, lags + 1)[:, None]  # (K, N)
     rows = np.arange(len(lengths))
-    a = x[t, rows] @ W.T + h[t, rows] @ U.T + bias
+    a = product(x[t, rows], W.T) + product(h[t, rows], U.T) + bias
     log_products = np.cumsum(-np.logaddexp(0, -a), axis=0)  # log of the logistic function, without underflow
     return np.concatenate([[0], log_products.max(axis=2).mean(axis=1)])
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cgru.checks import input_array, state_array
+from cgru.study.products import product
 
 
 def gru_jacobian(model, x_t, h):
@@ -34,7 +35,7 @@ def gru_jacobian(model, x_t, h):
     if config.reset_after:
         inner = rows(r) * U_n + rows(q * r * (1 - r)) * U_r
     else:
-        inner = columns(r) * U_n + U_n @ (rows(h * r * (1 - r)) * U_r)
+        inner = columns(r) * U_n + product(U_n, rows(h * r * (1 - r)) * U_r)
     jacobian = rows((h - n) * z * (1 - z)) * U_z + rows((1 - z) * (1 - n * n)) * inner
     diagonal = np.arange(H)
     jacobian[:, diagonal, diagonal] += z

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cgru
+from cgru import engines
 from cgru.__main__ import main
 from cgru.commands import compare
 from cgru.study.gradient_flow import Flow
@@ -43,6 +44,34 @@ def test_numbers_are_legible():
     assert compare.power(-np.inf) == "0"
 
 
+def test_all_are_timed_alike(monkeypatch):
+    """On one engine, which is named, each by steps of a stream and as a sequence."""
+    timed = []
+
+    def noting(name):
+        function = getattr(compare, name)
+
+        def sampler(model, x):
+            timed.append((name, type(model).__name__, model.engine, model.dtype, x.shape))
+            return function(model, x)
+
+        monkeypatch.setattr(compare, name, sampler)
+
+    noting("step_sampler")
+    noting("sequence_sampler")
+    hidden = {"RNN": 9, "GRU": 5, "LSTM": 4}
+    head, *rows, last = compare.cost_lines(3, hidden, 0.001)
+    engine = engines.choose("auto", np.dtype(np.float32))
+    ways = {"step_sampler": (1, 3), "sequence_sampler": (100, 1, 3)}
+    assert timed == [(way, name, engine, np.float32, shape) for name in hidden for way, shape in ways.items()]
+    assert head.split() == ["H", "parameters", "multiply-adds", "bytes", "step", "100", "steps"]
+    for row, (name, H) in zip(rows, hidden.items(), strict=True):
+        words = row.split()
+        assert words[:2] == [name, str(H)] and len(words) == 9
+        assert words[-3] in ("ns", "us", "ms") and words[-1] in ("ns", "us", "ms")
+    assert last == f"times on the engine {engine}, {engines.isa()}"
+
+
 # ---- the command
 
 
@@ -55,6 +84,7 @@ def test_command_and_picture(capsys, tmp_path):
     assert errors == ""
     for words in ("equal hidden size: I = 3, H = 5", "equal parameter count", "LSTM, c", "product of 1 - z"):
         assert words in output, words
+    assert output.count("\ntimes on the engine ") == 2
     for words in ("initialisation", "bias -4", "bias 0", "bias 4", "real utterances", "GRU, untrained"):
         assert words in output, words
     assert max(map(len, output.splitlines())) <= 120

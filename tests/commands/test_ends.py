@@ -14,6 +14,7 @@ import pytest
 
 import cgru
 from cgru.__main__ import main
+from support.processes import run_python
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -94,6 +95,23 @@ def test_a_bad_instruction_set_is_one_line():
         out, err = process.communicate(timeout=60)
         assert process.returncode == 2 and not out
         assert err.startswith("cgru: error: CGRU_ISA='x86-64-v9'") and err.count("\n") == 1
+
+
+OTHER_MACHINE = """
+import sys
+from cgru import engines
+from cgru.__main__ import main
+
+engines.isas_usable = lambda: ()
+sys.exit(main(["bench"]))
+"""
+
+
+def test_a_machine_without_a_usable_module_is_one_line():
+    result = run_python(OTHER_MACHINE, check=False)
+    assert result.returncode == 2 and not result.stdout
+    assert result.stderr.startswith("cgru: error: cgru was built for ") and result.stderr.count("\n") == 1
+    assert "this machine can run none of them" in result.stderr
 
 
 def test_too_little_memory_is_one_line(files, monkeypatch, capsys):

@@ -40,3 +40,29 @@ def test_messages_have_the_option_of_the_command_line(models, command, capsys):
     assert main([*command.format("two.npz").split(), "--name", "encodr"]) == 2
     err = capsys.readouterr().err
     assert "--name encodr: there is no such" in err and "prefix=" not in err
+
+
+def test_info_says_a_warning_once(models, capsys):
+    """Not once for each network."""
+    stored = dict(np.load("two.npz"))
+    for prefix in models:
+        stored[f"{prefix}weight_hh_l0"][0, 0] = np.nan
+    np.savez("two.npz", **stored)
+    assert main(["info", "two.npz"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "cgru: warning: NaN or infinity in weight_hh_l0\n" and out.count("--name") == 2
+
+
+@pytest.mark.parametrize("command", [
+    "info m.npz", "convert m.npz m.safetensors", "run m.npz x.npy -o y.npy", "bench --model m.npz --seconds 0.001",
+    "bench --model m.npz --seconds 0.001 --latency",
+])  # fmt: skip
+def test_what_is_left_out_is_one_line(command, capsys):
+    """On every command alike."""
+    head = {"head.weight": np.ones((2, 4), np.float32), "head.bias": np.ones(2, np.float32)}
+    np.savez("m.npz", **{f"gru.{name}": array for name, array in cgru.GRU(3, 4, rng=1).state_dict().items()}, **head)
+    np.save("x.npy", np.zeros((2, 3), np.float32))
+    assert main(command.split()) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("cgru: warning: only the GRU is read") and err.count("\n") == 1
+    assert "left out are head.weight, head.bias" in err

@@ -77,6 +77,44 @@ def test_no_call_wakes_the_pool():
     assert out == "done\n"
 
 
+STUDIES = COUNT + """
+from cgru.demo.classifier import Classifier
+from cgru.demo.data import load_tensors, load_utterances
+from cgru.study.gradient_flow import gradient_flow
+
+big = np.ones((1500, 1500))
+if len(os.listdir("/proc/self/task")) < 2 or not wakes(lambda: big @ big):
+    print("no pool"); sys.exit()
+
+def report(name, work):
+    woken = max(wakes(work) for _ in range(3))
+    if woken:
+        print(name, woken)
+
+for H in (64, 100, 300):
+    for reset_after in (True, False):
+        gru = cgru.GRU(65, H, reset_after=reset_after, rng=0, dtype=np.float64)
+        x, h = np.ones((2, 65)), np.ones((2, H))
+        report(f"jacobian {H, reset_after}", lambda: gru.jacobian(x, h))
+for H in (64, 100, 130):
+    x = np.random.default_rng(0).normal(size=(5, 2, 65))
+    for kind in (cgru.GRU, cgru.LSTM):
+        model = kind(65, H, rng=0, dtype=np.float64)
+        report(f"gradient flow {kind, H}", lambda: gradient_flow(model, x, 3))
+demo, utterances = Classifier(load_tensors()), load_utterances("test")
+report("demo", lambda: [demo.probabilities(states) for states in demo.batched(utterances)])
+print("done")
+"""
+
+
+def test_no_study_wakes_the_pool():
+    """Those compute with NumPy, which has a BLAS of its own."""
+    out = run_python(STUDIES, environment=THREADS).stdout
+    if out == "no pool\n":
+        pytest.skip("this NumPy's BLAS has no pool of threads")
+    assert out == "done\n"
+
+
 FORK = """
 import os, threading
 import numpy as np

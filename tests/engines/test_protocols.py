@@ -53,19 +53,17 @@ def test_the_classes_are_the_protocols(module):
     assert methods
     for method in methods:
         assert names_of(getattr(cls, method)) == names_of(getattr(protocol, method)), method
-    made_by = maker.__annotations__["Adjoint" if backward else "Direction"]
-    assert made_by in ("_AdjointMaker", "_Maker")
-    assert constructor_names(cls) == [one for one, _ in names_of(getattr(engines, made_by).__call__)]
+    assert maker.__annotations__[cls.__name__] == f"_Maker[{cls.__name__}]"
+    assert constructor_names(cls) == [one for one, _ in names_of(engines._Maker.__call__)]
     if not backward:
         assert isinstance(built.FUSED, bool)
 
 
-def test_the_makers_agree():
-    """A Direction and its Adjoint take the same options: those of `engines.options`."""
-    forward, backward = (signature(getattr(engines, name).__call__) for name in ("_Maker", "_AdjointMaker"))
-    assert forward == backward
+def test_the_constructors_take_the_options():
+    """Those of `engines.options`."""
     options = engines.options(Config(input_size=3, hidden_size=5, kind="lstm"), False)     # it has every function
-    assert [name for name, kind, _ in forward if kind is inspect.Parameter.KEYWORD_ONLY] == list(options)
+    maker = signature(engines._Maker.__call__)
+    assert [name for name, kind, _ in maker if kind is inspect.Parameter.KEYWORD_ONLY] == list(options)
 
 
 def test_defaults_are_a_plain_gru(module, rng):

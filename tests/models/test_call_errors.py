@@ -42,6 +42,7 @@ class Unreadable:
         raise TypeError("on another device")
 
 
+PAD = ["x cannot be read as an array", "pad sequences", "lengths=", "a list of arrays (T, I)"]
 BAD_CALLS = {
     # x
     "x features": ({"x": ones(T, N, 12)}, ValueError, ["x has 12 features", "input_size=3"]),
@@ -54,7 +55,10 @@ BAD_CALLS = {
     "x strings": ({"x": [["one", "two", "six"]]}, TypeError, ["x has dtype <U3", "real numbers"]),
     "x bytes": ({"x": ones(T, N, INPUT).astype("S3")}, TypeError, ["x has dtype |S3", "real numbers"]),
     "x dates": ({"x": np.zeros((T, N, INPUT), "M8[s]")}, TypeError, ["x has dtype datetime64", "real numbers"]),
-    "x ragged": ({"x": [[1.0, 2.0], [3.0]]}, ValueError, ["x cannot be read as an array"]),
+    "x ragged": ({"x": [[1.0, 2.0], [3.0]]}, ValueError, ["x[0] has shape (2,), and x[1] has shape (1,)", *PAD]),
+    "x ragged inside": ({"x": [[[1.0] * 3, [2.0]]]}, ValueError, ["x[0][0] has shape (3,), and x[0][1] has", *PAD]),
+    "x ragged batches": ({"x": [ones(3, 2, 3), ones(1, 2, 3)]}, ValueError, ["x[1] has shape (1, 2, 3)", *PAD]),
+    "x too deep": ({"x": [np.ones((1,) * 64).tolist()]}, ValueError, ["x cannot be read as an array"]),
     "x unreadable": ({"x": Unreadable()}, TypeError, ["x cannot be read as an array", "on another device"]),
     # out
     "out shape": ({"out": ones(N, T, H)}, ValueError, ["out has shape (4, 7, 5)", "(7, 4, 5)"]),
@@ -73,7 +77,7 @@ BAD_CALLS = {
     "lengths floats": ({"lengths": [1.0, 2.0, 3.0, 4.0]}, TypeError, ["lengths must be integers", "float64"]),
     "lengths bools": ({"lengths": [True, False] * 2}, TypeError, ["lengths must be integers", "bool"]),
     "lengths strings": ({"lengths": list("1234")}, TypeError, ["lengths must be integers", "<U1"]),
-    "lengths ragged": ({"lengths": [[1], [2, 3]]}, ValueError, ["lengths cannot be read"]),
+    "lengths ragged": ({"lengths": [[1], [2, 3]]}, ValueError, ["lengths cannot be read", "lengths[1] has shape (2,)"]),
 }  # fmt: skip
 
 
@@ -87,7 +91,7 @@ BAD_STATES = {
     "objects": (ones(2, N, H).astype(object), TypeError, ["has dtype object", "real numbers"]),
     "dates": (np.zeros((2, N, H), "M8[s]"), TypeError, ["has dtype datetime64", "real numbers"]),
     "string": ("zeros", TypeError, ["has dtype <U5", "real numbers"]),
-    "ragged": ([[1.0, 2.0], [3.0]], ValueError, ["cannot be read as an array"]),
+    "ragged": ([[1.0, 2.0], [3.0]], ValueError, ["cannot be read as an array", "[0] has shape (2,), and "]),
 }
 
 

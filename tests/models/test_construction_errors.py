@@ -233,7 +233,7 @@ def test_weights_of_another_kind(network, kind):
         assert network.from_state_dict(state).hidden_size == H
         return
     own = CELLS[network.kind].stacked * H
-    with pytest.raises(ValueError, match=rf"do not make a {network.__name__} .*\({rows}, 3\), expected \({own}, 3\)"):
+    with pytest.raises(ValueError, match=rf"do not fit {network.__name__} .*\({rows}, 3\), expected \({own}, 3\)"):
         network.from_state_dict(state)
 
 

@@ -229,7 +229,8 @@ def test_weights_are_public(model):
     assert Weights(model.config, model.state_dict()) == weights
     for network in (cgru.GRU, cgru.RNN, cgru.LSTM):
         if network is not type(model):
-            with pytest.raises(ValueError, match=f"weights of a {type(model).__name__}, not of a {network.__name__}"):
+            words = f"these are {type(model).__name__} weights, not those of {network.__name__}"
+            with pytest.raises(ValueError, match=words):
                 network.from_weights(weights)
 
 

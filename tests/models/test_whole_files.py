@@ -1,5 +1,6 @@
 """What is written, by `save`, `to_onnx` and every command: links, modes, devices, full disks, half files."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -133,3 +134,49 @@ def test_an_output_is_no_input(tmp_path):
             refuse_input("OUT", name, {"IN": "a"})
     refuse_input("OUT", "b", {"IN": "a", "other": "missing"})
     refuse_input("OUT", "missing", {"IN": "a"})
+
+
+# ------------------------------------------------------------------------------------------------- crashes
+
+
+def test_the_name_comes_when_all_is_on_the_disk(monkeypatch):
+    """After a crash there is the old file or the new one, and not an empty one."""
+    calls, fsync, replace = [], os.fsync, os.replace
+
+    def synced(number):
+        calls.append(("fsync", os.fstat(number).st_ino, os.fstat(number).st_size))
+        fsync(number)
+
+    def renamed(source, target):
+        calls.append(("replace", os.stat(source).st_ino, os.stat(source).st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    cgru.GRU(2, 3).save("m.safetensors")
+    found = os.stat("m.safetensors")
+    assert calls == [("fsync", found.st_ino, found.st_size), ("replace", found.st_ino, found.st_size)]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_what_the_disk_does_not_take_gets_no_name(monkeypatch, number):
+    def failing(_):
+        raise OSError(number, os.strerror(number))
+
+    gru = cgru.GRU(2, 3)
+    gru.save("m.safetensors")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=r"m\.safetensors") as caught:
+        cgru.GRU(2, 4).save("m.safetensors")
+    assert caught.value.errno == number
+    assert os.listdir() == ["m.safetensors"] and cgru.load("m.safetensors") == gru
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_that_cannot_say(monkeypatch, number):
+    def unknown(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", unknown)
+    cgru.GRU(2, 3).save("m.safetensors")
+    assert os.listdir() == ["m.safetensors"] and cgru.load("m.safetensors").hidden_size == 3

@@ -147,7 +147,7 @@ def test_gru_computes_the_starting_equations(rng):
     assert_allclose(y, expected, rtol=0, atol=1e-13)
     assert_allclose(h_n[0], h, rtol=0, atol=1e-13)
     wrong, _ = reference.gru(x, state, h_0[None], reset_after=True)
-    assert np.abs(wrong - expected).max() > 0.01  # the other corner is another function
+    assert np.abs(wrong - expected).max() > 0.01  # with the reset gate elsewhere it is another function
 
 
 def one_row_by_scalars(x, h, W, U, b, c, reset_after):

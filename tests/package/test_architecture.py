@@ -18,13 +18,13 @@ MOST_LINES = 330
 #: From the ground up: a module imports from its own line, if it must, and from those below. A name with a dot at its
 #: end is a folder with all that is in it.
 LEVELS = [
-    ["_version", "cells", "activations", "layout", "threads", "checks", "engines._cpu", "engines.packing",
+    ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "engines._cpu", "engines.packing",
      "engines.interruption"],
     ["config", "engines."],
     ["weights"],
     ["files", "equations", "forward", "summary"],
     ["sequences"],
-    ["gradients", "study.trace", "study.jacobian", "study.views", "study"],
+    ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
     ["model", "stream"],
     ["recurrent"],
     ["gru", "lstm", "rnn"],
@@ -291,3 +291,19 @@ def test_no_function_is_long():
                     lines = node.end_lineno - first.lineno + 1
                     long += [f"{name}.{node.name}: {lines} lines"] if lines > 60 else []
     assert not long
+
+
+#: Those whose products may be of any size, which `study.products` cuts; the demo's are small.
+PRODUCTS = {"study.products", "demo.adamw", "demo.classifier", "demo.train"}
+BLAS_NAMES = {"dot", "vdot", "inner", "matmul", "einsum", "tensordot", "linalg", "blas"}
+
+
+def test_products_are_in_one_place():
+    """NumPy's wake its BLAS's threads where they are large."""
+    found = set()
+    for name, (path, text) in modules().items():
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(getattr(node, "op", None), ast.MatMult) or getattr(node, "attr", "") in BLAS_NAMES:
+                    found.add(name)
+    assert found == PRODUCTS

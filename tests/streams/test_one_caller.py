@@ -41,6 +41,7 @@ def test_use_from_a_second_thread_is_an_error(best, rng, monkeypatch, held):
         for call in (
             lambda: stream.step(x[0]),
             lambda: stream.step(x[0], out=out),
+            lambda: stream.step(x[0, :2], rows=[3, 1]),
             lambda: stream.run(x),
             lambda: stream.reset(),
             lambda: stream.state,

@@ -12,8 +12,9 @@ from cgru import forward
 from support.compare import assert_same_bits
 from support.models import draw, draw_hx, on_planes, planes, zeros_hx
 from support.processes import run_python
+from support.rows import BAD_FORMS, FORMS, N
 
-T, N, INPUT, H, LAYERS = 6, 7, 5, 19, 2
+T, INPUT, H, LAYERS = 6, 5, 19, 2
 
 
 @pytest.fixture
@@ -44,20 +45,6 @@ def test_the_state_cannot_be_assigned_into(best, rng):
 
 
 # ------------------------------------------------------------------------------------------ reset of rows
-
-FORMS = {
-    "index": 2,
-    "index of NumPy": np.int16(2),
-    "from the end": -1,
-    "indices": [5, 0, 3],
-    "tuple": (4, -7),
-    "array": np.array([6, 1], np.uint8),
-    "slice": slice(1, 6, 2),
-    "all": slice(None),
-    "mask": [True, False, False, True, False, False, True],
-    "mask of NumPy": np.arange(N) % 3 == 1,
-    "none of them": [],
-}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -94,28 +81,12 @@ def test_rows_start_from_the_stored_state(rng):
         assert_same_bits(stream.state, expected)
 
 
-BAD_ROWS = {
-    "above": N,
-    "below": -N - 1,
-    "one above": [0, N],
-    "short mask": [True, False],
-    "fraction": 1.5,
-    "fractions": [0.0, 1.0],
-    "text": "0",
-    "twice": [3, 1, 3],
-    "twice, from the end": [-1, N - 1],
-    "a bool": True,
-    "two axes": [[0, 1], [2, 3]],
-    "mapping": {0: 1},
-}
-
-
-@pytest.mark.parametrize("form", BAD_ROWS)
+@pytest.mark.parametrize("form", BAD_FORMS)
 def test_bad_rows(running, form):
     stream, _ = running
     before = stream.state
     with pytest.raises(ValueError, match="rows must"):
-        stream.reset(rows=BAD_ROWS[form])
+        stream.reset(rows=BAD_FORMS[form])
     assert_same_bits(stream.state, before)
 
 

@@ -1,8 +1,6 @@
 """Zip archives, .npy, .npz and .safetensors: declared sizes are compared with what is there before memory is spent."""
 
-import contextlib
 import io
-import json
 import math
 import os
 import zipfile
@@ -10,6 +8,8 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+
+from cgru.tensors import TensorFile
 
 #: Declared sizes up to this many bytes are always accepted; above it, a file may expand RATIO times at most.
 SMALL = 64 << 20
@@ -159,48 +159,15 @@ def _npy(what, data):
 
 
 def read_safetensors(path: str, keep: Keep = lambda name: True) -> dict[str, np.ndarray]:
-    """The tensors of numbers in a .safetensors file whose names `keep` accepts; bfloat16 becomes float32.
+    """The tensors in a .safetensors file whose names `keep` accepts; bfloat16 becomes float32.
 
     Raises
     ------
     OSError, ValueError
     """
-    size = file_size(path)
-    with _safetensors(path) as file:
-        names = [name for name in file.keys() if keep(name)]  # noqa: SIM118
-        half = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
-        arrays = {name: file.get_tensor(name) for name in names if name not in half}
-        arrays = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
-        return arrays | _bfloat16(path, size, half)
-
-
-@contextlib.contextmanager
-def _safetensors(path):
-    """The opened file, in whose use every error is a ValueError that names it."""
-    import safetensors
-
     file_size(path)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            yield file
-    except (safetensors.SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(f"{path} is not a complete safetensors file of numbers: {error}") from error
-
-
-def _bfloat16(path, size, names):
-    """Tensors that NumPy has no dtype for: the upper halves of float32 numbers."""
-    if not names:
-        return {}
-    arrays = {}
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(min(length, size)))
-        for name in names:
-            begin, end = header[name]["data_offsets"]
-            file.seek(8 + length + begin)
-            halves = np.frombuffer(file.read(end - begin), "<u2").astype(np.uint32)
-            arrays[name] = (halves << 16).view(np.float32).reshape(header[name]["shape"])
-    return arrays
+    with TensorFile(path) as file:
+        return {name: file.read(name) for name in file.tensors if keep(name)}
 
 
 def is_safetensors(path: str) -> bool:
@@ -217,8 +184,9 @@ def safetensors_metadata(path: str) -> dict[str, str]:
     ------
     OSError, ValueError
     """
-    with _safetensors(path) as file:
-        return file.metadata() or {}
+    file_size(path)
+    with TensorFile(path) as file:
+        return file.metadata
 
 
 def array_names(path: str) -> list[str]:
@@ -231,8 +199,9 @@ def array_names(path: str) -> list[str]:
     if path.lower().endswith(".npz"):
         with open_zip(path) as archive:
             return [member.removesuffix(".npy") for member in archive.namelist()]
-    with _safetensors(path) as file:
-        return list(file.keys())
+    file_size(path)
+    with TensorFile(path) as file:
+        return list(file.tensors)
 
 
 def read_arrays(path: str, keep: Keep = lambda name: True) -> dict[str, np.ndarray]:
