@@ -6,7 +6,8 @@ import numpy as np
 
 from bench.common.contestant import Contestant
 from bench.common.timing import PythonRunner
-from bench.speed.peers.onnx_model import onnx_model
+from bench.speed.peers.onnx_model import onnx_model, state_arrays, state_names
+from bench.speed.peers.onnx_runtime import ROWS
 
 
 class OpenVino(Contestant):
@@ -37,39 +38,35 @@ class OpenVino(Contestant):
         )
 
     def runners(self, problem):
-        compiled, p = self._compiled(problem), problem.point
+        compiled, p, x = self._compiled(problem), problem.point, problem.x
+        firsts, lasts = zip(*state_names(p), strict=True)
         tensor = self.openvino.Tensor
-        x, h_0 = problem.x, problem.h_0[None]
 
-        def request(h_in, h_out, y):
+        def request(before, after, Y):
             one = compiled.create_infer_request()
-            one.set_tensor("X", tensor(x, shared_memory=True))
-            one.set_tensor("H0", tensor(h_in, shared_memory=True))
-            one.set_tensor("Y", tensor(y, shared_memory=True))
-            one.set_tensor("Y_h", tensor(h_out, shared_memory=True))
-            return one, y
+            arrays = {"X": x, "Y": Y, **dict(zip(firsts, before, strict=True)), **dict(zip(lasts, after, strict=True))}
+            for name, array in arrays.items():
+                one.set_tensor(name, tensor(array, shared_memory=True))
+            return one
 
         def prepare():
-            ping, pong = h_0.copy(), np.empty_like(h_0)
-            y = np.empty((p.T, 1, p.N, p.H), np.float32)
-            now, then = request(ping, pong, y), request(pong, ping, y)
+            ping = state_arrays(problem)
+            pong = [np.empty_like(array) for array in ping]
+            Y = np.empty((p.T, p.directions, p.N, p.H), np.float32)
+            now, then = request(ping, pong, Y), request(pong, ping, Y)
             # OpenVINO's tensors do not keep the arrays whose memory they share: these names do.
-            return {
-                "infer": now[0].infer,
-                "y": y,
-                "now": now,
-                "then": then,
-                "x": x,
-                "h": h_0.copy(),
-                "model": compiled,
-                "keep": (ping, pong),
-            }
+            return {"infer": now.infer, "Y": Y, "now": now, "then": then, "keep": (x, ping, pong)}
 
-        if p.is_step:
-            bound = "now[0].infer(share_outputs=True); now, then = then, now"
-            plain = "h = model({'X': x, 'H0': h}, share_inputs=True)['Y_h']"
-            return [
-                PythonRunner(bound, "y[:, 0]", prepare, problem.check_calls),
-                PythonRunner(plain, "h", prepare, problem.check_calls),
-            ]
-        return [PythonRunner("infer(share_outputs=True)", "y[:, 0]", prepare, 1)]
+        def prepare_call():
+            feed = {"X": x, **dict(zip(firsts, state_arrays(problem), strict=True))}
+            carried = tuple(zip(firsts, lasts, strict=True))
+            return {"model": compiled, "feed": feed, "carried": carried, "Y": None}
+
+        if not p.is_step:
+            return [PythonRunner("infer(share_outputs=True)", ROWS, prepare, 1)]
+        bound = "now.infer(share_outputs=True); now, then = then, now"
+        plain = "out = model(feed, share_inputs=True); Y = out['Y']; feed.update({a: out[b] for a, b in carried})"
+        return [
+            PythonRunner(bound, ROWS, prepare, problem.check_calls),
+            PythonRunner(plain, ROWS, prepare_call, problem.check_calls),
+        ]
