@@ -60,7 +60,7 @@ def numpy_model(kind, state, dtype=np.float32):
             y, end = cell(x[::-1] if backwards else x, *(plane[i] for plane in planes))
             found.append(y[::-1] if backwards else y)
             last.append(end)
-            if backwards or f"{name}_reverse" not in cells:     # the layer is complete
+            if backwards or f"{name}_reverse" not in cells:  # the layer is complete
                 x, found = np.concatenate(found, axis=-1) if backwards else y, []
         return x, tuple(np.stack(plane) for plane in zip(*last, strict=True))
 

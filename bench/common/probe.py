@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -30,7 +31,8 @@ GRAIN = 4 * max(STREAMS) * 64  # a footprint is a multiple of this
 class Probe:
     """Measures the limits, all at once or, by a :class:`Watch`, those of one point while it is timed.
 
-    Every further call of :meth:`measure` keeps the better of old and new. Each footprint is read as 1, 4 and 8 parallel streams, from ordinary and (on Linux) from huge pages.
+    Every further call of :meth:`measure` keeps the better of old and new. Each footprint is read as 1, 4 and 8
+    parallel streams, from ordinary and (on Linux) from huge pages.
 
     Attributes
     ----------
@@ -84,9 +86,8 @@ class Probe:
     def glance(self, footprint, place):
         """GB/s at one footprint just now: the best of every kind of page and number of streams; half a millisecond."""
         size = min(LARGEST, -(-footprint // GRAIN) * GRAIN)
-        return max(
-            self._attempt(address, size, streams, place, GLANCE_BYTES) for address in self._places for streams in STREAMS
-        )
+        ways = product(self._places, STREAMS)
+        return max(self._attempt(address, size, streams, place, GLANCE_BYTES) for address, streams in ways)
 
     def glance_peak(self):
         """GFLOP/s just now; a millisecond."""

@@ -106,9 +106,7 @@ class Problem:
                 }
         self.x = rng.standard_normal((p.T, p.N, p.I)).astype(np.float32)
         planes = (p.layers * p.directions, p.N, p.H)
-        self.states = tuple(
-            rng.uniform(-1, 1, planes).astype(np.float32) for _ in range(2 if p.cell == "lstm" else 1)
-        )
+        self.states = tuple(rng.uniform(-1, 1, planes).astype(np.float32) for _ in range(2 if p.cell == "lstm" else 1))
         model, x = numpy_model(p.cell, self.state, np.float64), self.x.astype(np.float64)
         states = tuple(plane.astype(np.float64) for plane in self.states)
         for _ in range(self.check_calls):

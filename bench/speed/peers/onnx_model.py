@@ -16,8 +16,8 @@ def state_names(point):
 
 def state_arrays(problem):
     """The initial state in the order of `state_names`, (D, N, H) each, copied."""
-    d = problem.point.directions
-    return [plane[layer * d : (layer + 1) * d].copy() for layer in range(problem.point.layers) for plane in problem.states]
+    d, layers = problem.point.directions, range(problem.point.layers)
+    return [plane[layer * d : (layer + 1) * d].copy() for layer in layers for plane in problem.states]
 
 
 def onnx_model(problem):
@@ -36,9 +36,7 @@ def onnx_model(problem):
     states = state_names(p)
     for layer in range(p.layers):
         names = [f"{letter}_{layer}" for letter in "WRB"]
-        constants += [
-            numpy_helper.from_array(a, name) for name, a in zip(names, _weights(problem, layer), strict=True)
-        ]
+        constants += [numpy_helper.from_array(a, name) for name, a in zip(names, _weights(problem, layer), strict=True)]
         ins, outs = zip(*states[layer * planes : (layer + 1) * planes], strict=True)
         y = "Y" if layer == p.layers - 1 else f"Y_{layer}"
         nodes.append(helper.make_node(p.cell.upper(), [x, *names, "", *ins], [y, *outs], **attributes))

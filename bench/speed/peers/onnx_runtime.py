@@ -32,9 +32,7 @@ class OnnxRuntime(Contestant):
         options.graph_optimization_level = self.onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        return self.onnxruntime.InferenceSession(
-            onnx_model(problem), options, providers=["CPUExecutionProvider"]
-        )
+        return self.onnxruntime.InferenceSession(onnx_model(problem), options, providers=["CPUExecutionProvider"])
 
     def runners(self, problem):
         session, p, x = self._session(problem), problem.point, problem.x
