@@ -12,10 +12,10 @@ QUIET = 0.1  # rounds whose medians differ by more than this were disturbed
 def text(results):
     """The whole report as text."""
     parts = [_heading(results)]
-    for (cell, steps, rows), group in groupby(results["points"], key=_group):
+    for (cell, steps, rows), group in groupby(sorted(results["points"], key=_group), key=_group):
         title = "one step" if steps == 1 else f"sequences of {steps} steps"
         parts.append(f"{cell.upper()}, {title}, N={rows}: median in microseconds\n{_medians(list(group), results)}")
-    parts += [_ratios(results), _extras(results["extras"]), _failures(results), _goals(results["goals"])]
+    parts += [_ratios(results), _extras(results["extras"]), _failures(results), goals_text(results["goals"])]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -151,7 +151,8 @@ def _failures(results):
     return "Failed or wrong, therefore not timed:\n" + "\n".join(lines) if lines else ""
 
 
-def _goals(goals):
+def goals_text(goals):
+    """The verdicts: how many of each, and a table of those that were measured."""
     words = {True: "pass", False: "MISS", None: "not measured"}
     rows = [
         [

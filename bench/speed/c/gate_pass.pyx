@@ -6,10 +6,11 @@ this, since only a benchmark wants it.
 
 from cgru.engines._activations cimport SIGMOID, TANH
 from cgru.engines._cells cimport GRU, LSTM, RNN, Cell, cell_of, update_row
+from cgru.engines._target cimport LANES
 from libc.stdint cimport int64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-
+lanes = LANES
 KINDS = {"gru": GRU, "rnn": RNN, "lstm": LSTM}
 
 

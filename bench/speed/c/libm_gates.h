@@ -9,7 +9,7 @@ static float sigmoid(float v)
 }
 
 /* h[H], and an LSTM's c[H], from a[G * H] = W x + b and b[G * H] = U h + c */
-static void gates(int64_t H, const float *a, const float *b, float *h, float *c)
+static void gates(int64_t H, const float *restrict a, const float *restrict b, float *restrict h, float *restrict c)
 {
     for (int64_t j = 0; j < H; j++) {
 #if defined(LSTM)
