@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ SHAPES = [ODD, ODD_STEP, Point(7, 3, 5, 19), Point(6, 3, 5, 19, layers=2, direct
 ROOT = Path(bench.__file__).resolve().parents[1]
 
 
+@cache
 def compiled(build, *arguments):
     """What it builds, or skip where there is no compiler."""
     try:
