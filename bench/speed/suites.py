@@ -40,7 +40,7 @@ def _deepbench():
 
 
 def _benchdnn():
-    gru = [Point(t, n, 1760, 1760, "gru") for n in (1, 64) for t in (50, 100, 200)]
+    gru = [Point(t, n, h, h, "gru") for n in (1, 64) for t, h in ((50, 1760), (100, 760), (200, 1760))]
     both = [Point(t, n, h, h, "lstm", directions=2) for h in (256, 512) for n in (1, 64) for t in (10, 101)]
     single = [(30, 1, 512, 512), (50, 1, 500, 500), (629, 1, 128, 128), (10, 1, 512, 128)]
     return gru + both + [Point(*shape, "lstm") for shape in single]
