@@ -38,7 +38,7 @@ def arguments(argv):
         metavar="GLOBS",
         help="comma-separated patterns of points, such as 'T1-*,lstm-T100-N32-*-H256'",
     )
-    parser.add_argument("--cells", default="gru,lstm,rnn", metavar="CELLS", help="gru, lstm, or both (the default)")
+    parser.add_argument("--cells", default="gru,lstm,rnn", metavar="CELLS", help="comma-separated: gru, lstm, and rnn of a suite")
     parser.add_argument(
         "--suite",
         choices=SUITES,
@@ -53,7 +53,7 @@ def arguments(argv):
         help="time for each contestant at each point (default 0.25; 0.1 with --quick)",
     )
     parser.add_argument("--jitter", action="store_true", help="only the jitter run")
-    parser.add_argument("--no-extras", action="store_true", help="leave out jitter, second thread, import")
+    parser.add_argument("--no-extras", action="store_true", help="leave out gates, jitter, second thread, import")
     parser.add_argument("--report", type=Path, metavar="DIR", help="measure nothing: print and plot DIR/results.json")
     results.add_arguments(parser)
     options = parser.parse_args(argv)
