@@ -38,7 +38,9 @@ def arguments(argv):
         metavar="GLOBS",
         help="comma-separated patterns of points, such as 'T1-*,lstm-T100-N32-*-H256'",
     )
-    parser.add_argument("--cells", default="gru,lstm,rnn", metavar="CELLS", help="comma-separated: gru, lstm, and rnn of a suite")
+    parser.add_argument(
+        "--cells", default="gru,lstm,rnn", metavar="CELLS", help="comma-separated: gru, lstm, and rnn of a suite"
+    )
     parser.add_argument(
         "--suite",
         choices=SUITES,
