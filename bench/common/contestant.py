@@ -18,12 +18,21 @@ class Contestant:
     style : dict
         Line of a plot, as Matplotlib has it: Okabe and Ito's colours, which colour-blind readers tell apart; C
         baselines are grey and told apart by dashes.
+    peer : bool
+        Whether a user of Python could take it instead of cgru: the goals compare with those.
+    cells : tuple of str
+        The cells that it has.
+    stacks : bool
+        Whether it runs several layers and two directions.
     """
 
     name = ""
     distribution = ""
     label = ""
     style: ClassVar[dict] = {}
+    peer = True
+    cells = ("gru", "lstm", "rnn")
+    stacks = True
 
     def __init__(self, threads=1):
         self.threads = threads
@@ -32,6 +41,10 @@ class Contestant:
 
     def load(self):
         """Import the peer and set its number of threads; ImportError where it is missing."""
+
+    def takes(self, point):
+        """Whether it has what the point asks for."""
+        return point.cell in self.cells and (self.stacks or not point.is_stack)
 
     def runners(self, problem):
         """Every way to call it for this problem, as a list of runners."""

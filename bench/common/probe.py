@@ -2,12 +2,14 @@
 
 import ctypes
 import mmap
+from itertools import product
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from bench.common import cbuild
+from bench.common.limit import footprints, limit
 
 SOURCE = Path(__file__).resolve().parent / "c" / "probe.c"
 KIB = 1 << 10
@@ -22,13 +24,15 @@ FOOTPRINTS = [
 ]
 STREAMS = (1, 4, 8)
 READ_BYTES = 20 << 20  # by one attempt, or one pass if the footprint is larger
+GLANCE_BYTES = 4 << 20
+GRAIN = 4 * max(STREAMS) * 64  # a footprint is a multiple of this
 
 
 class Probe:
-    """Measures the limits; every further call of :meth:`measure` keeps the better of old and new.
+    """Measures the limits, all at once or, by a :class:`Watch`, those of one point while it is timed.
 
-    The best of several is meant: the limit is what the machine can do, not what it did while something else
-    ran. Each footprint is read as 1, 4 and 8 parallel streams, from ordinary and (on Linux) from huge pages.
+    Every further call of :meth:`measure` keeps the better of old and new. Each footprint is read as 1, 4 and 8
+    parallel streams, from ordinary and (on Linux) from huge pages.
 
     Attributes
     ----------
@@ -48,6 +52,8 @@ class Probe:
         library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
         library.probe_vector_bytes.restype = ctypes.c_int64
         self.vector_bits = 8 * library.probe_vector_bytes()
+        self._buffers = [pages for pages in (_pages(huge=False), _pages(huge=True)) if pages]
+        self._places = [address for _, address in self._buffers]
         self.peak = 0.0
         self.bandwidth = dict.fromkeys(FOOTPRINTS, 0.0)
         self.typical = dict.fromkeys(FOOTPRINTS, 0.0)
@@ -56,66 +62,36 @@ class Probe:
         """Measure everything once more; about two seconds."""
         for _ in range(4 * repeats):
             self.peak = max(self.peak, self._library.probe_fma(500_000))
-        for huge in (False, True):
-            buffer, address = _pages(huge)
-            if buffer is None:
-                continue
+        for address in self._places:
             for footprint in FOOTPRINTS:
                 for streams in STREAMS:
-                    speeds = self._read(address, footprint, streams, repeats)
+                    speeds = [
+                        self._attempt(address, footprint, streams, attempt, READ_BYTES) for attempt in range(repeats)
+                    ]
                     self.bandwidth[footprint] = max(self.bandwidth[footprint], max(speeds))
                     self.typical[footprint] = max(self.typical[footprint], median(speeds))
 
-    def _read(self, address, footprint, streams, repeats):
-        """GB/s of several attempts, each at another place of the buffer as far as there is room."""
-        passes = max(1, READ_BYTES // footprint)
-        speeds = []
-        for attempt in range(repeats):
-            place = address + attempt * HUGE_PAGE % max(HUGE_PAGE, LARGEST - footprint)
-            if place + footprint > address + LARGEST:
-                place = address
-            self._library.probe_read(place, footprint, streams, 1)
-            speeds.append(self._library.probe_read(place, footprint, streams, passes))
-        return speeds
+    def _attempt(self, address, footprint, streams, attempt, read_bytes):
+        """GB/s; each attempt at another place of the buffer as far as there is room."""
+        place = address + attempt * HUGE_PAGE % max(HUGE_PAGE, LARGEST - footprint)
+        if place + footprint > address + LARGEST:
+            place = address
+        self._library.probe_read(place, footprint, streams, 1)
+        return self._library.probe_read(place, footprint, streams, max(1, read_bytes // footprint))
 
-    def bandwidth_at(self, footprint, typical=False):
-        """GB/s at a footprint in bytes: log-log interpolation, the smallest measured one below that."""
-        measured = self.typical if typical else self.bandwidth
-        speeds = np.log(list(measured.values()))
-        return float(np.exp(np.interp(np.log(footprint), np.log(list(measured)), speeds)))
+    def watch(self, point):
+        """A :class:`Watch` over what a point needs."""
+        return Watch(self, footprints(point))
 
-    def limit(self, point):
-        """Least time of one call in nanoseconds, and what sets it.
+    def glance(self, footprint, place):
+        """GB/s at one footprint just now: the best of every kind of page and number of streams; half a millisecond."""
+        size = min(LARGEST, -(-footprint // GRAIN) * GRAIN)
+        ways = product(self._places, STREAMS)
+        return max(self._attempt(address, size, streams, place, GLANCE_BYTES) for address, streams in ways)
 
-        max(flops / peak, weight bytes / bandwidth at that footprint):
-
-        * flops = T * N * 2 * 3H * (I + H): the two products; gates and copies count as nothing.
-        * a step (T = 1) reads both matrices once, 4 * 3H * (I + H) bytes, all of which is the footprint;
-        * a sequence reads the recurrent matrix once a step (footprint 4 * 3H * H) and the input matrix once a
-          sequence (footprint 4 * 3H * I).
-
-        Returns
-        -------
-        dict
-            ``ns``, ``flops_ns``, ``bytes_ns``, ``bound`` ("flops" or "bytes"), ``flops``, ``bytes``; and
-            ``bytes_typical_ns`` by the typical bandwidth, which sets no limit but explains a ratio.
-        """
-        recurrent, inputs = 12 * point.H * point.H, 12 * point.H * point.I
-        reads = [(1, recurrent + inputs)] if point.T == 1 else [(point.T, recurrent), (1, inputs)]
-
-        def time_of_reads(typical):
-            return sum(times * size / self.bandwidth_at(size, typical) for times, size in reads)
-
-        flops_ns, bytes_ns = point.flops / self.peak, time_of_reads(typical=False)
-        return {
-            "ns": max(flops_ns, bytes_ns),
-            "flops_ns": flops_ns,
-            "bytes_ns": bytes_ns,
-            "bytes_typical_ns": time_of_reads(typical=True),
-            "bound": "flops" if flops_ns >= bytes_ns else "bytes",
-            "flops": point.flops,
-            "bytes": sum(times * size for times, size in reads),
-        }
+    def glance_peak(self):
+        """GFLOP/s just now; a millisecond."""
+        return max(self._library.probe_fma(100_000) for _ in range(3))
 
     def as_dict(self):
         """What goes into the results file."""
@@ -128,16 +104,44 @@ class Probe:
         }
 
 
+class Watch:
+    """The limits of one point, looked at again and again while its contestants are timed.
+
+    A cache that several cores share gives more or less from one minute to the next, so a time is held against what
+    the machine could do at that time: the median of the looks, each the best of several attempts.
+    """
+
+    def __init__(self, probe, sizes):
+        self._probe = probe
+        self.peaks, self.speeds = [], {size: [] for size in sorted(sizes)}
+
+    def look(self):
+        """Measure once more; a millisecond or two."""
+        self.peaks.append(self._probe.glance_peak())
+        for size, speeds in self.speeds.items():
+            speeds.append(self._probe.glance(size, len(speeds)))
+
+    def limit(self, point):
+        """:func:`bench.common.limit.limit` by the medians, which are added as ``gflops`` and ``gb_per_s``."""
+        peak = median(self.peaks)
+        usual = {size: median(speeds) for size, speeds in self.speeds.items()}
+        return limit(point, peak, usual.__getitem__) | {
+            "gflops": peak,
+            "gb_per_s": {str(size): speed for size, speed in usual.items()},
+            "gb_per_s_range": {str(size): [min(speeds), max(speeds)] for size, speeds in self.speeds.items()},
+        }
+
+
 def _pages(huge):
-    """A buffer of LARGEST bytes, written to, and the address of its first 2 MB boundary."""
+    """A buffer of LARGEST bytes, written to, and the address of its first 2 MB boundary; or None."""
     buffer = mmap.mmap(-1, LARGEST + HUGE_PAGE)
     if huge:
         if not hasattr(mmap, "MADV_HUGEPAGE"):
-            return None, 0
+            return None
         try:
             buffer.madvise(mmap.MADV_HUGEPAGE)
         except OSError:
-            return None, 0
+            return None
     data = np.frombuffer(buffer, np.uint8)
     data[:] = 1
     return data, -(-data.ctypes.data // HUGE_PAGE) * HUGE_PAGE

@@ -4,57 +4,87 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.common.numpy_gru import numpy_gru
+from bench.common.numpy_cells import numpy_model
 
-CHECK_CALLS = 4  # a stepping contestant must carry h over this many calls to give the right answer
+CHECK_CALLS = 4  # a stepping contestant must carry its state over this many calls to give the right answer
+GATES = {"gru": 3, "lstm": 4, "rnn": 1}  # matrices of H rows in W and U
 
 
 @dataclass(frozen=True)
 class Point:
-    """One shape: T steps, N rows, I inputs, H hidden units."""
+    """One shape: T steps, N rows, I inputs, H hidden units; a cell, and how many layers and directions of it."""
 
     T: int
     N: int
     I: int  # noqa: E741
     H: int
+    cell: str = "gru"
+    layers: int = 1
+    directions: int = 1
+
+    @property
+    def shape(self):
+        """Its name without the cell, like ``T100-N1-I64-H64``, ``T50-N1-I100-H100-L2`` and ``T9-N1-I4-H8-L1-D2``."""
+        name = f"T{self.T}-N{self.N}-I{self.I}-H{self.H}"
+        if self.is_stack:
+            name += f"-L{self.layers}"
+        return name + ("-D2" if self.directions == 2 else "")
 
     @property
     def key(self):
-        """Name used by ``--points`` and in the results, like ``T100-N1-I64-H64``."""
-        return f"T{self.T}-N{self.N}-I{self.I}-H{self.H}"
+        """Its name, like ``gru-T100-N1-I64-H64``."""
+        return f"{self.cell}-{self.shape}"
 
     @property
     def is_step(self):
-        """Whether a call is one step that carries h to the next call."""
+        """Whether a call is one step that carries the state to the next call."""
         return self.T == 1
 
     @property
+    def is_stack(self):
+        """Whether there is more than one layer or direction."""
+        return self.layers * self.directions > 1
+
+    @property
+    def columns(self):
+        """Columns of the products of one direction: H for each gate."""
+        return GATES[self.cell] * self.H
+
+    @property
+    def inputs(self):
+        """Features that each layer gets, as a list."""
+        return [self.I] + [self.H * self.directions] * (self.layers - 1)
+
+    @property
     def flops(self):
-        """Floating-point operations of the two matrix products of one call."""
-        return self.T * self.N * 2 * 3 * self.H * (self.I + self.H)
+        """Floating-point operations of the matrix products of one call."""
+        widths = sum(inputs + self.H for inputs in self.inputs)
+        return self.T * self.N * self.directions * 2 * self.columns * widths
 
 
 @dataclass
 class Problem:
     """Weights, input and initial state of one point, and the expected output.
 
+    With G gates, L layers and D directions:
+
     Attributes
     ----------
     state : dict of str to ndarray
-        PyTorch's names: ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_ih_l0`` and
-        ``bias_hh_l0`` (3H,), float32, uniform within 1 / sqrt(H) as PyTorch draws them.
+        PyTorch's names and gate orders: ``weight_ih_l0`` (GH, I), ``weight_hh_l0`` (GH, H), ``bias_ih_l0`` and
+        ``bias_hh_l0`` (GH,), and so on; float32, uniform within 1 / sqrt(H) as PyTorch draws them.
     x : ndarray
         (T, N, I), float32, standard normal.
-    h_0 : ndarray
-        (N, H), float32, uniform within 1.
+    states : tuple of ndarray
+        The initial state, (L * D, N, H) each: h_0, and an LSTM's c_0. float32, uniform within 1.
     expected : ndarray
-        (T, N, H), float64: y of the last of CHECK_CALLS calls (of one call unless the point is a step).
+        (T, N, D * H), float64: y of the last of CHECK_CALLS calls (of one call unless the point is a step).
     """
 
     point: Point
     state: dict = field(init=False)
     x: np.ndarray = field(init=False)
-    h_0: np.ndarray = field(init=False)
+    states: tuple = field(init=False)
     expected: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -65,31 +95,24 @@ class Problem:
         def draw(*shape):
             return rng.uniform(-bound, bound, shape).astype(np.float32)
 
-        self.state = {
-            "weight_ih_l0": draw(3 * p.H, p.I),
-            "weight_hh_l0": draw(3 * p.H, p.H),
-            "bias_ih_l0": draw(3 * p.H),
-            "bias_hh_l0": draw(3 * p.H),
-        }
+        self.state = {}
+        for layer, inputs in enumerate(p.inputs):
+            for suffix in ("", "_reverse")[: p.directions]:
+                self.state |= {
+                    f"weight_ih_l{layer}{suffix}": draw(p.columns, inputs),
+                    f"weight_hh_l{layer}{suffix}": draw(p.columns, p.H),
+                    f"bias_ih_l{layer}{suffix}": draw(p.columns),
+                    f"bias_hh_l{layer}{suffix}": draw(p.columns),
+                }
         self.x = rng.standard_normal((p.T, p.N, p.I)).astype(np.float32)
-        self.h_0 = rng.uniform(-1, 1, (p.N, p.H)).astype(np.float32)
-        gru, x, h = numpy_gru(self.state, np.float64), self.x.astype(np.float64), self.h_0.astype(np.float64)
+        planes = (p.layers * p.directions, p.N, p.H)
+        self.states = tuple(rng.uniform(-1, 1, planes).astype(np.float32) for _ in range(2 if p.cell == "lstm" else 1))
+        model, x = numpy_model(p.cell, self.state, np.float64), self.x.astype(np.float64)
+        states = tuple(plane.astype(np.float64) for plane in self.states)
         for _ in range(self.check_calls):
-            self.expected = gru(x, h)
-            h = self.expected[-1]
+            self.expected, states = model(x, states)
 
     @property
     def check_calls(self):
         """Calls after which a contestant's y is compared."""
         return CHECK_CALLS if self.point.is_step else 1
-
-    def onnx_weights(self):
-        """W (1, 3H, I), R (1, 3H, H), B (1, 6H) in ONNX's gate order z, r, h."""
-
-        def reorder(a):
-            r, z, n = np.split(a, 3)
-            return np.concatenate([z, r, n])
-
-        s = self.state
-        bias = np.concatenate([reorder(s["bias_ih_l0"]), reorder(s["bias_hh_l0"])])
-        return reorder(s["weight_ih_l0"])[None], reorder(s["weight_hh_l0"])[None], bias[None]

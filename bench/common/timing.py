@@ -13,6 +13,7 @@ import numpy as np
 SAMPLE_NS = 10_000  # a sample is at least this long, so that reading the clock stays below 1 %
 ROUNDS = 20
 FEWEST_ROUNDS = 3
+LONGEST_TRIAL = 0.5  # seconds after which ways are tried no more
 
 _TEMPLATE = """
 def sample(calls, count, clock=clock, repeat=repeat, empty=empty, {names}):
@@ -91,7 +92,10 @@ def fastest(runners, tries=5, seconds=0.01):
         return runners[0], {}
     calls = [max(1, int(seconds * 1e9 / estimate(runner))) for runner in runners]
     best = [np.inf] * len(runners)
-    for _ in range(tries):
+    end = time.monotonic() + LONGEST_TRIAL
+    for turn in range(tries):
+        if turn and time.monotonic() > end:
+            break
         for i, runner in enumerate(runners):
             best[i] = min(best[i], float(runner.sample(calls[i], 1)[0]))
     ways = {runner.call: time for runner, time in zip(runners, best, strict=True)}
@@ -114,10 +118,11 @@ def estimate(runner, at_least_ns=200_000):
 class _Plan:
     """How one runner's time is split: rounds, samples in a round, calls in a sample, warm-up calls."""
 
-    def __init__(self, runner, budget_ns):
+    def __init__(self, runner, budget_ns, rounds):
         each = estimate(runner)
         self.calls = max(1, int(np.ceil(SAMPLE_NS / each)))
-        self.rounds = int(np.clip(3 * budget_ns / each, FEWEST_ROUNDS, ROUNDS))
+        self.of = rounds
+        self.rounds = int(np.clip(3 * budget_ns / each, FEWEST_ROUNDS, rounds))
         share = budget_ns / self.rounds
         self.count = max(1, int(share / (self.calls * each)))
         # The last contestant's weights are in the caches: let this one's come back, unless a call is so long
@@ -125,12 +130,12 @@ class _Plan:
         self.warm = int(np.ceil(0.1 * share / each)) if each < 0.1 * share else 0
 
     def runs_in(self, turn):
-        """Whether this runner plays in round `turn` of ROUNDS; short plans are spread evenly."""
-        return (turn * self.rounds) // ROUNDS != ((turn + 1) * self.rounds) // ROUNDS
+        """Whether this runner plays in round `turn`; short plans are spread evenly."""
+        return (turn * self.rounds) // self.of != ((turn + 1) * self.rounds) // self.of
 
 
-def interleave(runners, budget=0.4, seed=0):
-    """Time every runner in ROUNDS short rounds, in a new order each round.
+def interleave(runners, budget=0.4, seed=0, rounds=ROUNDS, between=None):
+    """Time every runner in short rounds, in a new order each round.
 
     Parameters
     ----------
@@ -139,26 +144,34 @@ def interleave(runners, budget=0.4, seed=0):
         Seconds for each runner. A runner whose call is long gets fewer rounds, at least FEWEST_ROUNDS.
     seed : int
         Of the order.
+    rounds : int
+        At least FEWEST_ROUNDS.
+    between : callable, optional
+        Called before every round and after the last.
 
     Returns
     -------
     dict of str to dict
         For each runner the :func:`summary` of its samples.
     """
-    plans = {name: _Plan(runner, 1e9 * budget) for name, runner in runners.items()}
+    plans = {name: _Plan(runner, 1e9 * budget, rounds) for name, runner in runners.items()}
     samples = {name: [] for name in runners}
     order = np.random.default_rng(seed)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
+            if between:
+                between()
             for name in order.permutation(list(runners)).tolist():
                 plan, runner = plans[name], runners[name]
                 if plan.runs_in(turn):
                     if plan.warm:
                         runner.sample(plan.warm, 1)
                     samples[name].append(runner.sample(plan.calls, plan.count))
+        if between:
+            between()
     finally:
         if collecting:
             gc.enable()

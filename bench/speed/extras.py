@@ -1,4 +1,4 @@
-"""Measurements beside the grid: jitter of single steps, a second thread, the cost of `import cgru`."""
+"""Measurements beside the grid: the gates, jitter of single steps, a second thread, the cost of `import cgru`."""
 
 import statistics
 import subprocess
@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.common import timing
 from bench.common.problem import Point, Problem
-from bench.speed import jitter
+from bench.speed import gates, jitter
 from bench.speed.peers.cgru_engines import CgruPacked
 
 THREADS_POINT = Point(100, 32, 256, 256)
@@ -16,8 +16,8 @@ THREADS_POINT = Point(100, 32, 256, 256)
 _IMPORT = "import time; t = time.perf_counter_ns(); import {}; print(time.perf_counter_ns() - t)"
 
 
-def measure(options, contestants, bar):
-    """Jitter, second thread and import cost; found by name, and failures by name."""
+def measure(options, contestants, probe, bar):
+    """Gates, jitter, second thread and import cost; found by name, and failures by name."""
     found, failures = {}, {}
     steppers = {name: contestants[name] for name in jitter.TAKE_PART if name in contestants}
     tasks = {"jitter": lambda: jitter.measure(steppers, 10_000 if options.quick else 200_000)}
@@ -25,6 +25,9 @@ def measure(options, contestants, bar):
         tasks["import"] = lambda: import_cost(5 if options.quick else 21)
         if "cgru packed" in contestants:
             tasks["threads"] = lambda: second_thread(0.2 if options.quick else 1.5)
+        if "cgru packed" in contestants and probe is not None:
+            budget = 0.05 if options.quick else 0.3
+            tasks["gates"] = lambda: gates.measure(contestants["cgru packed"], probe, budget)
     for name, task in tasks.items():
         bar.set_description(name)
         try:

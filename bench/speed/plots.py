@@ -18,23 +18,22 @@ _LIMIT = {"color": "black", "linewidth": 1.2}
 
 
 def draw(results, directory):
-    """Write latency.png and limit.png into a directory; returns their paths."""
+    """Write latency-CELL.png and limit-CELL.png for every cell into a directory; returns their paths."""
     written = []
-    jobs = [
-        ("latency.png", lambda record: record["median"] / 1e3, "median, microseconds"),
-        ("limit.png", lambda record: record.get("to_limit"), "time over the limit"),
-    ]
-    for name, value, label in jobs:
-        figure = _figure(results, value, label, name == "latency.png")
-        if figure is not None:
-            figure.savefig(directory / name, dpi=130)
-            plt.close(figure)
-            written.append(directory / name)
+    for cell in dict.fromkeys(point["cell"] for point in results["points"]):
+        for name in ("latency", "limit"):
+            figure = _figure(results, cell, name == "latency")
+            if figure is not None:
+                path = directory / f"{name}-{cell}.png"
+                figure.savefig(path, dpi=130)
+                plt.close(figure)
+                written.append(path)
     return written
 
 
-def _figure(results, value, label, latency):
-    panels = {shape: _square_points(results, *shape) for shape in PANELS}
+def _figure(results, cell, latency):
+    points = [point for point in results["points"] if point["cell"] == cell]
+    panels = {shape: _square_points(points, *shape) for shape in PANELS}
     panels = {shape: points for shape, points in panels.items() if len(points) > 1}
     if not panels:
         return None
@@ -45,10 +44,10 @@ def _figure(results, value, label, latency):
     )
     handles = {}
     for axis, ((steps, batch), points) in zip(axes.flat, panels.items(), strict=False):
-        handles |= _draw_panel(axis, points, value, latency)
+        handles |= _draw_panel(axis, points, latency)
         axis.set_title("one step, N = 1" if steps == 1 else f"{steps} steps, N = {batch}", fontsize=11)
         axis.set_xlabel("hidden units H (= inputs I)")
-        axis.set_ylabel(label)
+        axis.set_ylabel("median, microseconds" if latency else "time over the limit")
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_axis_off()
     order = [name for name in [*_STYLES, "limit"] if name in handles]
@@ -60,12 +59,15 @@ def _figure(results, value, label, latency):
     )
     machine = results["machine"]
     threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
-    what = "Latency of a GRU call from Python" if latency else "GRU time over the machine's limit"
-    figure.suptitle(f"{what}, float32, {threads}: {machine['cpu']}", fontsize=12)
+    what = "latency of a call from Python" if latency else "time over the machine's limit"
+    figure.suptitle(f"{cell.upper()}: {what}, float32, {threads}: {machine['cpu']}", fontsize=12)
     return figure
 
 
-def _draw_panel(axis, points, value, latency):
+def _draw_panel(axis, points, latency):
+    def value(record):
+        return record["median"] / 1e3 if latency else record.get("to_limit")
+
     handles = {}
     widths = [point["H"] for point in points]
     if all("limit" in point for point in points):
@@ -73,11 +75,7 @@ def _draw_panel(axis, points, value, latency):
         (handles["limit"],) = axis.plot(widths, floor, **_LIMIT, zorder=3)
         axis.fill_between(widths, floor, 1e-9, color="#EEEEEE", zorder=0)
     for name, style in _STYLES.items():
-        found = [
-            (point["H"], value(point["contestants"][name]))
-            for point in points
-            if name in point["contestants"]
-        ]
+        found = [(point["H"], value(point["contestants"][name])) for point in points if name in point["contestants"]]
         found = [(width, height) for width, height in found if height]
         if found:
             (handles[name],) = axis.plot(*zip(*found, strict=True), **style)
@@ -104,13 +102,11 @@ def _scale(axis, widths, latency):
     axis.set_axisbelow(True)
 
 
-def _square_points(results, steps, batch):
+def _square_points(points, steps, batch):
     """Points with I = H, a power of two, of one T and N, by H. The others are in the table."""
     found = [
         point
-        for point in results["points"]
-        if (point["T"], point["N"]) == (steps, batch)
-        and point["I"] == point["H"]
-        and point["H"].bit_count() == 1
+        for point in points
+        if (point["T"], point["N"]) == (steps, batch) and point["I"] == point["H"] and point["H"].bit_count() == 1
     ]
     return sorted(found, key=lambda point: point["H"])

@@ -1,4 +1,7 @@
-"""Tables for the screen, from the results of a run or from a file."""
+"""Tables for the screen, from the results of a run or from a file.
+
+Records of before there were LSTMs have points without a cell, and a limit without phases under the same name.
+"""
 
 from itertools import groupby
 
@@ -9,11 +12,15 @@ QUIET = 0.1  # rounds whose medians differ by more than this were disturbed
 def text(results):
     """The whole report as text."""
     parts = [_heading(results)]
-    for (steps, rows), group in groupby(results["points"], key=lambda point: (point["T"], point["N"])):
-        title = "One step" if steps == 1 else f"Sequences of {steps} steps"
-        parts.append(f"{title}, N={rows}: median in microseconds\n{_medians(list(group), results)}")
-    parts += [_ratios(results), _extras(results["extras"]), _failures(results), _goals(results["goals"])]
+    for (cell, steps, rows), group in groupby(sorted(results["points"], key=_group), key=_group):
+        title = "one step" if steps == 1 else f"sequences of {steps} steps"
+        parts.append(f"{cell.upper()}, {title}, N={rows}: median in microseconds\n{_medians(list(group), results)}")
+    parts += [_ratios(results), _extras(results["extras"]), _failures(results), goals_text(results["goals"])]
     return "\n\n".join(part for part in parts if part)
+
+
+def _group(point):
+    return point.get("cell", "gru"), point["T"], point["N"]
 
 
 def table(header, rows):
@@ -47,12 +54,8 @@ def _heading(results):
         speeds = probe["read_gb_per_s"]
         usual = probe["read_typical_gb_per_s"]
         shown = {"32 KB": 32 << 10, "256 KB": 256 << 10, "4 MB": 4 << 20, "64 MB": 64 << 20}
-        reads = ", ".join(
-            f"{name} {speeds[str(size)]:.0f} ({usual[str(size)]:.0f})" for name, size in shown.items()
-        )
-        lines.append(
-            f"one core: {probe['fma_gflops']:.0f} GFLOP/s; reads, GB/s by footprint, best (typical): {reads}"
-        )
+        reads = ", ".join(f"{name} {speeds[str(size)]:.0f} ({usual[str(size)]:.0f})" for name, size in shown.items())
+        lines.append(f"one core: {probe['fma_gflops']:.0f} GFLOP/s; reads, GB/s by footprint, best (typical): {reads}")
     spreads = sorted(one["spread"] for point in results["points"] for one in point["contestants"].values())
     if spreads:
         middle, high = spreads[len(spreads) // 2], spreads[9 * len(spreads) // 10]
@@ -73,8 +76,9 @@ def _medians(points, results):
         cells = [own.get("median"), own.get("p99"), *(found.get(name, {}).get("median") for name in others)]
         median, p99, *rest = (digits(ns and ns / 1e3) for ns in cells)
         limit = digits(point["limit"]["ns"] / 1e3) if "limit" in point else "-"
-        rows.append([_shape(point), limit, median, p99, digits(own.get("to_limit")), *rest])
-    return table(["", "limit", CGRU, "its p99", "/limit", *others], rows)
+        over = [digits(own.get(key)) for key in ("to_limit", "to_overlapped")]
+        rows.append([_shape(point), limit, median, p99, *over, *rest])
+    return table(["", "limit", CGRU, "its p99", "/limit", "/overlapped", *others], rows)
 
 
 def _ratios(results):
@@ -119,20 +123,36 @@ def _extras(extras):
             f"Threads at {found['point']}: one {found['one']['median'] / 1e3:.0f} us, "
             f"two {found['two']['median'] / 1e3:.0f} us, {found['speedup']:.2f}x, {bits}"
         )
+    if "gates" in extras:
+        parts.append(_gates(extras["gates"]))
     return "\n\n".join(parts)
+
+
+def _gates(found):
+    rows = []
+    for cell, one in found["cells"].items():
+        for width, at in one["widths"].items():
+            cells = [one["loop_ns"], at["pass_ns"], at["outside_ns"], at["products_ns"], at["call_ns"]]
+            ratios = [cells[1] and cells[1] / cells[0], cells[2] / cells[0]]
+            rows.append([f"{cell.upper()} H={width}", *map(digits, cells), *map(digits, ratios)])
+    header = ["", "loop", "pass", "outside", "products", "call", "pass/loop", "outside/loop"]
+    missing = f"\nno pass: {found['pass_missing']}" if found["pass_missing"] else ""
+    return (
+        f"Gates at T={found['steps']} N={found['rows']} I=1, ns per unit and step: a plain loop in C, the "
+        f"engine's pass alone, all outside the products\n{table(header, rows)}{missing}"
+    )
 
 
 def _failures(results):
     lines = [
-        f"{point['key']} {name}: {reason}"
-        for point in results["points"]
-        for name, reason in point["failures"].items()
+        f"{point['key']} {name}: {reason}" for point in results["points"] for name, reason in point["failures"].items()
     ]
     lines += [f"{name}: {reason}" for name, reason in results.get("extras_failures", {}).items()]
     return "Failed or wrong, therefore not timed:\n" + "\n".join(lines) if lines else ""
 
 
-def _goals(goals):
+def goals_text(goals):
+    """The verdicts: how many of each, and a table of those that were measured."""
     words = {True: "pass", False: "MISS", None: "not measured"}
     rows = [
         [
@@ -148,6 +168,8 @@ def _goals(goals):
     ]
     counts = {verdict: sum(goal["passed"] is verdict for goal in goals) for verdict in words}
     summary = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items())
+    if not goals:
+        return ""
     if not rows:
         return f"Goals: {summary}"
     header = ["goal", "target", "measured", "", "verdict", "note"]
@@ -159,4 +181,7 @@ def _goals(goals):
 
 
 def _shape(point):
-    return f"H={point['H']}" if point["H"] == point["I"] else f"I={point['I']} H={point['H']}"
+    words = f"H={point['H']}" if point["H"] == point["I"] else f"I={point['I']} H={point['H']}"
+    if point.get("layers", 1) > 1:
+        words = f"{point['layers']} layers {words}"
+    return words + (" both ways" if point.get("directions", 1) == 2 else "")

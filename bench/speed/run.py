@@ -1,8 +1,9 @@
 """cgru against its peers, its C baselines and the machine's limit, in one interleaved run.
 
-    python bench/speed/run.py --record                  everything, five to ten minutes; keeps the results
-    python bench/speed/run.py --quick                   five points and short extras, about a minute
-    python bench/speed/run.py --points 'T1-*' --peers onnx,numpy
+    python bench/speed/run.py --record                  everything, about ten minutes; keeps the results
+    python bench/speed/run.py --quick                   five points of each cell and short extras, about a minute
+    python bench/speed/run.py --cells lstm --points 'T1-*' --peers onnx,numpy
+    python bench/speed/run.py --suite audio             shapes that others have published figures for
     python bench/speed/run.py --jitter                  only the jitter of single steps
     python bench/speed/run.py --report DIR              stored results once more
 
@@ -16,6 +17,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # the clone, behind what is installed: cgru is found there
 
 from bench.common import environment, results
+
+SUITES = ("markets", "audio", "deepbench", "benchdnn", "serving")  # of suites.py, which loads NumPy
 
 
 def arguments(argv):
@@ -33,7 +36,15 @@ def arguments(argv):
         "--points",
         default="*",
         metavar="GLOBS",
-        help="comma-separated patterns of points, such as 'T1-*,T100-N32-*-H256'",
+        help="comma-separated patterns of points, such as 'T1-*,lstm-T100-N32-*-H256'",
+    )
+    parser.add_argument(
+        "--cells", default="gru,lstm,rnn", metavar="CELLS", help="comma-separated: gru, lstm, and rnn of a suite"
+    )
+    parser.add_argument(
+        "--suite",
+        choices=SUITES,
+        help="published shapes instead of the grid: 3 rounds, no goals, no extras; README.md has the figures",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads for everybody but the C baselines")
     parser.add_argument(
@@ -41,20 +52,22 @@ def arguments(argv):
         type=float,
         default=None,
         metavar="SECONDS",
-        help="time for each contestant at each point (default 0.4; 0.1 with --quick)",
+        help="time for each contestant at each point (default 0.25; 0.1 with --quick)",
     )
     parser.add_argument("--jitter", action="store_true", help="only the jitter run")
-    parser.add_argument("--no-extras", action="store_true", help="leave out jitter, second thread, import")
+    parser.add_argument("--no-extras", action="store_true", help="leave out gates, jitter, second thread, import")
     parser.add_argument("--report", type=Path, metavar="DIR", help="measure nothing: print and plot DIR/results.json")
     results.add_arguments(parser)
     options = parser.parse_args(argv)
     if options.threads < 1:
         parser.error(f"--threads must be at least 1, got {options.threads}")
+    if options.suite and (options.quick or options.jitter):
+        parser.error("--suite goes neither with --quick nor with --jitter")
     if options.record and (options.quick or options.jitter):
         parser.error("--record keeps whole runs: it goes neither with --quick nor with --jitter")
     if options.report and not (options.report / "results.json").is_file():
         parser.error(f"--report {options.report}: there is no results.json in it")
-    options.budget = options.budget or (0.1 if options.quick else 0.4)
+    options.budget = options.budget or (0.1 if options.quick else 0.25)
     return options
 
 
@@ -66,6 +79,8 @@ def main(argv=None):
     found = results.read(options.report) if options.report else measure.measure(options)
     print(report.text(found))
     folder = options.report or results.folder(options, __file__)
+    if options.record and options.suite:
+        folder /= options.suite
     if folder is not None:
         for path in write(found, folder, again=bool(options.report)):
             print(f"wrote {path}")
@@ -75,6 +90,8 @@ def main(argv=None):
 def write(found, folder, again=False):
     """Write results.json (unless it is being read again) and the plots where there is Matplotlib; the paths."""
     written = [] if again else [results.write(found, folder)]
+    if found.get("suite") or any("cell" not in point for point in found["points"]):
+        return written  # a suite has a table only; the pictures of records of the old form stay as they are
     try:
         from bench.speed import plots
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the experiments share: Adam, the NumPy GRU, where results go; and that every record can be read."""
+"""What the experiments share: Adam, the cells in NumPy, where results go; and that every record can be read."""
 
 import importlib
 import json
@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import bench
 from bench.common import environment, results
 from bench.common.adam import Adam, clip_norm
-from bench.common.numpy_gru import numpy_gru
+from bench.common.numpy_cells import numpy_model
 from support import reference
 from support.models import random_sizes, random_state
 
@@ -47,18 +47,25 @@ def test_clip_norm():
     assert_array_equal(clip_norm({"a": np.zeros(3)}, 1.0)["a"], np.zeros(3))
 
 
-# ---- the GRU in NumPy
+# ---- the cells in NumPy
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_numpy_gru_is_right(rng, dtype):
+@pytest.mark.parametrize("layers, directions", [(1, 1), (2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("kind", ["gru", "lstm", "rnn"])
+def test_the_numpy_cells_are_right(rng, kind, layers, directions, dtype):
     T, N, input_size, H = random_sizes(rng)
-    state = random_state(rng, input_size, H)
-    x, h_0 = rng.normal(size=(T, N, input_size)), rng.normal(size=(N, H))
-    y = numpy_gru(state, dtype)(x.astype(dtype), h_0.astype(dtype))
-    expected, _ = reference.gru(x, state, h_0[None])
+    state = random_state(rng, input_size, H, kind=kind, num_layers=layers, bidirectional=directions == 2)
+    x = rng.normal(size=(T, N, input_size))
+    planes = tuple(rng.normal(size=(layers * directions, N, H)) for _ in range(2 if kind == "lstm" else 1))
+    hx = planes if kind == "lstm" else planes[0]
+    y, last = numpy_model(kind, state, dtype)(x.astype(dtype), tuple(plane.astype(dtype) for plane in planes))
+    expected, expected_last = getattr(reference, kind)(x, state, hx)
+    tolerance = {"rtol": 0, "atol": 4e-6 if dtype == np.float32 else 1e-13}
     assert y.dtype == dtype
-    assert_allclose(y, expected, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-13)
+    assert_allclose(y, expected, **tolerance)
+    for plane, right in zip(last, expected_last if kind == "lstm" else [expected_last], strict=True):
+        assert_allclose(plane, right, **tolerance)
 
 
 # ---- results

@@ -1,7 +1,7 @@
-/* "The panel and gate loops alone": a GRU in plain C with packed weights, no checks, no Python, one row.
+/* "The panel and gate loops alone": a layer in plain C with packed weights, no checks, no Python, one row.
  * It is the yardstick for what a step costs around its arithmetic.
  *
- * Layout: hidden units in blocks of LANES; a block's r, z, n columns side by side; GROUP blocks side by side
+ * Layout: hidden units in blocks of LANES; the columns of a block's gates side by side; GROUP blocks side by side
  * in one panel of K x WIDTH columns, zero-padded, 64-byte aligned. GROUP is as many as give the FMA pipes
  * enough independent sums and still fit the registers. Each sum starts from its bias and adds k in ascending
  * order.
@@ -19,32 +19,32 @@
 #define GROUP 4
 #endif
 #define UNITS (GROUP * LANES)
-#define WIDTH (3 * UNITS)
+#define WIDTH (GATES * UNITS)
 
-static int64_t groups(const struct gru *g)
+static int64_t groups(const struct layer *l)
 {
-    return (g->hidden + UNITS - 1) / UNITS;
+    return (l->hidden + UNITS - 1) / UNITS;
 }
 
 /* Floats per group: bias and panel of the input, then bias and panel of the recurrence. */
-static int64_t group_floats(const struct gru *g)
+static int64_t group_floats(const struct layer *l)
 {
-    return (g->inputs + g->hidden + 2) * WIDTH;
+    return (l->inputs + l->hidden + 2) * WIDTH;
 }
 
-/* The packed weights, and behind them one state, padded to whole groups. */
-EXPORT int64_t gru_scratch(const struct gru *g)
+/* The packed weights, and behind them the state, padded to whole groups. */
+EXPORT int64_t layer_scratch(const struct layer *l)
 {
-    return groups(g) * (group_floats(g) + UNITS);
+    return groups(l) * (group_floats(l) + PLANES * UNITS);
 }
 
-/* out[1 + depth, GROUP, 3, LANES]: the bias, then the columns of w[3H, depth] that belong to the group */
-static void pack_matrix(const struct gru *g, int64_t group, int64_t depth, const float *w, const float *bias,
+/* out[1 + depth, GROUP, GATES, LANES]: the bias, then the columns of w[GH, depth] that belong to the group */
+static void pack_matrix(const struct layer *l, int64_t group, int64_t depth, const float *w, const float *bias,
                         float *out)
 {
-    const int64_t H = g->hidden;
+    const int64_t H = l->hidden;
     for (int64_t column = 0; column < WIDTH; column++) {
-        int64_t block = column / (3 * LANES), gate = column / LANES % 3;
+        int64_t block = column / (GATES * LANES), gate = column / LANES % GATES;
         int64_t unit = group * UNITS + block * LANES + column % LANES, row = gate * H + unit;
         out[column] = unit < H ? bias[row] : 0.0f;
         for (int64_t k = 0; k < depth; k++)
@@ -52,12 +52,12 @@ static void pack_matrix(const struct gru *g, int64_t group, int64_t depth, const
     }
 }
 
-EXPORT void gru_prepare(const struct gru *g)
+EXPORT void layer_prepare(const struct layer *l)
 {
-    for (int64_t i = 0; i < groups(g); i++) {
-        float *out = g->scratch + i * group_floats(g);
-        pack_matrix(g, i, g->inputs, g->w_ih, g->b_ih, out);
-        pack_matrix(g, i, g->hidden, g->w_hh, g->b_hh, out + (g->inputs + 1) * WIDTH);
+    for (int64_t i = 0; i < groups(l); i++) {
+        float *out = l->scratch + i * group_floats(l);
+        pack_matrix(l, i, l->inputs, l->w_ih, l->b_ih, out);
+        pack_matrix(l, i, l->hidden, l->w_hh, l->b_hh, out + (l->inputs + 1) * WIDTH);
     }
 }
 
@@ -114,38 +114,57 @@ static inline void panel_row(const float *restrict panel, const float *restrict 
         sums[j] = acc[j];
 }
 
-/* h'[LANES] from the two sums[3,LANES] of a block and its old h[LANES] */
-static inline void gates(const float *restrict gi, const float *restrict gh, const float *restrict h,
-                         float *restrict out)
+/* h'[LANES], and an LSTM's c[LANES] in place, from the two sums[GATES,LANES] of a block and its old h[LANES] */
+static inline void gates(const float *restrict a, const float *restrict b, const float *restrict h,
+                         float *restrict c, float *restrict out)
 {
     for (int j = 0; j < LANES; j++) {
-        float r = sigmoid(gi[j] + gh[j]);
-        float z = sigmoid(gi[LANES + j] + gh[LANES + j]);
-        float c = tanh_(gi[2 * LANES + j] + r * gh[2 * LANES + j]);
-        out[j] = c + z * (h[j] - c);
+#if defined(LSTM)
+        float in = sigmoid(a[j] + b[j]);
+        float forget = sigmoid(a[LANES + j] + b[LANES + j]);
+        float candidate = tanh_(a[2 * LANES + j] + b[2 * LANES + j]);
+        float way_out = sigmoid(a[3 * LANES + j] + b[3 * LANES + j]);
+        float cell = forget * c[j] + in * candidate;
+        (void)h;
+        c[j] = cell;
+        out[j] = way_out * tanh_(cell);
+#else
+        float r = sigmoid(a[j] + b[j]);
+        float z = sigmoid(a[LANES + j] + b[LANES + j]);
+        float n = tanh_(a[2 * LANES + j] + r * b[2 * LANES + j]);
+        (void)c;
+        out[j] = n + z * (h[j] - n);
+#endif
     }
 }
 
-/* One row only (N = 1), and no input projection ahead of the steps. The running state lives behind the weights, padded, so that no loop has a tail. */
-static void run(const struct gru *g)
+/* One row only (N = 1), and no input projection ahead of the steps. The running state lives behind the weights, padded,
+ * so that no loop has a tail.
+ */
+static void run(const struct layer *l)
 {
-    const int64_t H = g->hidden, size = group_floats(g), count = groups(g);
+    const int64_t H = l->hidden, size = group_floats(l), count = groups(l);
     float gi[WIDTH] __attribute__((aligned(64))), gh[WIDTH] __attribute__((aligned(64)));
-    float *state = g->scratch + count * size;
+    float *state = l->scratch + count * size, *cell = state + (PLANES - 1) * count * UNITS;
     float fresh[count * UNITS] __attribute__((aligned(64)));
 
-    memcpy(state, g->h, sizeof(float) * (size_t)H);
-    for (int64_t t = 0; t < g->steps; t++) {
+    memcpy(state, l->h, sizeof(float) * (size_t)H);
+    if (PLANES == 2)
+        memcpy(cell, l->h + H, sizeof(float) * (size_t)H);
+    for (int64_t t = 0; t < l->steps; t++) {
         for (int64_t i = 0; i < count; i++) {
-            const float *panel = g->scratch + i * size;
-            panel_row(panel, g->x + t * g->inputs, g->inputs, gi);
-            panel_row(panel + (g->inputs + 1) * WIDTH, state, H, gh);
-            for (int b = 0; b < GROUP; b++)
-                gates(gi + 3 * LANES * b, gh + 3 * LANES * b, state + i * UNITS + LANES * b,
-                      fresh + i * UNITS + LANES * b);
+            const float *panel = l->scratch + i * size;
+            panel_row(panel, l->x + t * l->inputs, l->inputs, gi);
+            panel_row(panel + (l->inputs + 1) * WIDTH, state, H, gh);
+            for (int b = 0; b < GROUP; b++) {
+                int64_t unit = i * UNITS + LANES * b, sums = GATES * LANES * b;
+                gates(gi + sums, gh + sums, state + unit, cell + unit, fresh + unit);
+            }
         }
         memcpy(state, fresh, sizeof(float) * (size_t)(count * UNITS));
-        memcpy(g->y + t * H, fresh, sizeof(float) * (size_t)H);
+        memcpy(l->y + t * H, fresh, sizeof(float) * (size_t)H);
     }
-    memcpy(g->h, state, sizeof(float) * (size_t)H);
+    memcpy(l->h, state, sizeof(float) * (size_t)H);
+    if (PLANES == 2)
+        memcpy(l->h + H, cell, sizeof(float) * (size_t)H);
 }

@@ -25,8 +25,8 @@ PANEL_FLAGS = (
 )
 
 
-class _Gru(ctypes.Structure):
-    """struct gru of harness.h."""
+class _Layer(ctypes.Structure):
+    """struct layer of harness.h."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("steps", "rows", "inputs", "hidden", "carry")] + [
         (name, ctypes.c_void_p) for name in _POINTERS
@@ -43,30 +43,30 @@ class CRunner:
         self._arrays = {name: problem.state[key] for name, key in _ARRAYS.items()}
         self._arrays |= {
             "x": problem.x,
-            "h_0": problem.h_0,
-            "h": problem.h_0.copy(),
+            "h_0": np.stack([plane[0] for plane in problem.states]),
+            "h": np.stack([plane[0] for plane in problem.states]),
             "y": np.empty((p.T, p.N, p.H), np.float32),
         }
-        self._struct = _Gru(p.T, p.N, p.I, p.H, p.is_step)
+        self._struct = _Layer(p.T, p.N, p.I, p.H, p.is_step)
         for name, array in self._arrays.items():
             setattr(self._struct, name, array.ctypes.data)
         for name, address in blas.items():
             setattr(self._struct, name, address)
-        self._scratch = aligned(library.gru_scratch(ctypes.byref(self._struct)))
+        self._scratch = aligned(library.layer_scratch(ctypes.byref(self._struct)))
         self._struct.scratch = self._scratch.ctypes.data
-        if hasattr(library, "gru_prepare"):
-            library.gru_prepare(ctypes.byref(self._struct))
+        if hasattr(library, "layer_prepare"):
+            library.layer_prepare(ctypes.byref(self._struct))
 
     def sample(self, calls, count):
         """`count` samples, each the mean nanoseconds of `calls` calls."""
         samples = np.empty(count, np.int64)
-        self._library.gru_sample(ctypes.byref(self._struct), calls, count, samples.ctypes.data)
+        self._library.layer_sample(ctypes.byref(self._struct), calls, count, samples.ctypes.data)
         return samples / calls
 
     def result(self):
         """Output y after the problem's number of calls from h_0."""
-        self._arrays["h"][:] = self._problem.h_0
-        self._library.gru_run(ctypes.byref(self._struct), self._problem.check_calls)
+        self._arrays["h"][:] = self._arrays["h_0"]
+        self._library.layer_run(ctypes.byref(self._struct), self._problem.check_calls)
         return self._arrays["y"].copy()
 
 
@@ -78,19 +78,26 @@ def aligned(count, boundary=64):
 
 
 class Baseline(Contestant):
-    """A C source and the flags it is compiled with; one thread always."""
+    """A C source and the flags it is compiled with, once for each cell; one thread always."""
 
     source = ""
     flags = ("-O3",)
+    peer = False
+    cells = ("gru", "lstm")
+    stacks = False
 
     def load(self):
-        self._library = library = cbuild.build(SOURCES / self.source, self.flags)
-        library.gru_scratch.restype = ctypes.c_int64
-        library.gru_sample.restype = library.gru_run.restype = None
-        library.gru_sample.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        library.gru_run.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+        self._libraries = {"gru": self._build(), "lstm": self._build("-DLSTM")}
         self.version = f"{cbuild.compiler_version()}; {' '.join(self.flags)}"
         self._blas = self.blas()
+
+    def _build(self, *more):
+        library = cbuild.build(SOURCES / self.source, (*self.flags, *more))
+        library.layer_scratch.restype = ctypes.c_int64
+        library.layer_sample.restype = library.layer_run.restype = None
+        library.layer_sample.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
+        library.layer_run.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+        return library
 
     def blas(self):
         """Addresses of the BLAS functions that it needs."""
@@ -98,7 +105,7 @@ class Baseline(Contestant):
 
     def runners(self, problem):
         """One runner, or none where the source does not cover the point."""
-        return [CRunner(self._library, problem, self._blas)]
+        return [CRunner(self._libraries[problem.point.cell], problem, self._blas)]
 
 
 class Naive(Baseline):
@@ -124,7 +131,7 @@ class NaiveFast(Naive):
 class Blas(Baseline):
     """C on the BLAS that SciPy carries, which is also the one of cgru's engine `blas`; fast-math gates."""
 
-    name, source, flags = "C BLAS", "cblas_gru.c", FAST_FLAGS
+    name, source, flags = "C BLAS", "cblas.c", FAST_FLAGS
     label = "C: SciPy's BLAS, fast-math"
     style: ClassVar = {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 2))}
 

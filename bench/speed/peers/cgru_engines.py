@@ -14,6 +14,7 @@ class Cgru(Contestant):
     """cgru itself. A step is a stream's step; a sequence is a call of the model."""
 
     engine = ""
+    peer = False
 
     def load(self):
         import cgru
@@ -25,40 +26,56 @@ class Cgru(Contestant):
         if found != self.engine:
             raise ImportError(f"cgru has no engine {self.engine} here, but {found}")
 
+    def model(self, problem):
+        """The model of a problem on this engine."""
+        kind = {"gru": self.cgru.GRU, "lstm": self.cgru.LSTM, "rnn": self.cgru.RNN}[problem.point.cell]
+        return kind.from_state_dict(problem.state, engine=self.engine)
+
     def runners(self, problem):
-        gru = self.cgru.GRU.from_state_dict(problem.state, engine=self.engine)
+        model = self.model(problem)
+        hx = problem.states if problem.point.cell == "lstm" else problem.states[0]
         if problem.point.is_step:
-            return self._steps(gru, problem)
+            return self._steps(model, hx, problem)
         more = "" if self.threads == 1 else f", threads={self.threads}"
 
         def prepare():
             return {
-                "gru": gru,
+                "model": model,
                 "x": problem.x,
-                "h_0": problem.h_0[None],
+                "hx": hx,
                 "y": np.empty_like(problem.expected, dtype=np.float32),
             }
 
         return [
-            PythonRunner(f"y, h_n = gru(x, h_0{more})", "y", prepare, 1),
-            PythonRunner(f"y, h_n = gru(x, h_0, out=y{more})", "y", prepare, 1),
+            PythonRunner(f"y, h_n = model(x, hx{more})", "y", prepare, 1),
+            PythonRunner(f"y, h_n = model(x, hx, out=y{more})", "y", prepare, 1),
         ]
 
-    def _steps(self, gru, problem):
-        calls = problem.check_calls
+    def _steps(self, model, hx, problem):
+        p, calls = problem.point, problem.check_calls
 
         def prepare():
-            return {"gru": gru, "x": problem.x, "h": problem.h_0[None]}
+            return {"model": model, "x": problem.x, "hx": hx}
 
         def prepare_stream():
-            stream = gru.stream(hx=problem.h_0)
-            return {"step": stream.step, "x": problem.x[0, 0], "out": np.empty(gru.hidden_size, np.float32)}
+            stream = model.stream(batch_size=p.N, hx=hx)
+            return {"step": stream.step, "x": problem.x[0], "out": np.empty((p.N, p.H), np.float32)}
 
-        return [
-            PythonRunner("y, h = gru(x, h)", "y", prepare, calls),
-            PythonRunner("y = step(x)", "y[None, None]", prepare_stream, calls),
-            PythonRunner("step(x, out=out)", "out[None, None]", prepare_stream, calls),
-        ]
+        def prepare_single():
+            one = tuple(plane[:, 0] for plane in problem.states)
+            stream = model.stream(hx=one if p.cell == "lstm" else one[0])
+            return {"step": stream.step, "x": problem.x[0, 0], "out": np.empty(p.H, np.float32)}
+
+        def steps(prepare, shape):
+            return [
+                PythonRunner("y = step(x)", f"y{shape}", prepare, calls),
+                PythonRunner("step(x, out=out)", f"out{shape}", prepare, calls),
+            ]
+
+        whole = PythonRunner("y, hx = model(x, hx)", "y", prepare, calls)
+        if p.directions == 2:  # a stream has one direction
+            return [whole]
+        return [whole, *(steps(prepare_single, "[None, None]") if p.N == 1 else steps(prepare_stream, "[None]"))]
 
 
 class CgruPacked(Cgru):

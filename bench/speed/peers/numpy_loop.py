@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from bench.common.contestant import Contestant
-from bench.common.numpy_gru import numpy_gru
+from bench.common.numpy_cells import ARRAYS, numpy_cell
 from bench.common.timing import PythonRunner
 
 
@@ -12,13 +12,14 @@ class NumPy(Contestant):
 
     name, distribution = "NumPy", "numpy"
     style: ClassVar = {"color": "#56B4E9", "linewidth": 1.6, "marker": "P", "markersize": 4}
+    stacks = False
 
     def runners(self, problem):
-        gru = numpy_gru(problem.state)
+        cell = numpy_cell(problem.point.cell, [problem.state[f"{name}_l0"] for name in ARRAYS])
 
         def prepare():
-            return {"gru": gru, "x": problem.x, "h": problem.h_0, "h_0": problem.h_0}
+            return {"cell": cell, "x": problem.x, "state": tuple(plane[0] for plane in problem.states)}
 
         if problem.point.is_step:
-            return [PythonRunner("y = gru(x, h); h = y[-1]", "y", prepare, problem.check_calls)]
-        return [PythonRunner("y = gru(x, h_0)", "y", prepare, 1)]
+            return [PythonRunner("y, state = cell(x, *state)", "y", prepare, problem.check_calls)]
+        return [PythonRunner("y, last = cell(x, *state)", "y", prepare, 1)]

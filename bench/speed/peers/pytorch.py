@@ -7,7 +7,7 @@ from bench.common.timing import PythonRunner
 
 
 class Torch(Contestant):
-    """PyTorch's nn.GRU, and nn.GRUCell for a step if that is faster; in inference mode."""
+    """PyTorch's nn.GRU, nn.LSTM and nn.RNN, and a step by their cells if that is faster; in inference mode."""
 
     name, distribution = "PyTorch", "torch"
     style: ClassVar = {"color": "#7A3E9D", "linewidth": 1.6, "marker": "D", "markersize": 3.5}
@@ -21,23 +21,30 @@ class Torch(Contestant):
         self._mode.__enter__()  # as long as this object lives; nobody else sees it
 
     def runners(self, problem):
-        torch, p = self.torch, problem.point
+        torch, nn, p = self.torch, self.torch.nn, problem.point
         state = {name: torch.from_numpy(array) for name, array in problem.state.items()}
-        gru = torch.nn.GRU(p.I, p.H)
-        gru.load_state_dict(state)
-        cell = torch.nn.GRUCell(p.I, p.H)
-        cell.load_state_dict({name.removesuffix("_l0"): array for name, array in state.items()})
-        x, h_0 = torch.from_numpy(problem.x), torch.from_numpy(problem.h_0)
+        layer = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}[p.cell]
+        model = layer(p.I, p.H, num_layers=p.layers, bidirectional=p.directions == 2)
+        model.load_state_dict(state)
+        x, states = torch.from_numpy(problem.x), tuple(torch.from_numpy(plane) for plane in problem.states)
 
         def prepare():
-            return {"gru": gru, "x": x, "h": h_0[None], "h_0": h_0[None]}
-
-        def prepare_cell():
-            return {"cell": cell, "x": x[0], "h": h_0}
+            return {"model": model, "x": x, "hx": states if p.cell == "lstm" else states[0]}
 
         if not p.is_step:
-            return [PythonRunner("y, h_n = gru(x, h_0)", "y.numpy()", prepare, 1)]
-        return [
-            PythonRunner("y, h = gru(x, h)", "y.numpy()", prepare, problem.check_calls),
-            PythonRunner("h = cell(x, h)", "h[None].numpy()", prepare_cell, problem.check_calls),
-        ]
+            return [PythonRunner("y, h_n = model(x, hx)", "y.numpy()", prepare, 1)]
+        whole = PythonRunner("y, hx = model(x, hx)", "y.numpy()", prepare, problem.check_calls)
+        return [whole] if p.is_stack else [whole, self._cell(problem, state, x, states)]
+
+    def _cell(self, problem, state, x, states):
+        nn, p = self.torch.nn, problem.point
+        cell = {"gru": nn.GRUCell, "lstm": nn.LSTMCell, "rnn": nn.RNNCell}[p.cell](p.I, p.H)
+        cell.load_state_dict({name.removesuffix("_l0"): array for name, array in state.items()})
+        pair = p.cell == "lstm"
+
+        def prepare():
+            hx = tuple(plane[0] for plane in states)
+            return {"cell": cell, "x": x[0], "hx": hx if pair else hx[0]}
+
+        y = "hx[0][None].numpy()" if pair else "hx[None].numpy()"
+        return PythonRunner("hx = cell(x, hx)", y, prepare, problem.check_calls)
