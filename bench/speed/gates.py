@@ -26,12 +26,15 @@ STEPS, ROWS = 100, 32
 UNITS = 512  # of the loop and the pass: 16 to 24 KB of sums and states
 
 # As in setup.py.
-ENGINE_FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv")
+ENGINE_FLAGS = (
+    "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv",
+    "-fno-tree-loop-distribute-patterns",
+)  # fmt: skip
 INLINE = "-DCYTHON_INLINE=inline __attribute__((always_inline))"
 ISA_FLAGS = {
     "x86-64-v2": ("-march=x86-64-v2",),
-    "x86-64-v3": ("-march=x86-64-v3",),
-    "x86-64-v4": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
+    "x86-64-v3": ("-march=x86-64-v3", "--param=max-completely-peel-times=6"),
+    "x86-64-v4": ("-march=x86-64-v4", "-mprefer-vector-width=512", "--param=max-completely-peel-times=8"),
     "baseline": (),
 }
 

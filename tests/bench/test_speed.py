@@ -235,7 +235,7 @@ def test_the_engines_pass_is_the_engines(cell, engine_pass):
 def test_the_pass_is_built_as_the_engine_is():
     """A change of the flags in setup.py is one in gates.py."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    (flags,) = re.findall(r"^GCC_FLAGS = (\[.*\])", text, re.MULTILINE)
+    (flags,) = re.findall(r"^GCC_FLAGS = (\[.*?\])", text, re.MULTILINE | re.DOTALL)
     assert tuple(re.findall(r'"([^"]+)"', flags)) == gates.ENGINE_FLAGS
     for isa, more in gates.ISA_FLAGS.items():
         assert f'"{isa.replace("-", "_")}": [{", ".join(f"{flag!r}" for flag in more)}]'.replace("'", '"') in (

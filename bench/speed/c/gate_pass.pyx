@@ -1,13 +1,14 @@
-"""The engine's pass over the gates, alone: `update_row` of cgru/engines/_cells.pxd, as packed.pyx calls it.
+"""The engine's pass over the gates, alone: `update_rows` of cgru/engines/_cells.pxd, as packed.pyx calls it.
 
-Built on the spot from the sources of the clone, with the flags of setup.py (see ../gates.py): no installed module offers
-this, since only a benchmark wants it.
+Built on the spot from the sources of the clone, with the flags of setup.py (see ../gates.py): no installed module
+offers this, since only a benchmark wants it.
 """
 
 from cgru.engines._activations cimport SIGMOID, TANH
-from cgru.engines._cells cimport GRU, LSTM, RNN, Cell, cell_of, update_row
+from cgru.engines._cells cimport GRU, LSTM, RNN, Cell, cell_of, update_rows
 from cgru.engines._target cimport LANES
 from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 lanes = LANES
@@ -15,9 +16,13 @@ KINDS = {"gru": GRU, "rnn": RNN, "lstm": LSTM}
 
 
 cdef void update(
-    const Cell* cell, const float* a, const float* b, const float* h, const float* c, float* h_new, float* c_new
+    const Cell* cell, Py_ssize_t rows, const float* a, const float* b, float* const* h, float* const* c,
+    float* const* h_new, float* const* c_new,
 ) noexcept nogil:
-    update_row(True, cell, a, b, NULL, h, c, h_new, c_new, NULL)
+    cdef Py_ssize_t width = cell.gates * cell.H
+    update_rows(
+        cell, rows, a, width, b, width, b, 0, <const float* const*>h, <const float* const*>c, h_new, c_new, NULL
+    )
 
 
 cdef int64_t now() noexcept nogil:
@@ -31,21 +36,23 @@ def sample(str kind, Py_ssize_t rows, Py_ssize_t H, size_t memory, Py_ssize_t ca
 
     `memory` holds, for rows * H units and G gates, G planes of a, G of b, then h, c, new h, new c.
     """
-    cdef Cell cell = cell_of(KINDS[kind], H, True, (SIGMOID, 0.0, 0.0), (TANH, 0.0, 0.0), (TANH, 0.0, 0.0), 0.0)
-    cdef Py_ssize_t i, call, row, n = rows * H, width = cell.gates * H
+    cdef Cell cell = cell_of(True, KINDS[kind], H, True, (SIGMOID, 0.0, 0.0), (TANH, 0.0, 0.0), (TANH, 0.0, 0.0), 0.0)
+    cdef Py_ssize_t i, row, _call, n = rows * H
     cdef float* a = <float*>memory
     cdef float* b = a + cell.gates * n
-    cdef float* h = b + cell.gates * n
-    cdef float* c = h + n
-    cdef float* h_new = c + n
-    cdef float* c_new = h_new + n
+    cdef float* planes = b + cell.gates * n
+    cdef float** pointers = <float**>malloc(4 * rows * sizeof(float*))
     cdef int64_t* times = <int64_t*>ns
     cdef int64_t start
+    if pointers == NULL:
+        raise MemoryError
+    for i in range(4):                  # h, c, new h, new c
+        for row in range(rows):
+            pointers[i * rows + row] = planes + i * n + row * H
     with nogil:
         for i in range(count):
             start = now()
-            for call in range(calls):
-                for row in range(rows):
-                    update(&cell, a + row * width, b + row * width, h + row * H, c + row * H, h_new + row * H,
-                           c_new + row * H)
+            for _call in range(calls):
+                update(&cell, rows, a, b, pointers, pointers + rows, pointers + 2 * rows, pointers + 3 * rows)
             times[i] = now() - start
+    free(pointers)
