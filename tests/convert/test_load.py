@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 import cgru
 from cgru import convert
+from cgru.cells import CELLS
 from cgru.convert import conventions
 from cgru.weights import Weights
 from support.compare import assert_same_model
@@ -93,6 +94,32 @@ def haiku_file(path, names=("gru",)):
     np.savez(path, **arrays)
 
 
+def arrays_file(shapes):
+    """A function of a path that writes random arrays of these shapes."""
+    def write(path):
+        rng = np.random.default_rng(3)
+        np.savez(path, **{name: single(rng.normal(size=shape)) for name, shape in shapes.items()})
+
+    return write
+
+
+def gates_of(features, letters, side):
+    return {f"net/LSTMCell_0/{side}{gate}/kernel": (features, H) for gate in letters}
+
+
+LSTMS = {
+    "mlx": {"net.Wx": (4 * H, INPUT), "net.Wh": (4 * H, H), "net.bias": (4 * H,)},
+    "tensorflow1": {"basic_lstm_cell_1/kernel": (INPUT + H, 4 * H), "basic_lstm_cell_1/bias": (4 * H,)},
+    "haiku": {"lstm/linear/w": (INPUT + H, 4 * H), "lstm/linear/b": (4 * H,)},
+    "flax": gates_of(INPUT, "ifgo", "i") | gates_of(H, "ifgo", "h"),
+}
+RNNS = {
+    "mlx": {"net.Wxh": (H, INPUT), "net.Whh": (H, H)},
+    "tensorflow1": {"rnn/basic_rnn_cell/kernel": (INPUT + H, H), "rnn/basic_rnn_cell/bias": (H,)},
+    "haiku": {"vanilla_rnn/linear/w": (INPUT, H), "vanilla_rnn/linear/b": (H,), "vanilla_rnn/linear_1/w": (H, H)},
+    "flax": {"net/cell/i/kernel": (INPUT, H), "net/cell/i/bias": (H,), "net/cell/h/kernel": (H, H)},
+}
+
 #: Name of a file -> what writes it, and what of `cgru` reads it when asked by name.
 FILES = {
     "state.pt": (torch_file, "from_torch"),
@@ -108,7 +135,10 @@ FILES = {
     "mlx.npz": (mlx_file, "from_mlx"),
     "tensorflow1.npz": (tensorflow1_file, "from_tensorflow1"),
     "haiku.npz": (haiku_file, "from_haiku"),
-}
+} | {
+    f"{system}_{what}.npz": (arrays_file(shapes[system]), f"from_{system}")
+    for what, shapes in (("lstm", LSTMS), ("rnn", RNNS)) for system in shapes
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -119,6 +149,8 @@ def test_every_kind_of_file(name, folder):
     expected = getattr(cgru, door)(folder / name)
     for path in (name, folder / name):
         assert_same_model(cgru.load(path), expected)
+    if "_" in name:
+        assert expected.kind == name.partition("_")[2].removesuffix(".npz") and expected.hidden_size == H
     weights = convert.read(name)
     assert isinstance(weights, Weights) and weights == expected.weights
     assert convert.form(name)
@@ -267,6 +299,8 @@ def test_every_converter_has_its_conventions():
     for name, convention in conventions.CONVENTIONS.items():
         assert sorted(convention.order) in ([], ["n", "r", "z"]), name
         assert convention.after or convention.before, name
+        assert sorted(convention.lstm) in ([], ["f", "g", "i", "o"]), name
+        assert bool(convention.lstm) == bool(convention.lstm_biases), name
 
 
 @pytest.mark.parametrize("order", ["rzn", "zrn", "nzr", "znr", "rnz", "nrz"])
@@ -288,7 +322,28 @@ def test_a_convention_makes_rows_canonical(rng, name):
     sign = 1 if convention.z_keeps else -1
     stacked = np.concatenate([parts[gate] for gate in convention.order])
     expected = np.concatenate([parts["r"], sign * parts["z"], parts["n"]])
-    assert_array_equal(convention.canonical(stacked), expected)
+    assert_array_equal(convention.canonical(stacked, CELLS["gru"]), expected)
+    assert_array_equal(convention.canonical(parts["r"], CELLS["rnn"]), parts["r"])
+    if convention.lstm:
+        parts = {gate: rng.normal(size=(H, INPUT)) for gate in "ifgo"}
+        stacked = np.concatenate([parts[gate] for gate in convention.lstm])
+        assert_array_equal(convention.canonical(stacked, CELLS["lstm"]), np.concatenate(list(parts.values())))
+
+
+@pytest.mark.parametrize("name, order", [("torch", "ifgo"), ("keras", "ifgo"), ("onnx", "iofg"), ("haiku", "igfo")])
+def test_the_order_of_an_lstm_s_gates(name, order):
+    """Letters here; what other systems call c, c~ or j is g."""
+    assert conventions.CONVENTIONS[name].lstm == order
+    assert conventions.CONVENTIONS[name].order_of(CELLS["lstm"]) == order
+    assert conventions.CONVENTIONS[name].name in conventions.systems(order=order, most=99).split(", ")
+
+
+def test_what_is_added_to_the_forget_gate():
+    for dtype, out in ((np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64), (int, np.float32)):
+        bias = np.arange(12).astype(dtype)
+        added = conventions.add_to_forget(bias, CELLS["lstm"], 0.5)
+        assert added.dtype == out
+        assert_array_equal(added, bias + np.repeat([0, 0.5, 0, 0], 3))
 
 
 def test_what_is_no_tree_of_a_gru():
