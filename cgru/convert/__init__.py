@@ -122,7 +122,7 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
         raise several.retold(path, "name=") from None
     if "nonlinearity" in changes:
         if "nonlinearity" not in weights.config.cell.options:
-            raise ValueError(f"{path}: nonlinearity is for an RNN; these are weights of a {weights.config.cell.name}")
+            raise ValueError(f"{path}: nonlinearity is for an RNN; these are {weights.config.cell.name} weights")
         changes["activations"] = changes.pop("nonlinearity")
     return weights.replace(**changes) if changes else weights
 

@@ -122,10 +122,10 @@ def functions(cell: Cell, activations: Any = None, nonlinearity: Any = None) -> 
     """
     if "nonlinearity" in cell.options:
         if activations is not None:
-            raise ValueError(f"activations={activations!r}: an {cell.name} has one function; give it as nonlinearity")
+            raise ValueError(f"activations={activations!r}: {cell.name} has one function; give it as nonlinearity")
         return nonlinearity
     if nonlinearity is not None:
-        raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.name}")
+        raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are {cell.name} weights")
     return activations
 
 

@@ -192,7 +192,7 @@ def _weights(layer, dtype):
     if one.go_backwards:
         raise ValueError("the forward layer of this Bidirectional goes backwards, which is not supported")
     if one.cell is not two.cell:
-        raise ValueError(f"one direction is a {one.cell.name}, the other a {two.cell.name}; convert them one by one")
+        raise ValueError(f"the two directions are {one.cell.name} and {two.cell.name}; convert them one by one")
     if one.reset_after != two.reset_after or one.parameters.w_hh.shape != two.parameters.w_hh.shape:
         raise ValueError("the two directions differ in units or reset_after; convert them one by one")
     return build(

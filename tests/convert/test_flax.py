@@ -119,7 +119,7 @@ def test_what_is_refused(jax):
     lstm, simple = (nnx.state(cell(3, 5, rngs=nnx.Rngs(0))) for cell in (nnx.OptimizedLSTMCell, nnx.SimpleCell))
     with pytest.raises(ValueError, match=r"several recurrent networks: 'a', 'b'; choose one with name="):
         cgru.from_flax({"a": nnx.to_pure_dict(lstm), "b": nnx.to_pure_dict(simple)})
-    with pytest.raises(ValueError, match="an RNN has one function; give it as nonlinearity"):
+    with pytest.raises(ValueError, match="RNN has one function; give it as nonlinearity"):
         cgru.from_flax(simple, activations=("sigmoid", "relu"))
-    with pytest.raises(ValueError, match="nonlinearity='relu' is for an RNN; these are weights of a LSTM"):
+    with pytest.raises(ValueError, match="nonlinearity='relu' is for an RNN; these are LSTM weights"):
         cgru.from_flax(lstm, nonlinearity="relu")

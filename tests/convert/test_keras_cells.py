@@ -98,7 +98,7 @@ def test_a_backward_layer_of_its_own(keras, rng, name):
     other = keras.layers.GRU(5, return_sequences=True, go_backwards=True)
     mixed = keras.layers.Bidirectional(network(5, return_sequences=True), backward_layer=other)
     mixed.build(x.shape)
-    with pytest.raises(ValueError, match=r"has (\d+|2 or 3) arrays|direction is|shape"):
+    with pytest.raises(ValueError, match=f"the two directions are {KERAS[name].__name__} and GRU"):
         cgru.from_keras(mixed)
 
 
@@ -141,7 +141,7 @@ def test_arrays_alone(keras, rng, name):
     right = {"activations": ("sigmoid", "softsign")} if name == "LSTM" else {"nonlinearity": "softsign"}
     assert_same(cgru.from_keras(layer.get_weights(), **right)(x)[0], layer(x))
     wrong = {"nonlinearity": "relu"} if name == "LSTM" else {"activations": ("sigmoid", "relu")}
-    with pytest.raises(ValueError, match=r"is for an RNN; these are weights of a LSTM|an RNN has one function"):
+    with pytest.raises(ValueError, match=r"is for an RNN; these are LSTM weights|RNN has one function"):
         cgru.from_keras(layer.get_weights(), **wrong)
     with pytest.raises(ValueError, match="has no option reset_after; got False"):
         cgru.from_keras(layer.get_weights(), reset_after=False)

@@ -249,7 +249,7 @@ def test_what_the_file_does_not_say(folder):
     assert convert.read("state.npz", dtype="float64").dtype == np.float64
     npz_file("rnn.npz", kind="rnn")
     assert convert.read("rnn.npz", nonlinearity="relu").config.nonlinearity == "relu"
-    with pytest.raises(ValueError, match="nonlinearity is for an RNN; these are weights of a GRU"):
+    with pytest.raises(ValueError, match="nonlinearity is for an RNN; these are GRU weights"):
         convert.read("state.npz", nonlinearity="relu")
     with pytest.raises(TypeError, match="dtype must be float32 or float64"):
         convert.read("state.npz", dtype="float16")

@@ -131,7 +131,7 @@ def test_what_is_refused(rng):
     several = {"basic_lstm_cell": cell, "basic_rnn_cell": {"kernel": np.ones((4, 2)), "bias": np.ones(2)}}
     with pytest.raises(ValueError, match=r"several recurrent networks: 'basic_lstm_cell', 'basic_rnn_cell'; choose"):
         cgru.from_tensorflow1(several)
-    with pytest.raises(ValueError, match="'basic_lstm_cell' is a LSTM and 'basic_rnn_cell' a RNN"):
+    with pytest.raises(ValueError, match="'basic_lstm_cell' is LSTM and 'basic_rnn_cell' is RNN"):
         cgru.from_tensorflow1(several, list(several))
 
 

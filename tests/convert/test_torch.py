@@ -93,7 +93,7 @@ def test_which_gru_is_meant_must_be_clear(torch, big):
     odd = {"a.weight_ih_l0": np.ones((10, 3)), "a.weight_hh_l0": np.ones((10, 5))}
     with pytest.raises(ValueError, match=r"'a\.' have 2 \* hidden_size rows, expected 3 .* 4 for an LSTM"):
         cgru.from_torch(odd)
-    with pytest.raises(ValueError, match="nonlinearity='relu' is for an RNN; these are weights of a GRU"):
+    with pytest.raises(ValueError, match="nonlinearity='relu' is for an RNN; these are GRU weights"):
         cgru.from_torch(big.encoder[0], nonlinearity="relu")
     with pytest.raises(ValueError, match="no weight_ih_l0"):
         cgru.from_torch(torch.nn.Linear(3, 5))
