@@ -80,7 +80,7 @@ def test_an_empty_row_keeps_its_state(onnx, rng, kind):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("clip", [0.2, 0.6, 2.0])
 def test_clip(onnx, ort, rng, kind, direction, clip):
-    """It clamps what goes into every function, the cell state on its way out too."""
+    """It clamps the gates' sums; an LSTM's cell state, also on its way out, stays as it is."""
     state, x, hx = case(rng, kind, direction)
     model = single_node(onnx, state, kind=kind, direction=direction, clip=clip, **asked(hx))
     Y, final = run(ort, model, X=2 * x, **states(hx))
