@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 _DENSE = ("dense_i", "dense_h")
 
 
-def _layers(cell, python=False):
-    """The names of a cell's layers for x, then of those for h; in `python` with an underscore behind its keywords."""
-    names = [side + gate for side in "ih" for gate in cell.gates or ("",)]
-    return [f"{name}_" if python and name in ("if", "in") else name for name in names]
+_NNX_LSTM = ("ii", "if_", "ig", "io", "hi", "hf", "hg", "ho")
+
+
+def _layers(cell):
+    """The names of linen's layers for x, then of those for h."""
+    return [side + gate for side in "ih" for gate in cell.gates or ("",)]
 
 
 def _form(kind, layers, **options):
@@ -42,7 +44,7 @@ def _form(kind, layers, **options):
 
 _FORMS = (
     *(_form(kind, _layers(cell)) for kind, cell in CELLS.items()),
-    *(_form(kind, _layers(cell, python=True)) for kind, cell in CELLS.items()),
+    _form("lstm", _NNX_LSTM),
     *(_form(kind, _DENSE, stacked="dense_h/kernel") for kind in CELLS),
 )
 
@@ -138,7 +140,7 @@ def _stacked(form, found):
 
 
 #: The layers of nnx's cells.
-_MODULES = (_DENSE, *(_layers(cell, python=True) for cell in CELLS.values() if cell.gates))
+_MODULES = (_DENSE, _NNX_LSTM)
 
 
 def _tree(source):

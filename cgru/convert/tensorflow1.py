@@ -117,7 +117,8 @@ def weights_from_tensorflow1(
     cell = found[0][0].cell
     for one, (form, _) in zip(names, found, strict=True):
         if form.cell is not cell:
-            raise ValueError(f"{names[0]!r} is {cell.name} and {one!r} is {form.cell.name}: they are no layers of one model")
+            kinds = f"{names[0]!r} is {cell.name} and {one!r} is {form.cell.name}"
+            raise ValueError(f"{kinds}: they are no layers of one model")
     activations = activation if "nonlinearity" in cell.options else ("sigmoid", activation)
     return build(
         [[_parameters(form.cell, arrays, forget_bias)] for form, arrays in found], cell=cell, dtype=dtype,
