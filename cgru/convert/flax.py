@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from cgru.rnn import RNN
     from cgru.weights import Weights
 
+#: The layers of nnx's cells.
 _DENSE = ("dense_i", "dense_h")
-
-
 _NNX_LSTM = ("ii", "if_", "ig", "io", "hi", "hf", "hg", "ho")
 
 
@@ -139,10 +138,6 @@ def _stacked(form, found):
     return canonical("flax", form.cell, kernel.T, recurrent.T, *biases)
 
 
-#: The layers of nnx's cells.
-_MODULES = (_DENSE, _NNX_LSTM)
-
-
 def _tree(source):
     """A parameter tree as plain mappings down to arrays; of an nnx cell, RNN or module, its own."""
     if isinstance(source, Mapping):
@@ -152,7 +147,7 @@ def _tree(source):
         return {name: _tree(part) for name, part in parts.items() if part is not None}
     if getattr(source, "residual", False):
         raise ValueError(f"this {type(source).__name__} has residual=True, which is not supported")
-    layers = next((names for names in _MODULES if all(hasattr(source, name) for name in names)), ())
+    layers = next((names for names in (_DENSE, _NNX_LSTM) if all(hasattr(source, name) for name in names)), ())
     if layers:
         return {name: _tree(getattr(source, name)) for name in layers}
     if hasattr(source, "cell"):
