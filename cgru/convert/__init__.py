@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cgru.convert._errors import SeveralNetworks, naming
@@ -72,15 +73,18 @@ FORMATS = {
     ".json": Format("RTNeural", "from_rtneural", "layer"),
 }  # fmt: skip
 
-#: What the name of an array ends with -> whose it is. Files of arrays in which no name does are state dicts.
+_MLX = Format("MLX", "from_mlx", "name")
+_TENSORFLOW1 = Format("TensorFlow 1", "from_tensorflow1", "name")
+_FLAX = Format("Flax", "from_flax", "name")
+_HAIKU = Format("Haiku", "from_haiku", "name")
+
+#: A pattern of what the name of an array ends with -> whose it is. Files of arrays in which none fits are state dicts.
 ARRAYS = {
-    "Wh": Format("MLX", "from_mlx", "name"),
-    "candidate/kernel": Format("TensorFlow 1", "from_tensorflow1", "name"),
-    "candidate/weights": Format("TensorFlow 1", "from_tensorflow1", "name"),
-    "hn/kernel": Format("Flax", "from_flax", "name"),
-    "dense_h/kernel": Format("Flax", "from_flax", "name"),
-    "w_h": Format("Haiku", "from_haiku", "name"),
-}
+    r"/Whh?": _MLX,
+    r"/candidate/(kernel|weights)": _TENSORFLOW1, r"/(basic_)?(lstm|rnn)_cell(_\d+)?/(kernel|weights)": _TENSORFLOW1,
+    r"/(h[nifgo]?|dense_h)/kernel": _FLAX,
+    r"/w_h": _HAIKU, r"/([^/]*_)?(lstm|rnn)(_\d+)?/linear/w": _HAIKU,
+}  # fmt: skip
 
 
 def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **changes: Any) -> Weights:
@@ -118,7 +122,7 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
         raise several.retold(path, "name=") from None
     if "nonlinearity" in changes:
         if "nonlinearity" not in weights.config.cell.options:
-            raise ValueError(f"{path}: nonlinearity is for an RNN; these are weights of a {weights.config.cell.name}")
+            raise ValueError(f"{path}: nonlinearity is for an RNN; these are {weights.config.cell.name} weights")
         changes["activations"] = changes.pop("nonlinearity")
     return weights.replace(**changes) if changes else weights
 
@@ -203,7 +207,7 @@ def _format(path: str) -> Format | None:
         names = [f"/{path_of(name)}" for name in array_names(path)]
     if any("weight_ih" in name for name in names):
         return _STATE_DICT
-    found = (kind for ending, kind in ARRAYS.items() if any(name.endswith(f"/{ending}") for name in names))
+    found = (kind for pattern, kind in ARRAYS.items() if any(re.search(f"{pattern}$", name) for name in names))
     return next(found, _STATE_DICT)
 
 

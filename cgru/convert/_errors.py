@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
+from cgru.cells import CELLS, Cell
 from cgru.checks import warn
 
 Name = TypeVar("Name")
@@ -54,6 +55,20 @@ def chosen(found: Mapping[Name, Any], asked: Name | None, what: str, option: str
     if len(found) > 1:
         raise SeveralNetworks(f"{what}s", found, option)
     return next(iter(found))
+
+
+def networks_in_words(cells: Iterable[Cell], noun: str = "") -> str:
+    """What a source holds one of or several of: GRU, or recurrent network where there are others; a `noun` may follow.
+
+    Where it holds none, what there might be.
+    """
+    found = list(cells)
+    if not found:
+        *names, last = (cell.name for cell in CELLS.values())
+        return f"{', '.join(names)} or {last} {noun}".rstrip()
+    if all(cell is CELLS["gru"] for cell in found):
+        return f"{found[0].name} {noun}".rstrip()
+    return f"recurrent {noun or 'network'}"
 
 
 def check_one_name(asked: Any, option: str, kinds: type | tuple[type, ...] = str) -> None:

@@ -1,7 +1,8 @@
-"""Flax: linen's and nnx's GRUCell; kernels (in, out).
+"""Flax: linen's and nnx's cells; kernels (in, out).
 
-* linen   ir iz in hr hz hn apart, each with a kernel; bias in ir, iz, in and hn
-* nnx     dense_i: kernel (I, 3H), bias (3H,)      dense_h: kernel (H, 3H), and maybe bias
+* linen, nnx.LSTMCell   a kernel for each gate of x and of h, and maybe a bias: ir iz in hr hz hn of a GRUCell,
+                        ii if ig io hi hf hg ho of an LSTMCell or OptimizedLSTMCell, i h of a SimpleCell
+* nnx, the others       dense_i: kernel (I, G), dense_h: kernel (H, G), and maybe biases; G is 3H, 4H or H
 """
 
 from __future__ import annotations
@@ -11,18 +12,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgru.cells import CELLS
 from cgru.checks import real_array
-from cgru.convert._build import Parameters, build, gru_from, kernels
+from cgru.convert._build import Parameters, build, canonical, functions, kernels, model_from
 from cgru.convert.conventions import CONVENTIONS
-from cgru.convert.untrusted.trees import flattened, gru_parameters
+from cgru.convert.untrusted.trees import Form, flattened, network_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from cgru.gru import GRU
+    from cgru.lstm import LSTM
+    from cgru.rnn import RNN
     from cgru.weights import Weights
 
-_LINEN = ("ir", "iz", "in", "hr", "hz", "hn")
+#: The layers of nnx's cells.
+_DENSE = ("dense_i", "dense_h")
+_NNX_LSTM = ("ii", "if_", "ig", "io", "hi", "hf", "hg", "ho")
+
+
+def _layers(cell):
+    """The names of linen's layers for x, then of those for h."""
+    return [side + gate for side in "ih" for gate in cell.gates or ("",)]
+
+
+def _form(kind, layers, **options):
+    kernels, biases = (tuple(f"{layer}/{part}" for layer in layers) for part in ("kernel", "bias"))
+    return Form(kind, kernels, biases, **options)
+
+
+_FORMS = (
+    *(_form(kind, _layers(cell)) for kind, cell in CELLS.items()),
+    _form("lstm", _NNX_LSTM),
+    *(_form(kind, _DENSE, stacked="dense_h/kernel") for kind in CELLS),
+)
 
 
 def from_flax(
@@ -30,21 +53,24 @@ def from_flax(
     name: str | None = None,
     *,
     activations: Any = None,
+    nonlinearity: Any = None,
     batch_first: bool = True,
     dtype: DTypeLike | None = None,
     engine: str = "auto",
-) -> GRU:
-    """A GRU from Flax's GRUCell, linen or nnx.
+) -> GRU | LSTM | RNN:
+    """A GRU from Flax's GRUCell, an LSTM from LSTMCell or OptimizedLSTMCell, an RNN from SimpleCell; linen or nnx.
 
     Parameters
     ----------
     source : mapping or nnx module
-        Linen's variables or parameters: {"params": {"GRUCell_0": {"ir": {"kernel": ...}, ...}}}, at any depth; an
-        nnx.GRUCell, an nnx.RNN around one, or its state as nested mappings (``nnx.to_pure_dict``).
+        Linen's variables or parameters: {"params": {"GRUCell_0": {"ir": {"kernel": ...}, ...}}}, at any depth; a
+        cell of nnx, an nnx.RNN around one, or its state as nested mappings (``nnx.to_pure_dict``).
     name : str, optional
         Which cell, where there are several: its path, joined by "/".
     activations : (f, g), optional
         The cell's `gate_fn` and `activation_fn`, which parameters do not hold; see `cgru.activations`.
+    nonlinearity : activation, optional
+        A SimpleCell's `activation_fn`; by default "tanh".
     batch_first : bool, default True
         As Flax's RNN has it.
     dtype, engine
@@ -52,69 +78,64 @@ def from_flax(
 
     Returns
     -------
-    GRU
-        Its h_n[0] is Flax's carry.
+    GRU, LSTM or RNN
+        Its h_n[0] is Flax's carry, of an LSTM (c_n[0], h_n[0]).
 
     Raises
     ------
     TypeError
         Something else was given.
     ValueError
-        No GRU cell, or several (they are listed).
+        No such cell, or several (they are listed); a SimpleCell with ``residual=True``, which parameters do not show.
 
     Warns
     -----
     UserWarning
         The parameters hold other arrays, which are left out: they are named. Not where `name` is given.
     """
-    return gru_from(
-        weights_from_flax, source, name, activations=activations, batch_first=batch_first, dtype=dtype, engine=engine
+    return model_from(
+        weights_from_flax, source, name, activations=activations, nonlinearity=nonlinearity, batch_first=batch_first,
+        dtype=dtype, engine=engine,
     )  # fmt: skip
 
 
-def weights_from_flax(source, name=None, *, activations=None, batch_first=True, dtype=None) -> Weights:
+def weights_from_flax(
+    source, name=None, *, activations=None, nonlinearity=None, batch_first=True, dtype=None
+) -> Weights:
     """`Weights` of a parameter tree or an nnx module; see `from_flax`."""
-    flat = flattened(_tree(source))
-    if any("dense_i" in path for path in flat):
-        weights, biases = (tuple(f"{part}/{kind}" for part in ("dense_i", "dense_h")) for kind in ("kernel", "bias"))
-        parameters = _nnx(gru_parameters(flat, weights, name, biases))
-    else:
-        weights, biases = (tuple(f"{gate}/{kind}" for gate in _LINEN) for kind in ("kernel", "bias"))
-        parameters = _linen(gru_parameters(flat, weights, name, biases))
+    form, found = network_parameters(flattened(_tree(source)), _FORMS, name)
+    parameters = (_stacked if form.stacked else _apart)(form, found)
     return build(
-        [[parameters]], dtype=dtype, reset_after=CONVENTIONS["flax"].reset_after, activations=activations,
-        batch_first=batch_first,
+        [[parameters]], cell=form.cell, dtype=dtype, reset_after=CONVENTIONS["flax"].reset_after,
+        activations=functions(form.cell, activations, nonlinearity), batch_first=batch_first,
     )  # fmt: skip
 
 
-def _linen(found):
-    features, H = real_array("in/kernel", found["in/kernel"], (None, None)).shape
-    shapes = dict.fromkeys(_LINEN[:3], (features, H)) | dict.fromkeys(_LINEN[3:], (H, H))
-    weights = {
-        gate: real_array(f"{gate}/kernel", found[f"{gate}/kernel"], shape).T for gate, shape in shapes.items()
-    }
-    biases = {
-        gate: real_array(f"{gate}/bias", found[f"{gate}/bias"], (H,)) if f"{gate}/bias" in found else np.zeros(H, "f")
-        for gate in _LINEN
-    }
-    has_bias = any(f"{gate}/bias" in found for gate in _LINEN)
-    return Parameters(
-        np.concatenate([weights[gate] for gate in _LINEN[:3]]),
-        np.concatenate([weights[gate] for gate in _LINEN[3:]]),
-        np.concatenate([biases[gate] for gate in _LINEN[:3]]) if has_bias else None,
-        np.concatenate([biases[gate] for gate in _LINEN[3:]]) if has_bias else None,
-    )
+def _apart(form, found):
+    """A layer for each gate, those of x first."""
+    layers = [name.removesuffix("/kernel") for name in form.needed]
+    half = len(layers) // 2
+    features, H = real_array(form.needed[0], found[form.needed[0]], (None, None)).shape
+    rows, biases = [], []
+    for number, layer in enumerate(layers):
+        shape = (H if number >= half else features, H)
+        rows.append(real_array(f"{layer}/kernel", found[f"{layer}/kernel"], shape).T)
+        bias = found.get(f"{layer}/bias")
+        biases.append(np.zeros(H, "f") if bias is None else real_array(f"{layer}/bias", bias, (H,)))
+    w_ih, w_hh = np.concatenate(rows[:half]), np.concatenate(rows[half:])
+    if not any(name in found for name in form.optional):
+        return Parameters(w_ih, w_hh)
+    return Parameters(w_ih, w_hh, np.concatenate(biases[:half]), np.concatenate(biases[half:]))
 
 
-def _nnx(found):
-    names = ("dense_i/kernel", "dense_h/kernel")
-    kernel, recurrent, H = kernels(found[names[0]], found[names[1]], names)
-    canonical = CONVENTIONS["flax"].canonical
+def _stacked(form, found):
+    w_i, w_h = form.needed
+    kernel, recurrent, H = kernels(found[w_i], found[w_h], form.cell, (w_i, w_h))
     biases = [
-        canonical(real_array(name, found[name], (3 * H,))) if found.get(name) is not None else None
-        for name in ("dense_i/bias", "dense_h/bias")
+        None if found.get(name) is None else real_array(name, found[name], (form.cell.stacked * H,))
+        for name in form.optional
     ]
-    return Parameters(canonical(kernel.T), canonical(recurrent.T), *biases)
+    return canonical("flax", form.cell, kernel.T, recurrent.T, *biases)
 
 
 def _tree(source):
@@ -124,8 +145,11 @@ def _tree(source):
     if hasattr(source, "kernel"):      # a Linear
         parts = {name: getattr(source, name, None) for name in ("kernel", "bias")}
         return {name: _tree(part) for name, part in parts.items() if part is not None}
-    if hasattr(source, "dense_i"):
-        return {name: _tree(getattr(source, name)) for name in ("dense_i", "dense_h")}
+    if getattr(source, "residual", False):
+        raise ValueError(f"this {type(source).__name__} has residual=True, which is not supported")
+    layers = next((names for names in (_DENSE, _NNX_LSTM) if all(hasattr(source, name) for name in names)), ())
+    if layers:
+        return {name: _tree(getattr(source, name)) for name in layers}
     if hasattr(source, "cell"):
         return {"cell": _tree(source.cell)}
     get = getattr(source, "get_value", None)      # an nnx Variable

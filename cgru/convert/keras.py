@@ -1,9 +1,4 @@
-"""Keras: layers, models, weight lists; gates in columns.
-
-    kernel (I, 3H)     recurrent_kernel (H, 3H)     bias (2, 3H) = input, recurrent with reset_after, else (3H,)
-
-Keras 1 has nine arrays: W (I, H), U (H, H), b (H,) of z, then of r, then of h.
-"""
+"""Keras: layers, models and lists of arrays; what the arrays are: `keras_arrays`."""
 
 from __future__ import annotations
 
@@ -12,24 +7,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from cgru.checks import real_array
-from cgru.convert._build import Parameters, build, gru_from, kernels
-from cgru.convert._errors import check_one_name, chosen, warn_left_out
-from cgru.convert.conventions import CONVENTIONS
+from cgru.cells import CELLS, Cell
+from cgru.convert._build import Parameters, build, functions, model_from
+from cgru.convert._errors import check_one_name, chosen, networks_in_words, warn_left_out
 from cgru.convert.keras_activations import keras_activation
+from cgru.convert.keras_arrays import is_keras_1, parameters_of, told_by_arrays
 from cgru.convert.keras_files import read_layers
-from cgru.convert.keras_layer import RECURRENT, Contents, Layer, is_gru
+from cgru.convert.keras_layer import RECURRENT, Contents, Layer, kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from cgru.activations import Activation
     from cgru.gru import GRU
+    from cgru.lstm import LSTM
+    from cgru.rnn import RNN
     from cgru.weights import Weights
-
-_canonical = CONVENTIONS["keras"].canonical
 
 
 def from_keras(
@@ -38,26 +31,30 @@ def from_keras(
     *,
     reset_after: bool | None = None,
     activations: Any = None,
+    nonlinearity: Any = None,
     go_backwards: bool = False,
     dtype: DTypeLike | None = None,
     engine: str = "auto",
-) -> GRU:
-    """A GRU from Keras: a layer, a model, a file or a list of arrays.
+) -> GRU | LSTM | RNN:
+    """A GRU from Keras, or an LSTM, or an RNN from a SimpleRNN: a layer, a model, a file or a list of arrays.
 
     Parameters
     ----------
     source : keras layer, keras model, path or sequence of arrays
-        A built `GRU`, `Bidirectional(GRU)` or `RNN(GRUCell)` layer; a model that holds one; the path of a ``.keras``
-        or legacy ``.h5`` file of a whole model, which needs h5py (``pip install "cgru[keras]"``) and not Keras; or
-        what ``get_weights()`` gives: kernel (I, 3H), recurrent_kernel (H, 3H) and maybe bias, or the nine arrays of
-        Keras 1.
+        A built `GRU`, `Bidirectional(GRU)` or `RNN(GRUCell)` layer, the same of `LSTM` or `SimpleRNN`; a model that
+        holds one; the path of a ``.keras`` or legacy ``.h5`` file of a whole model, which needs h5py
+        (``pip install "cgru[keras]"``) and not Keras; or what ``get_weights()`` gives: kernel (I, 3H),
+        recurrent_kernel (H, 3H) and maybe bias, with 4H of an LSTM and H of a SimpleRNN; of Keras 1 the nine arrays of
+        a GRU, the twelve of an LSTM.
     layer : str, optional
         The layer's name, where a model holds several. Of a layer in an inner model: "inner/name", or "name".
     reset_after : bool, optional
-        For a list of arrays only: default False for a bias (3H,), True for (2, 3H) and without bias.
+        For a list of a GRU's arrays only: default False for a bias (3H,), True for (2, 3H) and without bias.
     activations : (f, g), optional
         For a list of arrays only, see `cgru.activations`: recurrent_activation and activation; by default sigmoid
         and tanh, for Keras 1 hard_sigmoid and tanh.
+    nonlinearity : activation, optional
+        For a list of a SimpleRNN's arrays only: its activation, by default "tanh".
     go_backwards : bool, default False
         For a list of arrays only.
     dtype, engine
@@ -65,9 +62,10 @@ def from_keras(
 
     Returns
     -------
-    GRU
+    GRU, LSTM or RNN
         With ``batch_first=True``: x (N, T, I), y (N, T, H), or (N, T, 2H) for merge_mode "concat", and
-        h_n (D, N, H). y is what `return_sequences=True` gives, h_n the states of `return_state=True`, and
+        h_n (D, N, H), of an LSTM (h_n, c_n). y is what `return_sequences=True` gives, h_n (and c_n) the states of
+        `return_state=True`, and
         ``h_n[0]`` (or its two directions merged) what `return_sequences=False` gives. With `go_backwards`, y is in
         reversed order, as in Keras.
 
@@ -102,14 +100,14 @@ def from_keras(
     >>> gru.input_size, gru.hidden_size, gru.reset_after, gru.batch_first
     (3, 5, True, True)
     """
-    return gru_from(
-        weights_from_keras, source, layer, reset_after=reset_after, activations=activations,
+    return model_from(
+        weights_from_keras, source, layer, reset_after=reset_after, activations=activations, nonlinearity=nonlinearity,
         go_backwards=go_backwards, dtype=dtype, engine=engine,
     )  # fmt: skip
 
 
 def weights_from_keras(
-    source, layer=None, *, reset_after=None, activations=None, go_backwards=False, dtype=None
+    source, layer=None, *, reset_after=None, activations=None, nonlinearity=None, go_backwards=False, dtype=None
 ) -> Weights:
     """`Weights` of a layer, a model, a file or a list of arrays; see `from_keras`."""
     check_one_name(layer, "layer")
@@ -118,8 +116,7 @@ def weights_from_keras(
     elif callable(getattr(source, "get_config", None)) and callable(getattr(source, "get_weights", None)):
         layers, others = _live(source)
     elif isinstance(source, Sequence) and not isinstance(source, Mapping):
-        arrays = list(source)
-        return _from_arrays(arrays, reset_after, activations, go_backwards, dtype)
+        return _from_arrays(list(source), reset_after, activations, nonlinearity, go_backwards, dtype)
     else:
         raise TypeError(
             "expected a Keras layer or model, the path of a .keras or .h5 file, or the arrays of get_weights(); "
@@ -128,8 +125,9 @@ def weights_from_keras(
     if layer is not None and layer not in layers:      # the last part of a nested layer's name is enough
         nested = [name for name in layers if name.endswith(f"/{layer}")]
         layer = nested[0] if len(nested) == 1 else layer
-    name = chosen(layers, layer, "GRU layer", "layer")
-    warn_left_out(others, name, layer)
+    cells = {name: CELLS[kind_of(one.kind, one.config)] for name, one in layers.items()}
+    name = chosen(layers, layer, networks_in_words(cells.values(), "layer"), "layer")
+    warn_left_out(others, name, layer, cells[name].name)
     found = layers[name]
     try:
         return _weights(found, dtype)
@@ -143,7 +141,7 @@ def _live(source):
     if kind is not None:
         config = source.get_config()
         layer = Layer(kind, config, source.get_weights, _version(source))
-        return Contents({source.name: layer}, []) if is_gru(kind, config) else Contents({}, [source.name])
+        return Contents({source.name: layer}, []) if kind_of(kind, config) else Contents({}, [source.name])
     parts = getattr(source, "layers", ())
     if not parts:
         return Contents({}, [source.name] if getattr(source, "weights", ()) else [])
@@ -168,9 +166,10 @@ def _version(layer):
 class _Direction(NamedTuple):
     """One direction of a layer, and what its configuration says."""
 
+    cell: Cell
     parameters: Parameters
-    reset_after: bool
-    activations: tuple[Activation, Activation]
+    reset_after: bool | None
+    activations: tuple[Activation, ...]
     go_backwards: bool
 
 
@@ -179,7 +178,7 @@ def _weights(layer, dtype):
     if layer.kind != "Bidirectional":
         one = _direction(layer.kind, layer.config, arrays, layer.version)
         return build(
-            [[one.parameters]], dtype=dtype, batch_first=True, reset_after=one.reset_after,
+            [[one.parameters]], cell=one.cell, dtype=dtype, batch_first=True, reset_after=one.reset_after,
             activations=[one.activations], go_backwards=one.go_backwards,
         )  # fmt: skip
     forward = layer.config["layer"]
@@ -192,64 +191,42 @@ def _weights(layer, dtype):
         raise ValueError("merge_mode=None (two outputs) is not supported; convert the two layers one by one")
     if one.go_backwards:
         raise ValueError("the forward layer of this Bidirectional goes backwards, which is not supported")
+    if one.cell is not two.cell:
+        raise ValueError(f"the two directions are {one.cell.name} and {two.cell.name}; convert them one by one")
     if one.reset_after != two.reset_after or one.parameters.w_hh.shape != two.parameters.w_hh.shape:
         raise ValueError("the two directions differ in units or reset_after; convert them one by one")
     return build(
-        [[one.parameters, two.parameters]], dtype=dtype, batch_first=True, reset_after=one.reset_after,
+        [[one.parameters, two.parameters]], cell=one.cell, dtype=dtype, batch_first=True, reset_after=one.reset_after,
         activations=[one.activations, two.activations], merge_mode=merge_mode,
     )  # fmt: skip
 
 
 def _direction(kind, config, arrays, version):
-    """A GRU, or an RNN around a GRUCell."""
+    """A GRU, LSTM or SimpleRNN, or an RNN around such a cell."""
     go_backwards = bool(config.get("go_backwards", False))
+    cell = CELLS[kind_of(kind, config)]
     if kind == "RNN":
         config = config["cell"]["config"]
-    parameters, reset_after = _parameters(arrays, config.get("reset_after"))
+    parameters, reset_after = parameters_of(arrays, cell, config.get("reset_after"))
     units = config.get("units", config.get("output_dim"))
     if units is not None and parameters.w_hh.shape[1] != units:
         raise ValueError(f"the layer has units={units}, but its recurrent kernel is for {parameters.w_hh.shape[1]}")
-    f = config.get("recurrent_activation", config.get("inner_activation", "sigmoid"))
-    activations = (keras_activation(f, version), keras_activation(config.get("activation", "tanh"), version))
-    return _Direction(parameters, reset_after, activations, go_backwards)
+    f = keras_activation(config.get("recurrent_activation", config.get("inner_activation", "sigmoid")), version)
+    g = keras_activation(config.get("activation", "tanh"), version)
+    activations = tuple(f if letter == "f" else g for letter in cell.functions)
+    return _Direction(cell, parameters, reset_after, activations, go_backwards)
 
 
-def _from_arrays(arrays, reset_after, activations, go_backwards, dtype):
+def _from_arrays(arrays, reset_after, activations, nonlinearity, go_backwards, dtype):
     """A plain list of `get_weights()`: the configuration is the caller's, or the default of its Keras."""
-    parameters, reset_after = _parameters(arrays, reset_after)
-    if activations is None:
-        activations = ("hard_sigmoid" if len(arrays) in (6, 9) else "sigmoid", "tanh")
+    cell = told_by_arrays(arrays)
+    if reset_after is not None and "reset_after" not in cell.options:
+        raise ValueError(f"{cell.name} has no option reset_after; got {reset_after!r}")
+    parameters, reset_after = parameters_of(arrays, cell, reset_after)
+    activations = functions(cell, activations, nonlinearity)
+    if activations is None and is_keras_1(arrays):
+        activations = ("hard_sigmoid", "tanh")
     return build(
-        [[parameters]], dtype=dtype, batch_first=True, reset_after=reset_after, activations=activations,
+        [[parameters]], cell=cell, dtype=dtype, batch_first=True, reset_after=reset_after, activations=activations,
         go_backwards=go_backwards,
     )  # fmt: skip
-
-
-def _parameters(arrays, reset_after):
-    """The parameters in 2, 3 (Keras 2 and 3) or 9 (Keras 1) arrays, and whether the reset gate acts after."""
-    if len(arrays) == 9:
-        arrays, reset_after = _stacked(arrays), CONVENTIONS["keras1"].reset_after
-    if len(arrays) not in (2, 3):
-        raise ValueError(f"a GRU has 2 or 3 arrays, in Keras 1 nine; got {len(arrays)}")
-    kernel, recurrent, H = kernels(arrays[0], arrays[1])
-    b_ih = b_hh = None
-    if len(arrays) == 3:
-        bias = real_array("bias", arrays[2])
-        if reset_after is None:
-            reset_after = bias.ndim == 2
-        bias = real_array("bias", bias, (2, 3 * H) if reset_after else (3 * H,))
-        b_ih, b_hh = map(_canonical, bias) if reset_after else (_canonical(bias), None)
-    elif reset_after is None:
-        reset_after = True
-    return Parameters(_canonical(kernel.T), _canonical(recurrent.T), b_ih, b_hh), bool(reset_after)
-
-
-def _stacked(arrays):
-    """The nine arrays of Keras 1 as kernel (I, 3H), recurrent kernel (H, 3H) and bias (3H,)."""
-    parts = [real_array(f"weights[{i}]", array) for i, array in enumerate(arrays)]
-    shape, H = parts[0].shape, parts[0].shape[-1] if parts[0].ndim else 0
-    for i, part in enumerate(parts):
-        expected = (shape, (H, H), (H,))[i % 3]
-        if part.ndim != len(expected) or part.shape != expected:
-            raise ValueError(f"weights[{i}] of Keras 1 has shape {part.shape}, expected {expected}")
-    return [np.concatenate(parts[kind::3], axis=-1) for kind in range(3)]

@@ -17,7 +17,7 @@ _SLOWEST = 5e6      # bytes a second, of a slow disk
 
 
 def read_layers(path: str, *, seconds: float | None = None) -> Contents:
-    """The GRU layers in a .keras or .h5 file, arrays read, and the names of the others.
+    """The recurrent layers in a .keras or .h5 file, arrays read, and the names of the others.
 
     The HDF5 library can loop for ever or crash on a damaged file, so a child process reads it, in bounded time and
     memory; where Python cannot start itself (a frozen application) it is read here.

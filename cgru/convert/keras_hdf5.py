@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from cgru.convert.keras_layer import RECURRENT, Contents, Layer, is_gru
+from cgru.convert.keras_layer import RECURRENT, Contents, Layer, kind_of
 from cgru.convert.untrusted.child import limit_memory
 from cgru.convert.untrusted.files import RATIO, check_expansion, file_size, open_zip, read_member
 
@@ -42,7 +42,7 @@ def send(stream: BinaryIO, path: str) -> None:
 
 
 def read_layers(path: str) -> Contents:
-    """The GRU layers in a .keras or .h5 file, arrays read, and the names of the others.
+    """The recurrent layers in a .keras or .h5 file, arrays read, and the names of the others.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _read_legacy(path: str) -> Contents:
 def _walk(model, outer="", folder="") -> Iterator[tuple[str, str, Mapping[str, Any] | None, str]]:
     """Name, class, configuration and group in model.weights.h5 of every layer of a model, inner models included.
 
-    The configuration is None for a layer that is no GRU.
+    The configuration is None for a layer that is not recurrent.
 
     The name is led by `outer`, the names of the models around it ("encoder/"); the group lies in `folder`, theirs.
     """
@@ -123,7 +123,7 @@ def _walk(model, outer="", folder="") -> Iterator[tuple[str, str, Mapping[str, A
         if isinstance(inner, list) or "layers" in inner:
             yield from _walk(entry, f"{outer}{_name(entry)}/", group)
         else:
-            yield outer + _name(entry), kind, inner if kind in RECURRENT and is_gru(kind, inner) else None, group
+            yield outer + _name(entry), kind, inner if kind in RECURRENT and kind_of(kind, inner) else None, group
 
 
 def _name(entry):

@@ -1,11 +1,16 @@
-"""What a Keras model or file says of one of its layers, and whether that is a GRU."""
+"""What a Keras model or file says of one of its layers, and which recurrent network that is."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-RECURRENT = ("GRU", "Bidirectional", "RNN")
+#: Keras's layers and cells -> what they are here.
+_KINDS = {
+    "GRU": "gru", "GRUCell": "gru", "LSTM": "lstm", "LSTMCell": "lstm", "SimpleRNN": "rnn", "SimpleRNNCell": "rnn",
+}  # fmt: skip
+LAYERS = ("GRU", "LSTM", "SimpleRNN")
+RECURRENT = (*LAYERS, "Bidirectional", "RNN")
 
 
 class Layer(NamedTuple):
@@ -35,7 +40,7 @@ class Contents(NamedTuple):
     Attributes
     ----------
     layers : dict
-        Path of names -> `Layer` of every GRU layer, such as "encoder/memory".
+        Path of names -> `Layer` of every recurrent layer, such as "encoder/memory".
     others : list of str
         The paths of the other layers with weights.
     """
@@ -44,13 +49,14 @@ class Contents(NamedTuple):
     others: list[str]
 
 
-def is_gru(kind: str, config: Mapping[str, Any]) -> bool:
-    """Whether a layer of class `kind` with this configuration is a GRU, in a wrapper or not."""
-    if kind == "GRU":
-        return True
+def kind_of(kind: str, config: Mapping[str, Any]) -> str:
+    """A key of `CELLS` for a layer of class `kind` with this configuration, in a wrapper or not; "" for any other."""
+    if kind in LAYERS:
+        return _KINDS[kind]
     inner = config.get("layer" if kind == "Bidirectional" else "cell")
     if not isinstance(inner, Mapping):
-        return False
+        return ""
+    name = str(inner.get("class_name"))
     if kind == "RNN":
-        return inner.get("class_name") == "GRUCell"
-    return inner.get("class_name") in ("GRU", "RNN") and is_gru(inner["class_name"], inner.get("config", {}))
+        return _KINDS.get(name, "") if name.endswith("Cell") else ""
+    return kind_of(name, inner.get("config", {})) if name in (*LAYERS, "RNN") else ""

@@ -1,6 +1,6 @@
-"""ONNX: GRU nodes, opset 7 on; linear_before_reset is reset_after.
+"""ONNX: GRU, LSTM and RNN nodes, opset 7 on; a GRU's linear_before_reset is reset_after.
 
-    W (D, 3H, I)     R (D, 3H, H)     B (D, 6H) = Wb then Rb     initial_h (D, N, H)
+    W (D, G, I)     R (D, G, H)     B (D, 2G) = Wb then Rb     initial_h, an LSTM's initial_c (D, N, H)
 
 One node is one layer; nodes that feed each other are layers. Specification: https://onnx.ai/onnx/operators/onnx__GRU.html
 """
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgru.checks import real_array, warn
-from cgru.convert._build import Parameters, build, gru_from
+from cgru.convert._build import Parameters, build, canonical, model_from
 from cgru.convert._errors import missing, warn_left_out
-from cgru.convert.conventions import CONVENTIONS
 from cgru.convert.onnx_activations import read_activations
-from cgru.convert.onnx_graph import Graph
+from cgru.convert.onnx_graph import Graph, cell_of_node
 from cgru.convert.onnx_values import attribute
 from cgru.convert.untrusted.files import file_size
 
@@ -27,9 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from cgru.activations import Activation
+    from cgru.cells import Cell
     from cgru.gru import GRU
+    from cgru.lstm import LSTM
+    from cgru.rnn import RNN
     from cgru.weights import Weights
 
+#: Places of inputs: the first state, and what only an LSTM has.
+_STATES, _PEEPHOLES = 5, 7
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 
 
@@ -40,8 +44,8 @@ def from_onnx(
     linear_before_reset: bool | None = None,
     dtype: DTypeLike | None = None,
     engine: str = "auto",
-) -> GRU:
-    """A GRU from the GRU nodes of an ONNX model, opset 7 or later.
+) -> GRU | LSTM | RNN:
+    """A GRU from the GRU nodes of an ONNX model, opset 7 or later; an LSTM from LSTM nodes, an RNN from RNN nodes.
 
     Parameters
     ----------
@@ -49,19 +53,19 @@ def from_onnx(
         Weights may be initializers, Constant nodes, external data in the model's own folder, or Slice, Concat,
         Transpose and the like of these.
     node : str or sequence of str, optional
-        The GRU node's name, or the names of several that feed each other, as layers. By default the only one, or
+        The node's name, or the names of several that feed each other, as layers. By default the only one, or
         all where each feeds the next.
     linear_before_reset : bool, optional
-        Overrides the nodes' attribute, which some versions of PyTorch's exporter leave out: see Warns.
+        Overrides the attribute of GRU nodes, which some versions of PyTorch's exporter leave out: see Warns.
     dtype, engine
         As in `from_torch`.
 
     Returns
     -------
-    GRU
+    GRU, LSTM or RNN
         In the node's layout: ``batch_first=True`` for ``layout=1``, else False. y holds the directions side by side,
         (T, N, D * H), where ONNX has (T, D, N, H); h_n is (num_layers * D, N, H) in either layout. A constant
-        initial_h is stored with the model; an initial_h that the graph computes or is given is `h_0` here, and
+        initial_h or initial_c is stored with the model; one that the graph computes or is given is in `hx` here, and
         sequence_lens is `lengths`.
 
     Raises
@@ -70,7 +74,7 @@ def from_onnx(
         Neither a path nor a ModelProto.
     ValueError
         No such node or several that are no chain (they are listed), weights that are no constants, an activation
-        that is not supported, or a damaged file.
+        that is not supported, an LSTM with peepholes (P) or input_forget=1, or a damaged file.
     OSError
         The file cannot be read.
     ImportError
@@ -91,24 +95,26 @@ def from_onnx(
 
     References
     ----------
-    https://onnx.ai/onnx/operators/onnx__GRU.html
+    https://onnx.ai/onnx/operators/onnx__GRU.html, onnx__LSTM.html, onnx__RNN.html
     """
-    return gru_from(
+    return model_from(
         weights_from_onnx, source, node, linear_before_reset=linear_before_reset, dtype=dtype, engine=engine
     )  # fmt: skip
 
 
 def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None) -> Weights:
-    """`Weights` of the GRU nodes of a model; see `from_onnx`."""
+    """`Weights` of the recurrent nodes of a model; see `from_onnx`."""
     model, folder = _model(source)
     _check_opset(model)
     graph = Graph(model.graph, folder)
-    nodes = graph.chain(graph.grus(), node)
+    recurrent = graph.recurrent()
+    nodes = graph.chain(recurrent, node)
     layers = [_layer(graph, one, linear_before_reset) for one in nodes]
     outputs = [value.name for value in model.graph.output]
-    names = [name for name, one in graph.grus().items() if one in nodes]
-    warn_left_out(graph.other_weights(outputs, nodes), names[0] if len(names) == 1 else names, node)
-    if not layers[0].reset_after and linear_before_reset is None and "pytorch" in model.producer_name.lower():
+    names = [name for name, one in recurrent.items() if one in nodes]
+    left = graph.other_weights(outputs, nodes)
+    warn_left_out(left, names[0] if len(names) == 1 else names, node, layers[0].cell.name)
+    if layers[0].reset_after is False and linear_before_reset is None and "pytorch" in model.producer_name.lower():
         warn(
             "this model was written by PyTorch and says linear_before_reset=0, which PyTorch's GRU never computes: "
             "some of its exporters leave the attribute out, and the outputs are then wrong by about 0.1 "
@@ -143,20 +149,21 @@ def _check_opset(model):
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions or max(versions) < 7:
         raise ValueError(
-            f"the model uses opset {max(versions, default='none')}, expected 7 or later, where GRU has its present "
-            "meaning; convert it with onnx.version_converter"
+            f"the model uses opset {max(versions, default='none')}, expected 7 or later, where recurrent nodes have "
+            "their present meaning; convert it with onnx.version_converter"
         )
 
 
 class _Layer(NamedTuple):
-    """One GRU node: its parameters, one for each direction, and everything that it says."""
+    """One node: its parameters, one for each direction, and everything that it says."""
 
+    cell: Cell
     parameters: list[Parameters]
-    h_0: np.ndarray | None
+    initial: list[np.ndarray | None]      # one for each of `Cell.states`
     hidden_size: int
     bidirectional: bool
-    reset_after: bool
-    activations: tuple[tuple[Activation, Activation], ...] | None
+    reset_after: bool | None
+    activations: tuple[tuple[Activation, ...], ...] | None
     clip: float | None
     reverse: bool
     batch_first: bool
@@ -176,73 +183,94 @@ def _stack(nodes, layers, dtype):
         ]
         if differing:
             raise ValueError(
-                f"the GRU nodes {nodes[0].name!r} and {node.name!r} follow each other but differ in "
-                f"{', '.join(differing)}: they cannot be layers of one GRU; choose them one by one with node="
+                f"the {node.op_type} nodes {nodes[0].name!r} and {node.name!r} follow each other but differ in "
+                f"{', '.join(differing)}: they cannot be layers of one {node.op_type}; choose them one by one with "
+                "node="
             )
-    h_0 = None
-    if any(layer.h_0 is not None for layer in layers):
+    initial = None
+    if any(plane is not None for layer in layers for plane in layer.initial):
         zeros = np.zeros((len(first.parameters), first.hidden_size), np.float32)
-        h_0 = np.concatenate([zeros if layer.h_0 is None else layer.h_0 for layer in layers])
+        rows = [[zeros if plane is None else plane for plane in layer.initial] for layer in layers]
+        initial = [np.concatenate(planes) for planes in zip(*rows, strict=True)]
     options = {name: getattr(first, name) for name in _OPTIONS}
-    return build([layer.parameters for layer in layers], dtype=dtype, h_0=h_0, **options)
+    return build([layer.parameters for layer in layers], cell=first.cell, dtype=dtype, initial=initial, **options)
 
 
 def _layer(graph, node, linear_before_reset):
+    cell, what = cell_of_node(node), f"{node.op_type} {node.name!r}"
     direction = attribute(node, "direction", "forward")
     if direction not in _DIRECTIONS:
-        raise ValueError(f"GRU {node.name!r} has direction {direction!r}, expected {', '.join(_DIRECTIONS)}")
+        raise ValueError(f"{what} has direction {direction!r}, expected {', '.join(_DIRECTIONS)}")
     D = _DIRECTIONS[direction]
     layout = attribute(node, "layout", 0)
     clip = attribute(node, "clip")
     if layout not in (0, 1) or (clip is not None and not clip > 0):
-        raise ValueError(f"GRU {node.name!r} has layout {layout} and clip {clip}, expected 0 or 1 and a positive clip")
-    parameters = _parameters(graph, node, D)
+        raise ValueError(f"{what} has layout {layout} and clip {clip}, expected 0 or 1 and a positive clip")
+    _check_no_more(graph, node, what)
+    parameters = _parameters(graph, node, cell, D)
     H = parameters[0].w_hh.shape[1]
-    after = attribute(node, "linear_before_reset", 0)
     return _Layer(
+        cell=cell,
         parameters=parameters,
-        h_0=_initial_state(graph, node, D, H, layout),
+        initial=[_initial_state(graph, node, number, D, H, layout) for number in range(len(cell.states))],
         hidden_size=H,
         bidirectional=D == 2,
-        reset_after=bool(after if linear_before_reset is None else linear_before_reset),
-        activations=read_activations(node, D),
+        reset_after=_reset_after(node, cell, linear_before_reset),
+        activations=read_activations(node, cell, D),
         clip=clip if clip is None or np.isfinite(clip) else None,
         reverse=direction == "reverse",
         batch_first=layout == 1,
     )
 
 
-def _parameters(graph, node, D):
+def _reset_after(node, cell, linear_before_reset):
+    """Where a GRU's reset gate acts; None for others, which have none."""
+    if "reset_after" in cell.options:
+        return bool(attribute(node, "linear_before_reset", 0) if linear_before_reset is None else linear_before_reset)
+    if linear_before_reset is not None:
+        raise ValueError(f"{cell.name} has no option linear_before_reset; got {linear_before_reset!r}")
+    return None
+
+
+def _check_no_more(graph, node, what):
+    """Refuse what only some LSTMs have: peepholes, unless they are zero, and gates that hang together."""
+    if attribute(node, "input_forget", 0):
+        raise ValueError(f"{what} has input_forget=1, coupled input and forget gates, which is not supported")
+    name = node.input[_PEEPHOLES] if len(node.input) > _PEEPHOLES else ""
+    value = graph.constant(name) if name else np.zeros(1)
+    if value is None or np.any(value):
+        raise ValueError(f"{what} has peepholes (its input P, {name!r}), which are not supported")
+
+
+def _parameters(graph, node, cell, D):
     """The node's `Parameters`, one for each of D directions."""
     R = real_array("R", graph.weight(node, 2, "R"), (D, None, None))
     H = R.shape[2]
     if attribute(node, "hidden_size", H) != H:
         raise ValueError(f"R has shape {R.shape}, but hidden_size is {attribute(node, 'hidden_size', H)}")
-    W = real_array("W", graph.weight(node, 1, "W"), (D, 3 * H, None))
-    R = real_array("R", R, (D, 3 * H, H))
+    rows = cell.stacked * H
+    W = real_array("W", graph.weight(node, 1, "W"), (D, rows, None))
+    R = real_array("R", R, (D, rows, H))
     B = graph.weight(node, 3, "B", optional=True)
-    B = None if B is None else real_array("B", B, (D, 6 * H))
-    canonical = CONVENTIONS["onnx"].canonical
-    found = []
-    for d in range(D):
-        b_ih, b_hh = (None, None) if B is None else map(canonical, np.split(B[d], 2))
-        found.append(Parameters(canonical(W[d]), canonical(R[d]), b_ih, b_hh))
-    return found
+    B = None if B is None else real_array("B", B, (D, 2 * rows))
+    return [canonical("onnx", cell, W[d], R[d], *(() if B is None else np.split(B[d], 2))) for d in range(D)]
 
 
-def _initial_state(graph, node, D, H, layout):
-    """initial_h as (D, H) where it is a constant that is the same for every batch row; None otherwise, or if zero.
+def _initial_state(graph, node, number, D, H, layout):
+    """initial_h or initial_c as (D, H) where it is a constant that is the same for every batch row; None otherwise, or
+    if zero.
 
-    What a graph computes, or takes as an input, is the caller's h_0.
+    What a graph computes, or takes as an input, is the caller's hx.
     """
-    value = graph.constant(node.input[5]) if len(node.input) > 5 and node.input[5] else None
+    place, name = _STATES + number, ("initial_h", "initial_c")[number]
+    value = graph.constant(node.input[place]) if len(node.input) > place and node.input[place] else None
     if value is None:
         return None
-    value = real_array("initial_h", value, (None, D, H) if layout else (D, None, H))
+    value = real_array(name, value, (None, D, H) if layout else (D, None, H))
     rows = value if layout else value.swapaxes(0, 1)
     if len(rows) == 0 or not (rows == rows[0]).all():
         raise ValueError(
-            f"initial_h of GRU {node.name!r} is a constant of shape {value.shape} that differs from batch row to "
-            "batch row; remove it from the model and pass it as h_0"
+            f"{name} of {node.op_type} {node.name!r} is a constant of shape {value.shape} that differs from batch row "
+            f"to batch row; remove it from the model and pass it as {'hx' if number else 'h_0'}"
         )
     return rows[0] if rows[0].any() else None

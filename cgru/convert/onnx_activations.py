@@ -1,8 +1,9 @@
-"""The activations of ONNX's GRU nodes, read and written."""
+"""The activations of ONNX's recurrent nodes, read and written."""
 
 from typing import Any
 
 from cgru.activations import DEFAULTS, Activation, activation
+from cgru.cells import Cell
 from cgru.convert.conventions import HARD_SIGMOID
 from cgru.convert.onnx_values import attribute
 
@@ -22,34 +23,40 @@ _ACTIVATIONS = {
 }
 
 
-def read_activations(node: Any, directions: int) -> tuple[tuple[Activation, Activation], ...] | None:
-    """(f, g) per direction; alpha and beta are consumed in order, by the functions that take them."""
+_COUNTS = ("", "one", "two", "three")
+
+
+def read_activations(node: Any, cell: Cell, directions: int) -> tuple[tuple[Activation, ...], ...] | None:
+    """One for each of `Cell.functions`, per direction; alpha and beta are consumed in order, where they are taken."""
     names = attribute(node, "activations")
     alphas, betas = iter(attribute(node, "activation_alpha", ())), iter(attribute(node, "activation_beta", ()))
     if not names:
         return None
-    if len(names) != 2 * directions:
+    count = len(cell.functions)
+    if len(names) != count * directions:
         raise ValueError(
-            f"GRU {node.name!r} has activations {', '.join(names)}: expected two for each of {directions} directions"
+            f"{node.op_type} {node.name!r} has activations {', '.join(names)}: expected {_COUNTS[count]} for each of "
+            f"{directions} directions"
         )
     found = []
     for name in names:
         if name.lower() not in _ACTIVATIONS:
             known = ", ".join(_ACTIVATIONS)
-            raise ValueError(f"GRU {node.name!r} has activation {name!r}; supported are {known}")
+            raise ValueError(f"{node.op_type} {node.name!r} has activation {name!r}; supported are {known}")
         here, alpha, beta, defaults = _ACTIVATIONS[name.lower()]
         given = [next(alphas, defaults[0])] if alpha else []
         given += [next(betas, defaults[1])] if beta else []
         found.append(activation((here, *given)))
-    return tuple(zip(found[::2], found[1::2], strict=True))
+    return tuple(tuple(found[start : start + count]) for start in range(0, len(found), count))
 
 
-def written_activations(activations: tuple[tuple[Activation, Activation], ...]) -> dict[str, list]:
-    """ONNX's attributes for (f, g) per direction: names, and alphas and betas where there are any."""
+def written_activations(activations: tuple[tuple[Activation, ...], ...]) -> dict[str, list]:
+    """ONNX's attributes for those of each direction: names, and alphas and betas where there are any."""
     foreign = {here: (name, alpha, beta) for name, (here, alpha, beta, _) in _ACTIVATIONS.items()}
     assert set(foreign) == set(DEFAULTS)
-    items = [item for pair in activations for item in pair]
-    if all(item.name == name for item, name in zip(items, ("sigmoid", "tanh") * 2, strict=False)):
+    items = [item for group in activations for item in group]
+    usual = [name for group in activations for name in (*("sigmoid",) * (len(group) > 1), "tanh", "tanh")[: len(group)]]
+    if [item.name for item in items] == usual:
         return {}
     spelt = {
         "hardsigmoid": "HardSigmoid", "scaledtanh": "ScaledTanh", "leakyrelu": "LeakyRelu",

@@ -1,13 +1,26 @@
-"""The GRU nodes of an ONNX graph, and which of them are layers of one model."""
+"""The recurrent nodes of an ONNX graph, and which of them are layers of one model."""
 
 import itertools
 
-from cgru.convert._errors import SeveralNetworks
+from cgru.cells import CELLS, Cell
+from cgru.convert._errors import SeveralNetworks, networks_in_words
 from cgru.convert.onnx_values import NotConstant, Values, attribute
 
-#: What may stand between two GRU nodes that are layers of one model.
+#: ONNX's operators, which have the names of the classes here.
+_OPERATORS = {cell.name: cell for cell in CELLS.values()}
+#: What may stand between two recurrent nodes that are layers of one model.
 _BETWEEN = ("Transpose", "Reshape", "Squeeze", "Identity", "Dropout")
 _LONGEST = 64
+
+
+def is_recurrent(node) -> bool:
+    """Whether a node is a GRU, LSTM or RNN."""
+    return node.op_type in _OPERATORS and node.domain in ("", "ai.onnx")
+
+
+def cell_of_node(node) -> Cell:
+    """The cell of a recurrent node."""
+    return _OPERATORS[node.op_type]
 
 
 class Graph:
@@ -27,32 +40,33 @@ class Graph:
 
     # ---- nodes
 
-    def grus(self):
-        """Name -> GRU node; a node without a name gets one by its place."""
+    def recurrent(self):
+        """Name -> GRU, LSTM or RNN node; a node without a name gets one by its place."""
         found: dict = {}
         for node in self._nodes:
-            if node.op_type == "GRU" and node.domain in ("", "ai.onnx"):
-                name = node.name if node.name and node.name not in found else f"GRU_{len(found)}"
+            if is_recurrent(node):
+                name = node.name if node.name and node.name not in found else f"{node.op_type}_{len(found)}"
                 found[name] = node
         return found
 
-    def chain(self, grus, asked):
+    def chain(self, found, asked):
         """The nodes that are asked for (a name, or names in order), or all, if each feeds the next."""
-        names = ", ".join(repr(name) for name in grus)
-        if not grus:
+        names = ", ".join(repr(name) for name in found)
+        words = networks_in_words((cell_of_node(node) for node in found.values()), "node")
+        if not found:
             kinds = ", ".join(sorted({node.op_type for node in self._nodes})[:20])
-            raise ValueError(f"the model has no GRU node at its top level; it has {kinds or 'no nodes at all'}")
+            raise ValueError(f"the model has no {words} at its top level; it has {kinds or 'no nodes at all'}")
         if asked is not None:
             wanted = [asked] if isinstance(asked, str) else list(asked)
-            unknown = [name for name in wanted if name not in grus]
+            unknown = [name for name in wanted if name not in found]
             if unknown or not wanted:
-                raise ValueError(f"node={asked!r}: there is no such GRU node; there are: {names}")
-            nodes = [grus[name] for name in wanted]
+                raise ValueError(f"node={asked!r}: there is no such {words}; there are: {names}")
+            nodes = [found[name] for name in wanted]
         else:
-            nodes = self._sorted(list(grus.values()))
+            nodes = self._sorted(list(found.values()))
         for before, after in itertools.pairwise(nodes):
             if self._feeder(after) is not before:
-                raise SeveralNetworks("GRU nodes that are not layers of one model", grus, "node")
+                raise SeveralNetworks(f"{words}s that are not layers of one model", found, "node")
         return nodes
 
     def _sorted(self, nodes):
@@ -70,13 +84,13 @@ class Graph:
         return ordered
 
     def _feeder(self, node):
-        """The GRU node whose Y is this one's X, directions side by side, or None."""
+        """The node of the same kind whose Y is this one's X, directions side by side, or None."""
         path: list = []
         name = node.input[0] if node.input else ""
         while name in self._makers and len(path) < _LONGEST:
             maker = self._makers[name]
-            if maker.op_type == "GRU":
-                is_y = maker.output[0] == name
+            if is_recurrent(maker):
+                is_y = maker.output[0] == name and maker.op_type == node.op_type
                 return maker if is_y and self._is_plain(path[::-1], maker) else None
             if maker.op_type not in _BETWEEN or not maker.input or maker.output[0] != name:
                 return None
@@ -84,10 +98,10 @@ class Graph:
             name = maker.input[0]
         return None
 
-    def _is_plain(self, path, gru):
+    def _is_plain(self, path, recurrent):
         """Whether the nodes of `path` turn Y into (T, N, D*H), or (N, T, D*H) with layout 1, and nothing else."""
-        layout = attribute(gru, "layout", 0)
-        directions = 2 if attribute(gru, "direction", "forward") == "bidirectional" else 1
+        layout = attribute(recurrent, "layout", 0)
+        directions = 2 if attribute(recurrent, "direction", "forward") == "bidirectional" else 1
         axes = list("NTDH" if layout else "TDNH")
         for node in path:
             if node.op_type == "Transpose":
@@ -116,16 +130,16 @@ class Graph:
         if not name and optional:
             return None
         if not name:
-            raise ValueError(f"GRU {node.name!r} has no input {what}")
+            raise ValueError(f"{node.op_type} {node.name!r} has no input {what}")
         try:
             return self._values.value(name)
         except NotConstant as error:
             raise ValueError(
-                f"input {what} ({name!r}) of GRU {node.name!r} is not a constant of the model: {error}"
+                f"input {what} ({name!r}) of {node.op_type} {node.name!r} is not a constant of the model: {error}"
             ) from error
 
     def other_weights(self, outputs, nodes):
-        """The names of the weights, apart from those of the GRU `nodes`, that the `outputs` of the graph depend on."""
+        """The names of the weights, apart from those of the `nodes` read, that the `outputs` of the graph depend on."""
         waiting, seen, found = list(outputs), set(), []
         while waiting:
             name = waiting.pop()

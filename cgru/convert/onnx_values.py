@@ -22,7 +22,7 @@ class NotConstant(Exception):
 _FIELDS = {"f": 1, "i": 2, "s": 3, "t": 4, "floats": 6, "ints": 7, "strings": 8}
 _ATTRIBUTES = {
     "activation_alpha": "floats", "activation_beta": "floats", "activations": "strings", "clip": "f",
-    "direction": "s", "hidden_size": "i", "layout": "i", "linear_before_reset": "i",
+    "direction": "s", "hidden_size": "i", "input_forget": "i", "layout": "i", "linear_before_reset": "i",
     "axes": "ints", "axis": "i", "ends": "ints", "perm": "ints", "starts": "ints",
     "value": "t", "value_float": "f", "value_floats": "floats", "value_int": "i", "value_ints": "ints",
 }  # fmt: skip
@@ -182,7 +182,7 @@ class Values:
             return np.frombuffer(file.read(length), dtype.newbyteorder("<"), count).reshape(list(tensor.dims))
 
 
-# ---- the operators that stand between a stored tensor and a GRU's input
+# ---- the operators that stand between a stored tensor and a recurrent node's input
 
 
 def _axes(node, given):

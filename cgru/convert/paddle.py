@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgru.activations import activation
+from cgru.cells import CELLS
 from cgru.checks import real_array
-from cgru.convert._build import Parameters, build, gru_from
+from cgru.convert._build import build, canonical, gru_from
 from cgru.convert.conventions import CONVENTIONS, check_negatable
 
 if TYPE_CHECKING:
@@ -88,18 +89,20 @@ def weights_from_paddle(
     flat = np.ascontiguousarray(buffer).reshape(-1)
     zr, n = flat[: 2 * H * H].reshape(H, 2 * H), flat[2 * H * H :].reshape(H, H)
     f, g = (activation(_NAMES.get(name, name)) for name in (gate_activation, candidate_activation))
-    paddle = CONVENTIONS["paddle_origin" if origin_mode else "paddle"]
-    if not paddle.z_keeps:
+    system = "paddle_origin" if origin_mode else "paddle"
+    if not CONVENTIONS[system].z_keeps:
         check_negatable(f)
-    parameters = Parameters(
-        paddle.canonical(real_array("input_weight", input_weight, (None, 3 * H)).T),
-        paddle.canonical(np.concatenate([zr, n], axis=1).T),
-        None if input_bias is None else paddle.canonical(_bias("input_bias", input_bias, H)),
-        None if bias is None else paddle.canonical(_bias("bias", bias, H)),
+    parameters = canonical(
+        system,
+        CELLS["gru"],
+        real_array("input_weight", input_weight, (None, 3 * H)).T,
+        np.concatenate([zr, n], axis=1).T,
+        None if input_bias is None else _bias("input_bias", input_bias, H),
+        None if bias is None else _bias("bias", bias, H),
     )
     return build(
-        [[parameters]], dtype=dtype, reset_after=paddle.reset_after, activations=(f, g), reverse=is_reverse,
-        batch_first=batch_first,
+        [[parameters]], dtype=dtype, reset_after=CONVENTIONS[system].reset_after, activations=(f, g),
+        reverse=is_reverse, batch_first=batch_first,
     )  # fmt: skip
 
 

@@ -11,9 +11,8 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cgru.cells import CELLS
-from cgru.convert._build import model_from
-from cgru.convert._errors import check_one_name, chosen, missing, warn_left_out
+from cgru.convert._build import BY_ROWS, functions, model_from
+from cgru.convert._errors import check_one_name, chosen, missing, networks_in_words, warn_left_out
 from cgru.convert.untrusted.files import array_names, check_expansion, check_zip, file_size, read_arrays
 from cgru.weights import Weights, weights_from_state_dict
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from cgru.lstm import LSTM
     from cgru.rnn import RNN
 
-_CELLS = {cell.stacked: cell for cell in CELLS.values()}      # by the rows of weight_hh over its columns
 _FIRST = re.compile(r"(.*?)weight_ih(_l0)?")
 _OPTIMIZER = re.compile(r"(.*\.)?optim[^.]*\..*")      # a checkpoint's; no part of a model
 _NAME = re.compile(r"(?:weight|bias)_(?:ih|hh)(?:_l\d+(?:_reverse)?)?")
@@ -35,7 +33,7 @@ def from_torch(
     *,
     prefix: str | None = None,
     batch_first: bool | None = None,
-    nonlinearity: str | None = None,
+    nonlinearity: Any = None,
     dtype: DTypeLike | None = None,
     engine: str = "auto",
 ) -> GRU | LSTM | RNN:
@@ -44,17 +42,18 @@ def from_torch(
     Parameters
     ----------
     source : torch.nn.GRU, torch.nn.GRUCell, torch.nn.Module, mapping or path
-        A module that is or contains a GRU (or, where there is no GRU, an nn.LSTM, an nn.RNN or one of their cells);
+        A module that is or contains a GRU, an nn.LSTM, an nn.RNN or one of their cells;
         a state dict, which may lie inside other dicts, as in checkpoints; the path of a ``.safetensors`` file, or of
         a ``.pt`` file of `torch.save`, which needs PyTorch and is read with ``weights_only=True``: no code in it is
         run; or of an ``.npz`` file that holds a state dict.
     prefix : str, optional
-        Which GRU, where there are several: what stands before ``weight_ih_l0`` (a GRUCell's ``weight_ih``), such
+        Which network, where there are several: what stands before ``weight_ih_l0`` (a GRUCell's ``weight_ih``), such
         as "encoder.gru.".
     batch_first : bool, optional
         As in `GRU`; by default as in the module, and False for a state dict, which does not hold it.
-    nonlinearity : {"tanh", "relu"}, optional
-        Of an RNN; by default as in the module, and "tanh" for a state dict, which does not hold it.
+    nonlinearity : activation, optional
+        Of an RNN, see `cgru.activations`; by default as in the module, and "tanh" for a state dict, which does not
+        hold it.
     dtype : dtype, optional
         float32 or float64; by default float64 where all parameters are float64, else float32.
     engine : str, default "auto"
@@ -95,9 +94,14 @@ def from_torch(
     )  # fmt: skip
 
 
-def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None) -> Weights:
-    """`Weights` of a GRU, LSTM or RNN, of a module or state dict that holds one, or of a file; see `from_torch`."""
-    check_one_name(prefix, "prefix")
+def weights_from_torch(
+    source, *, prefix=None, batch_first=None, nonlinearity=None, dtype=None, option="prefix"
+) -> Weights:
+    """`Weights` of a GRU, LSTM or RNN, of a module or state dict that holds one, or of a file; see `from_torch`.
+
+    `option` is what the messages call `prefix`.
+    """
+    check_one_name(prefix, option)
     modules, others = {}, []
     if isinstance(source, str | os.PathLike):
         state, others = _read(os.fspath(source))
@@ -112,7 +116,7 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=No
             f".safetensors, .npz or .pt file; got {type(source).__name__}"
         )
     asked = prefix
-    prefix, cell = _network(state, prefix)
+    prefix, cell = _network(state, prefix, option)
     module = modules.get(prefix.removesuffix("."))
     if batch_first is None:
         batch_first = bool(getattr(module, "batch_first", False))
@@ -120,12 +124,12 @@ def weights_from_torch(source, *, prefix=None, batch_first=None, nonlinearity=No
     arrays = {_layered(name[len(prefix) :]): state[name] for name in own}
     others += [name for name in state if name not in own and _is_tensor(state[name])]
     warn_left_out((name for name in others if not _OPTIMIZER.fullmatch(name)), prefix, asked, cell.name)
-    options = {}
-    if "nonlinearity" in cell.options:
-        options["activations"] = nonlinearity or getattr(module, "nonlinearity", "tanh")
-    elif nonlinearity is not None:
-        raise ValueError(f"nonlinearity={nonlinearity!r} is for an RNN; these are weights of a {cell.name}")
-    return weights_from_state_dict(arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, **options)
+    if "nonlinearity" in cell.options and nonlinearity is None:
+        nonlinearity = getattr(module, "nonlinearity", None)
+    activations = functions(cell, nonlinearity=nonlinearity)
+    return weights_from_state_dict(
+        arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, activations=activations
+    )
 
 
 def _is_tensor(value):
@@ -148,8 +152,8 @@ def _flat(mapping, above=""):
     return flat
 
 
-def _network(state, asked):
-    """Prefix and cell of the only GRU in the state dict, or else of its only LSTM or RNN; or of the one asked for.
+def _network(state, asked, option):
+    """Prefix and cell of the only network in the state dict, or of the one asked for.
 
     The prefix that is asked for may lack its last dot.
     """
@@ -159,7 +163,7 @@ def _network(state, asked):
         recurrent = state.get(name.replace("weight_ih", "weight_hh"))
         if match and len(getattr(value, "shape", ())) == len(getattr(recurrent, "shape", ())) == 2:
             found[match[1]] = value.shape[0] / max(1, recurrent.shape[1])
-    networks = {prefix: _CELLS[rows] for prefix, rows in found.items() if rows in _CELLS}
+    networks = {prefix: BY_ROWS[rows] for prefix, rows in found.items() if rows in BY_ROWS}
     if asked is not None and asked not in networks and f"{asked}." in networks:
         asked = f"{asked}."
     other = asked if asked in found else next(iter(found), None)
@@ -173,11 +177,7 @@ def _network(state, asked):
         raise ValueError(
             f"there is no weight_ih_l0 with its weight_hh_l0 in the state dict, which holds {held or 'nothing'}"
         )
-    grus = {prefix: cell for prefix, cell in networks.items() if cell is CELLS["gru"]}
-    if asked is not None or not grus:
-        prefix = chosen(networks, asked, "recurrent network", "prefix")
-    else:
-        prefix = chosen(grus, None, "GRU", "prefix")
+    prefix = chosen(networks, asked, networks_in_words(networks.values()), option)
     return prefix, networks[prefix]
 
 

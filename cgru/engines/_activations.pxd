@@ -150,7 +150,7 @@ cdef struct Activation:
 
 cdef struct Activations:                # of one cell
     Activation f, g, h                  # of gates, candidate, and an LSTM's output; see cgru/cells.py
-    double clip                         # their arguments are clamped to +-clip; 0: not
+    double clip                         # the arguments of f and g are clamped to +-clip; 0: not
     bint plain                          # sigmoid, tanh and tanh without clip
 
 
@@ -209,7 +209,7 @@ cdef inline floating apply_g(bint plain, const Activations* act, floating x, con
 
 
 cdef inline floating apply_h(bint plain, const Activations* act, floating x, const floating* k) noexcept nogil:
-    return tanh(x, k) if plain else apply(x, &act.h, act.clip, k)
+    return tanh(x, k) if plain else apply(x, &act.h, 0, k)      # c is no sum of products: ONNX Runtime leaves it too
 
 
 cdef inline Activation activation_of(given):

@@ -132,7 +132,7 @@ def test_a_model_by_layer_name(keras, rng):
         cgru.from_keras(model)
     with pytest.raises(ValueError, match=r"layer='fourth'.*'first'"):
         cgru.from_keras(model, "fourth")
-    with pytest.raises(ValueError, match="no GRU layer"):
+    with pytest.raises(ValueError, match="no GRU, RNN or LSTM layer"):
         cgru.from_keras(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
 
 

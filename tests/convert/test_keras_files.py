@@ -1,6 +1,5 @@
 """Keras's files, written by Keras and read without it; and files of Keras 1 and 2, put together by hand."""
 
-import json
 import subprocess
 import sys
 import zipfile
@@ -10,6 +9,7 @@ import pytest
 
 import cgru
 from support import reference
+from support.keras_files import hard_sigmoid, write_h5
 from support.keras_models import a_model
 from support.models import random_state
 from support.peers import assert_same, peer, single
@@ -82,30 +82,10 @@ def test_many_layers_of_one_kind(rng, tmp_path):
 # ---- files of older versions, by hand
 
 
-def hard_sigmoid(a):
-    return np.clip(0.2 * a + 0.5, 0, 1)
-
-
 def z_r_h(array):
     """Canonical gates r, z, n stacked in rows, as Keras's z, r, h apart."""
     r, z, n = np.split(array, 3)
     return z, r, n
-
-
-def write_h5(path, config, groups, version, *, nested=True):
-    """A file of whole-model saving: configuration and arrays by layer."""
-    h5py = peer("h5py")
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(config).encode()
-        top = file.create_group("model_weights") if nested else file
-        if version:
-            top.attrs["keras_version"] = version.encode()
-        top.attrs["layer_names"] = [name.encode() for name in groups]
-        for name, arrays in groups.items():
-            group = top.create_group(name)
-            group.attrs["weight_names"] = [weight.encode() for weight in arrays]
-            for weight, array in arrays.items():
-                group[weight] = array.astype("f4")
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["one", "bidirectional"])

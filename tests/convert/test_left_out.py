@@ -31,13 +31,13 @@ def keras_is_quiet():
 
 
 def assert_named(read, *names, count=None):
-    """``read()`` warns once, in one line, and names exactly these."""
+    """``read()`` warns once, in one line, and names exactly these, and what it read."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        read()
+        model = read()
     texts = [str(one.message) for one in caught if one.category is UserWarning]
     assert len(texts) == 1, texts
-    assert "\n" not in texts[0]
+    assert "\n" not in texts[0] and texts[0].startswith(f"only the {type(model).__name__} is read, ")
     listed = re.search(r"left out are (.*?)( and \d+ more)?; ", texts[0])
     assert listed and tuple(listed[1].split(", ")) == names, texts[0]
     assert (listed[2] or "") == (f" and {count} more" if count else "")
@@ -113,7 +113,8 @@ def keras_model():
     layers = keras.layers
     inner = [keras.Input((None, I)), layers.GRU(H, name="memory", return_sequences=True), layers.Dropout(0.1)]
     inner = keras.Sequential([*inner, layers.LayerNormalization(name="norm")], name="inner")
-    return keras.Sequential([keras.Input((None, I)), inner, layers.LSTM(4, name="long"), layers.Dense(2, name="head")])
+    after = [layers.Conv1D(4, 1, name="wide"), layers.Dense(2, name="head")]
+    return keras.Sequential([keras.Input((None, I)), inner, *after])
 
 
 @pytest.mark.filterwarnings("ignore:You are saving")
@@ -123,9 +124,9 @@ def test_keras(tmp_path):
     model.save(tmp_path / "model.keras")
     model.save(tmp_path / "model.h5")
     for source in (model, tmp_path / "model.keras", tmp_path / "model.h5"):
-        assert_named(lambda source=source: cgru.from_keras(source), "inner/norm", "long", "head")
+        assert_named(lambda source=source: cgru.from_keras(source), "inner/norm", "wide", "head")
         assert cgru.from_keras(source, "memory").hidden_size == H
-    assert_named(lambda: cgru.load(tmp_path / "model.h5"), "inner/norm", "long", "head")
+    assert_named(lambda: cgru.load(tmp_path / "model.h5"), "inner/norm", "wide", "head")
     assert cgru.from_keras(model.layers[0].layers[0]).hidden_size == H
 
 
@@ -149,6 +150,17 @@ def with_a_linear(onnx, before):
     for name, array in {"weight": np.ones((H, 2)), "bias": np.ones(2), "unused": np.ones((H, 2))}.items():
         graph.initializer.append(onnx.numpy_helper.from_array(single(array), name))
     return model
+
+
+def test_an_lstm_or_rnn_of_keras(tmp_path):
+    keras = peer("keras")
+    peer("h5py")
+    for network in (keras.layers.LSTM, keras.layers.SimpleRNN):
+        layers = [network(H, name="memory"), keras.layers.Dense(2, name="head")]
+        model = keras.Sequential([keras.Input((None, I)), *layers])
+        model.save(tmp_path / "model.keras")
+        for source in (model, tmp_path / "model.keras"):
+            assert_named(lambda source=source: cgru.from_keras(source), "head")
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
@@ -183,11 +195,13 @@ HAIKU = tree("w_i", "w_h", "b", shapes=[(I, 3 * H), (H, 3 * H), 3 * H])
 TENSORFLOW1 = tree(
     "gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias", shapes=[(I + H, 2 * H), 2 * H, (I + H, H), H]
 )
+MLX_LSTM = tree("Wx", "Wh", "bias", shapes=[(4 * H, I), (4 * H, H), 4 * H])
 FLAX = {gate: tree("kernel", shapes=[(H if gate[0] == "h" else I, H)]) for gate in ("ir", "iz", "in", "hr", "hz", "hn")}
 
 
 @pytest.mark.parametrize("door, parameters", [
-    (cgru.from_mlx, MLX), (cgru.from_haiku, HAIKU), (cgru.from_tensorflow1, TENSORFLOW1), (cgru.from_flax, FLAX),
+    (cgru.from_mlx, MLX), (cgru.from_mlx, MLX_LSTM), (cgru.from_haiku, HAIKU), (cgru.from_flax, FLAX),
+    (cgru.from_tensorflow1, TENSORFLOW1),
 ])  # fmt: skip
 def test_trees(door, parameters):
     source = {"net": parameters, "dense": {"kernel": np.ones((H, 2))}, "global_step": np.int64(7)}

@@ -1,4 +1,4 @@
-"""`cgru.load` and `cgru.convert`: one door for every kind of file, the tables of doors, formats and conventions."""
+"""`cgru.load` and `cgru.convert`: one door for every kind of file, the tables of doors and formats."""
 
 import importlib
 import json
@@ -10,7 +10,6 @@ from numpy.testing import assert_array_equal
 
 import cgru
 from cgru import convert
-from cgru.convert import conventions
 from cgru.weights import Weights
 from support.compare import assert_same_model
 from support.models import random_state
@@ -93,6 +92,32 @@ def haiku_file(path, names=("gru",)):
     np.savez(path, **arrays)
 
 
+def arrays_file(shapes):
+    """A function of a path that writes random arrays of these shapes."""
+    def write(path):
+        rng = np.random.default_rng(3)
+        np.savez(path, **{name: single(rng.normal(size=shape)) for name, shape in shapes.items()})
+
+    return write
+
+
+def gates_of(features, letters, side):
+    return {f"net/LSTMCell_0/{side}{gate}/kernel": (features, H) for gate in letters}
+
+
+LSTMS = {
+    "mlx": {"net.Wx": (4 * H, INPUT), "net.Wh": (4 * H, H), "net.bias": (4 * H,)},
+    "tensorflow1": {"basic_lstm_cell_1/kernel": (INPUT + H, 4 * H), "basic_lstm_cell_1/bias": (4 * H,)},
+    "haiku": {"lstm/linear/w": (INPUT + H, 4 * H), "lstm/linear/b": (4 * H,)},
+    "flax": gates_of(INPUT, "ifgo", "i") | gates_of(H, "ifgo", "h"),
+}
+RNNS = {
+    "mlx": {"net.Wxh": (H, INPUT), "net.Whh": (H, H)},
+    "tensorflow1": {"rnn/basic_rnn_cell/kernel": (INPUT + H, H), "rnn/basic_rnn_cell/bias": (H,)},
+    "haiku": {"vanilla_rnn/linear/w": (INPUT, H), "vanilla_rnn/linear/b": (H,), "vanilla_rnn/linear_1/w": (H, H)},
+    "flax": {"net/cell/i/kernel": (INPUT, H), "net/cell/i/bias": (H,), "net/cell/h/kernel": (H, H)},
+}
+
 #: Name of a file -> what writes it, and what of `cgru` reads it when asked by name.
 FILES = {
     "state.pt": (torch_file, "from_torch"),
@@ -108,7 +133,10 @@ FILES = {
     "mlx.npz": (mlx_file, "from_mlx"),
     "tensorflow1.npz": (tensorflow1_file, "from_tensorflow1"),
     "haiku.npz": (haiku_file, "from_haiku"),
-}
+} | {
+    f"{system}_{what}.npz": (arrays_file(shapes[system]), f"from_{system}")
+    for what, shapes in (("lstm", LSTMS), ("rnn", RNNS)) for system in shapes
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -119,6 +147,8 @@ def test_every_kind_of_file(name, folder):
     expected = getattr(cgru, door)(folder / name)
     for path in (name, folder / name):
         assert_same_model(cgru.load(path), expected)
+    if "_" in name:
+        assert expected.kind == name.partition("_")[2].removesuffix(".npz") and expected.hidden_size == H
     weights = convert.read(name)
     assert isinstance(weights, Weights) and weights == expected.weights
     assert convert.form(name)
@@ -217,7 +247,7 @@ def test_what_the_file_does_not_say(folder):
     assert convert.read("state.npz", dtype="float64").dtype == np.float64
     npz_file("rnn.npz", kind="rnn")
     assert convert.read("rnn.npz", nonlinearity="relu").config.nonlinearity == "relu"
-    with pytest.raises(ValueError, match="nonlinearity is for an RNN; these are weights of a GRU"):
+    with pytest.raises(ValueError, match="nonlinearity is for an RNN; these are GRU weights"):
         convert.read("state.npz", nonlinearity="relu")
     with pytest.raises(TypeError, match="dtype must be float32 or float64"):
         convert.read("state.npz", dtype="float16")
@@ -259,36 +289,6 @@ def test_formats():
     assert {kind.door for kind in [*convert.FORMATS.values(), *convert.ARRAYS.values()]} >= {
         door for _, door in FILES.values()
     }
-
-
-def test_every_converter_has_its_conventions():
-    systems = {place.rpartition(".")[2] for place in convert.DOORS.values()}
-    assert systems <= set(conventions.CONVENTIONS)
-    for name, convention in conventions.CONVENTIONS.items():
-        assert sorted(convention.order) in ([], ["n", "r", "z"]), name
-        assert convention.after or convention.before, name
-
-
-@pytest.mark.parametrize("order", ["rzn", "zrn", "nzr", "znr", "rnz", "nrz"])
-def test_reorder_and_negate(rng, order):
-    """Rows of any leading size, and the way back by hand."""
-    parts = {gate: rng.normal(size=(H, INPUT)) for gate in "rzn"}
-    stacked = np.concatenate([parts[gate] for gate in order])
-    canonical = np.concatenate([parts[gate] for gate in "rzn"])
-    assert_array_equal(conventions.reorder(stacked, order), canonical)
-    negated = conventions.negate_z(canonical)
-    assert_array_equal(negated, np.concatenate([parts["r"], -parts["z"], parts["n"]]))
-    assert_array_equal(conventions.negate_z(negated), canonical)
-
-
-@pytest.mark.parametrize("name", ["torch", "keras", "onnx", "haiku", "tensorflow1", "mlx", "rtneural", "paddle"])
-def test_a_convention_makes_rows_canonical(rng, name):
-    convention = conventions.CONVENTIONS[name]
-    parts = {gate: rng.normal(size=(H, INPUT)) for gate in "rzn"}
-    sign = 1 if convention.z_keeps else -1
-    stacked = np.concatenate([parts[gate] for gate in convention.order])
-    expected = np.concatenate([parts["r"], sign * parts["z"], parts["n"]])
-    assert_array_equal(convention.canonical(stacked), expected)
 
 
 def test_what_is_no_tree_of_a_gru():

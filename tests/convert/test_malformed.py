@@ -25,7 +25,9 @@ DOORS = {
     "safetensors": cgru.from_torch,
     "npz": cgru.from_mlx,
     "json": cgru.from_rtneural,
+    "state.json": cgru.from_rtneural,
     "onnx": cgru.from_onnx,
+    "lstm.onnx": cgru.from_onnx,
     "pt": cgru.from_torch,
     "legacy.pt": cgru.from_torch,
     "keras": cgru.from_keras,
@@ -39,12 +41,19 @@ pytestmark = pytest.mark.filterwarnings("ignore")      # infinities among the we
 def whole_file(kind, folder):
     """The bytes of a good file."""
     rng = np.random.default_rng(3)
-    state = {name: array.astype(np.float32) for name, array in random_state(rng, 3, 4).items()}
+    cell = "lstm" if kind in ("lstm.onnx", "state.json") else "gru"
+    state = {name: array.astype(np.float32) for name, array in random_state(rng, 3, 4, kind=cell).items()}
     path = folder / f"good.{kind}"
     if kind == "safetensors":
         peer("safetensors.numpy").save_file(state, path)
     elif kind == "npz":
         np.savez(path, Wx=state["weight_ih_l0"], Wh=state["weight_hh_l0"], b=state["bias_ih_l0"])
+    elif kind == "state.json":
+        path.write_text(json.dumps({"lstm": {name: array.tolist() for name, array in state.items()}}))
+    elif kind == "lstm.onnx":
+        options = {"activations": ["Sigmoid", "Elu", "Elu"], "activation_alpha": [0.5, 0.25], "P": np.zeros((1, 12))}
+        options |= {"initial_h": np.ones((1, 2, 4)), "initial_c": np.ones((1, 2, 4)), "kind": "lstm", "clip": 3.0}
+        path.write_bytes(single_node(peer("onnx"), state, constants="nodes", **options).SerializeToString())
     elif kind == "json":
         weights = [rng.normal(size=shape).tolist() for shape in ((3, 12), (4, 12), (2, 12))]
         path.write_text(json.dumps({"layers": [{"type": "gru", "weights": weights}]}))
@@ -115,7 +124,7 @@ def test_a_file_that_is_something_else(kind, tmp_path):
         peer("torch")
     if kind in ("keras", "h5"):
         peer("h5py")
-    if kind == "onnx":
+    if kind.endswith("onnx"):
         peer("onnx")
     path = tmp_path / f"model.{kind}"
     hdf5 = b"\x89HDF\r\n\x1a\n"

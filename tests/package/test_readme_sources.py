@@ -19,25 +19,27 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 I, H = 3, 5  # noqa: E741
 
 
-def torch_module(folder):
-    return {"module": peer("torch").nn.GRU(I, H)}
+def torch_module(folder, network=cgru.GRU):
+    return {"module": getattr(peer("torch").nn, network.__name__)(I, H)}
 
 
-def torch_file(folder):
-    state = {f"gru.{name}": single(array) for name, array in random_state(np.random.default_rng(0), I, H).items()}
+def torch_file(folder, network=cgru.GRU):
+    state = random_state(np.random.default_rng(0), I, H, kind=network.kind)
+    state = {f"gru.{name}": single(array) for name, array in state.items()}
     peer("safetensors.numpy").save_file(state, folder / "model.safetensors")
     return {}
 
 
-def keras_model(folder):
+def keras_model(folder, network=cgru.GRU):
     keras = peer("keras")
-    layers = [keras.layers.GRU(H, name="memory", return_sequences=True), keras.layers.GRU(2, name="last")]
+    layer = keras.layers.SimpleRNN if network is cgru.RNN else getattr(keras.layers, network.__name__)
+    layers = [layer(H, name="memory", return_sequences=True), keras.layers.GRU(2, name="last")]
     return {"model": keras.Sequential([keras.Input((None, I)), *layers]), "layer": layers[0]}
 
 
-def keras_file(folder):
+def keras_file(folder, network=cgru.GRU):
     peer("h5py")
-    keras_model(folder)["model"].save(folder / "model.keras")
+    keras_model(folder, network)["model"].save(folder / "model.keras")
     return {}
 
 
@@ -47,14 +49,18 @@ def onnx_file(folder):
     return {}
 
 
-def linen_variables(folder):
+CELLS = {cgru.GRU: "GRUCell", cgru.LSTM: "OptimizedLSTMCell", cgru.RNN: "SimpleCell"}
+
+
+def linen_variables(folder, network=cgru.GRU):
     nn, jax = peer("flax.linen"), peer("jax")
-    return {"variables": nn.RNN(nn.GRUCell(H)).init(jax.random.key(0), np.zeros((2, 4, I), np.float32))}
+    layer = nn.RNN(getattr(nn, CELLS[network])(H))
+    return {"variables": layer.init(jax.random.key(0), np.zeros((2, 4, I), np.float32))}
 
 
-def nnx_cell(folder):
+def nnx_cell(folder, network=cgru.GRU):
     nnx = peer("flax.nnx")
-    return {"cell": nnx.GRUCell(I, H, rngs=nnx.Rngs(0))}
+    return {"cell": getattr(nnx, CELLS[network])(I, H, rngs=nnx.Rngs(0))}
 
 
 def haiku_params(folder):
@@ -112,6 +118,15 @@ def test_a_line_runs(row, tmp_path, monkeypatch):
     assert (gru.input_size, gru.hidden_size) == (I, H)
     y, _ = gru(np.ones((4, 2, I)))
     assert y.shape == (4, 2, H) and np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("network", [cgru.LSTM, cgru.RNN], ids=lambda network: network.__name__)
+@pytest.mark.parametrize("row", ["PyTorch", "PyTorch file", "Keras 3", "Keras file", "Flax linen", "Flax nnx"])
+def test_a_line_runs_with_other_kinds(row, network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = SOURCES[row](tmp_path, network) | {"cgru": cgru}
+    exec(ROWS[row], names)
+    assert type(names["gru"]) is network and names["gru"].hidden_size == H
 
 
 def test_and_back(tmp_path, monkeypatch):

@@ -124,14 +124,14 @@ def lstm_cell(x, h_old, cell, W, U, b, c, *, f=sigmoid, g=tanh, h=tanh, clip=Non
         i, f, o = f(W x + b + U h + c)   by their rows;   g = g(the same)
         cell' = f * cell + i * g         h' = o * h(cell')
 
-    The arguments of f, g and h are clamped to +-clip, as ONNX has it; cell' itself is not.
+    The arguments of f and g are clamped to +-clip, as ONNX Runtime has it; cell', the argument of h, is not.
     Returns h', cell' (N, H) each, and the gates and cell' as a dict.
     """
     clamp = _clamp(clip)
     a_i, a_f, a_g, a_o = np.split(clamp(x @ W.T + b + h_old @ U.T + c), 4, axis=1)
     gates = {"i": f(a_i), "f": f(a_f), "g": g(a_g), "o": f(a_o)}
     cell = gates["f"] * cell + gates["i"] * gates["g"]
-    return gates["o"] * h(clamp(cell)), cell, gates | {"c": cell}
+    return gates["o"] * h(cell), cell, gates | {"c": cell}
 
 
 def _clamp(clip):
