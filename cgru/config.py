@@ -45,7 +45,8 @@ class Config:
         For each direction one for each of `Cell.functions`: (f, g) of a GRU, (f, g, h) of an LSTM, (g,) of an RNN, its
         nonlinearity; see `cgru.activations`.
     clip : float or None
-        What goes into the activations is clamped to +-clip (ONNX's `clip`).
+        What goes into the activations of the gates is clamped to +-clip, as ONNX Runtime does it: into f and g, not
+        into an LSTM's h.
     reverse : bool
         The only direction runs from the end to the start; its output is put back in order.
     go_backwards : bool

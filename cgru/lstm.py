@@ -43,7 +43,7 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
         f in place of s, g in place of the tanh of g_t, h in place of that of c_t: each as in `GRU`. Without an h it is
         g, as in Keras.
     clip, reverse, go_backwards, merge_mode
-        As in `GRU`; also what goes into h, which is c_t, is clamped, and c_t itself is not.
+        As in `GRU`; `clip` clamps the sums of the four gates, and not c_t on its way into h_t, as ONNX Runtime does it.
     initial_state : (array_like, array_like), optional
         The pair (h_0, c_0), (num_layers * D, H) each, kept with the parameters as "h_0" and "c_0"; either may be None,
         for zeros. See `GRU`.

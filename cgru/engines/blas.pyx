@@ -52,7 +52,7 @@ cdef class Direction:
     f, g, h : (code, alpha, beta)
         The cell's functions, see `Cell.functions`; it ignores those that it does not have.
     clip : float
-        The functions' arguments are clamped to +-clip; 0 for no clamp.
+        The arguments of f and g are clamped to +-clip; 0 for no clamp.
 
     Notes
     -----
