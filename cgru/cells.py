@@ -23,11 +23,13 @@ class Cell:
         The planes (N, H) of the state, the first of which is the output.
     tape : str
         A letter for each plane (T, N, H) that a backward pass needs beside x and y.
+    traced : str
+        A letter for each plane that a trace shows: of the tape, or h.
     functions : str
         A letter for each of its functions: f of gates, g of a candidate or of an RNN's state, h of an LSTM's cell state
         on its way out.
     uses : tuple of str
-        For each of its functions what goes through it, in words.
+        For each of its functions the letters of what it makes, or in the case of h, what it is of.
     options : tuple of str
         Attributes of `Config` that only some kinds have.
     trained : tuple of tuple of str
@@ -41,6 +43,7 @@ class Cell:
     gates: str
     states: tuple[str, ...]
     tape: str
+    traced: str
     functions: str
     uses: tuple[str, ...]
     options: tuple[str, ...]
@@ -51,6 +54,11 @@ class Cell:
     def name(self) -> str:
         """Name of the class, here and in torch.nn: "GRU"."""
         return self.kind.upper()
+
+    @property
+    def shares(self) -> str:
+        """The letters of its gates that are shares of something, from 0 to 1 with the usual functions."""
+        return self.uses[0] if "f" in self.functions else ""
 
     @property
     def stacked(self) -> int:
@@ -66,8 +74,9 @@ GRU = Cell(
     gates="rzn",
     states=("h",),
     tape="rznq",      # q = U_n h + c_n, or r h with reset_after=False
+    traced="rzn",
     functions="fg",
-    uses=("r and z", "n"),
+    uses=("rz", "n"),
     options=("reset_after", "activations", *_COMMON),
     trained=(("sigmoid", "tanh"),),
     keeps="z",
@@ -78,6 +87,7 @@ RNN = Cell(
     gates="",
     states=("h",),
     tape="",
+    traced="h",
     functions="g",
     uses=("h",),
     options=("nonlinearity", *_COMMON),
@@ -90,8 +100,9 @@ LSTM = Cell(
     gates="ifgo",
     states=("h", "c"),
     tape="ifgoc",
+    traced="ifgoc",
     functions="fgh",
-    uses=("i, f and o", "g", "c"),
+    uses=("ifo", "g", "c"),
     options=("activations", *_COMMON),
     trained=(("sigmoid", "tanh", "tanh"),),
     keeps="f",

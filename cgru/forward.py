@@ -116,7 +116,7 @@ def call(model, x, hx, lengths, out, threads):
     return y, inputs.layout.state(inputs.states)
 
 
-def run(model, inputs, y, threads=1, tapes=None):
+def run(model, inputs, y, threads=1, tapes=None, outputs=None):
     """Run on checked inputs into y, in the caller's layout; the inputs' states become the final ones.
 
     Parameters
@@ -127,6 +127,8 @@ def run(model, inputs, y, threads=1, tapes=None):
     threads : int
     tapes : ndarray, optional
         (L*D, T, N, planes * H) of zeros, for what the engines keep of each step; see `cgru.cells`.
+    outputs : list, optional
+        As in `run_layers`; with one thread. Nothing is appended where there are no steps or rows.
     """
     x, states, lengths, form = inputs
     T, N = x.shape[:2]
@@ -134,7 +136,7 @@ def run(model, inputs, y, threads=1, tapes=None):
         y = form.time_major(y)
         order = None if lengths is None else np.argsort(-lengths, kind="stable")
         if min(threads, N) == 1:
-            run_layers(model, x, y, states, lengths, order, tapes)
+            run_layers(model, x, y, states, lengths, order, tapes, outputs)
         else:
             _run_in_threads(model, x, y, states, lengths, order, tapes, threads)
 

@@ -9,7 +9,7 @@ import numpy as np
 from cgru import engines
 from cgru.equations import weights_from_equations
 from cgru.recurrent import Recurrent
-from cgru.study.views import Views
+from cgru.study.trace import GRUGates, trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from cgru.model import Rng, StrPath
+    from cgru.model import Rng
 
 
-class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
+class GRU(Recurrent[np.ndarray, "ArrayLike", GRUGates], kind="gru"):
     r"""Gated recurrent unit, one or several layers, one or two directions.
 
     For every layer and direction, with s the logistic function and * elementwise::
@@ -261,46 +261,38 @@ class GRU(Recurrent[np.ndarray, "ArrayLike"], Views, kind="gru"):
         )
         return cls.from_weights(weights, engine)
 
-    def to_torch(self) -> Any:
-        """The same model as a `torch.nn.GRU`, with copies of the weights.
-
-        Raises
-        ------
-        ValueError
-            PyTorch's GRU cannot do what this one does: ``reset_after=False``, other activations, ...
-        ImportError
-            PyTorch is not installed.
-        """
-        from cgru.convert.torch_write import to_torch
-
-        return to_torch(self.weights)
-
-    def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
-        """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
+    def trace(
+        self, x: ArrayLike, hx: ArrayLike | None = None, *, lengths: ArrayLike | None = None, z_is: str = "keep"
+    ) -> tuple[np.ndarray, np.ndarray, GRUGates]:
+        """Run as a call does and return the gates of every step, layer and direction too.
 
         Parameters
         ----------
-        path : str or path-like
-            Written atomically, as by `save`.
-        h_0 : bool, default True
-            Whether the ONNX model has an input ``h_0`` (num_layers * D, N, H), for running on from an earlier
-            state. Without it, it starts from zeros, or from the state stored with this model.
-        lengths : bool, default False
-            Whether it has an input ``lengths`` (N,), int32.
+        x, hx, lengths
+            As in a call; no list of sequences.
+        z_is : {"keep", "new"}, default "keep"
+            What z is the share of: of the old state, h' = z h + (1 - z) n, as in PyTorch, or of the new one,
+            h' = (1 - z) h + z n, as in the equations of 2014. It changes nothing but the z that is returned.
 
-        Notes
-        -----
-        The inputs are ``x`` and what was asked for, the outputs ``y`` and ``h_n``, in this model's layout. T and N are
-        free. ONNX Runtime gives an h_n of zeros, where cgru gives h_0, for a row of length 0; it computes float32
-        only.
+        Returns
+        -------
+        y, h_n : ndarray
+            As from a call.
+        gates : GRUGates
+            ``gates.r``, ``gates.z``, ``gates.n``.
 
         Raises
         ------
-        ImportError
-            The package onnx is not installed: ``pip install "cgru[onnx]"``.
-        OSError
-            The file cannot be written.
-        """
-        from cgru.convert.onnx_write import write_onnx
+        TypeError
+            As a call.
+        ValueError
+            As a call; another `z_is`.
 
-        write_onnx(self.weights, path, h_0=h_0, lengths=lengths)
+        Examples
+        --------
+        >>> import numpy as np, cgru
+        >>> y, h_n, gates = cgru.GRU(3, 5, num_layers=2, rng=0).trace(np.zeros((7, 4, 3), np.float32))
+        >>> gates.z.shape
+        (2, 7, 4, 5)
+        """
+        return trace(self, x, hx, lengths, z_is)

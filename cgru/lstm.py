@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgru.recurrent import Recurrent
+from cgru.study.trace import LSTMGates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     PairLike = tuple[ArrayLike | None, ArrayLike | None]
 
 
-class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike"], kind="lstm"):
+class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike", LSTMGates], kind="lstm"):
     r"""Long short-term memory, PyTorch's `nn.LSTM`: one or several layers, one or two directions.
 
     For every layer and direction, with s the logistic function and * elementwise::

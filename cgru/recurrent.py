@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cgru.checks import are_sequences
 from cgru.gradients import backpropagate, record
 from cgru.model import Model
 from cgru.stream import Stream
+from cgru.study.views import Gates, State, StateLike, Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cgru.gradients import Gradients, Tape
-
-State = TypeVar("State")            # what a call returns as the final state
-StateLike = TypeVar("StateLike")    # what it takes as the initial one
+    from cgru.model import StrPath
 
 
-class Recurrent(Model, Generic[State, StateLike]):
+class Recurrent(Model, Views[State, StateLike, Gates], Generic[State, StateLike, Gates]):
     """Base of the recurrent models; use a subclass.
 
     A model never changes and may be shared by any number of threads; the GIL is released while it computes. Two
@@ -244,3 +243,47 @@ class Recurrent(Model, Generic[State, StateLike]):
         ...     h = stream.step(x_t, out=out)
         """
         return Stream(self, batch_size, hx)
+
+    def to_torch(self) -> Any:
+        """The same model as a `torch.nn.GRU`, `LSTM` or `RNN`, with copies of the weights.
+
+        Raises
+        ------
+        ValueError
+            PyTorch's cannot do what this one does: ``reset_after=False``, other activations, ...
+        ImportError
+            PyTorch is not installed.
+        """
+        from cgru.convert.torch_write import to_torch
+
+        return to_torch(self.weights)
+
+    def to_onnx(self, path: StrPath, *, h_0: bool = True, lengths: bool = False) -> None:
+        """Write the model as ONNX (opset 17), which ONNX Runtime and others run to the same numbers.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Written atomically, as by `save`.
+        h_0 : bool, default True
+            Whether the ONNX model has an input ``h_0`` (num_layers * D, N, H), and an LSTM's a ``c_0`` too, for running
+            on from an earlier state. Without it, it starts from zeros, or from the state stored with this model.
+        lengths : bool, default False
+            Whether it has an input ``lengths`` (N,), int32.
+
+        Notes
+        -----
+        The inputs are ``x`` and what was asked for, the outputs ``y`` and ``h_n`` (and ``c_n``), in this model's
+        layout. T and N are free. ONNX Runtime gives an h_n of zeros, where cgru gives h_0, for a row of length 0; it
+        computes float32 only.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed: ``pip install "cgru[onnx]"``.
+        OSError
+            The file cannot be written.
+        """
+        from cgru.convert.onnx_write import write_onnx
+
+        write_onnx(self.weights, path, h_0=h_0, lengths=lengths)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgru.recurrent import Recurrent
+from cgru.study.trace import RNNGates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     StateLike = ArrayLike
 
 
-class RNN(Recurrent[np.ndarray, "StateLike"], kind="rnn"):
+class RNN(Recurrent[np.ndarray, "StateLike", RNNGates], kind="rnn"):
     r"""Plain (Elman) recurrent network, PyTorch's `nn.RNN`: one or several layers, one or two directions.
 
     For every layer and direction::

@@ -49,11 +49,16 @@ def _sizes(config):
 
 
 def _activations(config):
-    uses = [f" for {use}" for use in config.cell.uses] if len(config.cell.uses) > 1 else [""]
+    uses = [f" for {in_words(use)}" for use in config.cell.uses] if len(config.cell.uses) > 1 else [""]
     words = [
         ", ".join(_named(item) + use for item, use in zip(group, uses, strict=True)) for group in config.activations
     ]
     return words[0] if len(set(words)) == 1 else f"forwards {words[0]}; backwards {words[1]}"
+
+
+def in_words(letters):
+    """"i, f and o" of "ifo"."""
+    return " and ".join([", ".join(letters[:-1]), letters[-1]] if len(letters) > 1 else letters)
 
 
 def _named(item):

@@ -18,6 +18,7 @@ def add_input_options(parser):
     )  # fmt: skip
     parser.add_argument("--key", metavar="NAME", help="which array of an .npz INPUT that holds several")
     parser.add_argument("--h0", metavar="FILE", help="initial state (layers * directions, N, H): .npy or .npz")
+    parser.add_argument("--c0", metavar="FILE", help="initial cell state of an LSTM, in such a file")
     parser.add_argument(
         "--batch-first", default=None, action=argparse.BooleanOptionalAction,
         help="read a three-dimensional INPUT as (N, T, I), or as (T, N, I); default as the model says",
@@ -29,22 +30,41 @@ def open_input(args):
     return open_source(args.input, args.key, "--key")
 
 
+def given_states(args, cell):
+    """[(option, file or None)] of each plane of the state: --h0, and an LSTM's --c0."""
+    if args.c0 is not None and "c" not in cell.states:
+        raise ValueError(f"--c0 is for an LSTM; the state of a {cell.name} is h alone")
+    return [(f"--{plane}0", getattr(args, f"{plane}0")) for plane in cell.states]
+
+
+def on_planes(function, hx, *others):
+    """`function` of each plane of a state, or of several states: an array, or a pair; None stays None."""
+    if not isinstance(hx, tuple):
+        return None if hx is None else function(hx, *others)
+    return tuple(on_planes(function, *planes) for planes in zip(hx, *others, strict=True))
+
+
 def initial_state(args, model, source):
-    """What --h0 holds, of the right shape, or None; the input's shape is checked on the way."""
+    """What --h0 (and --c0) hold, of the right shape, or None; the input's shape is checked on the way."""
     config, shape = model.config, source.shape
     if len(shape) not in (2, 3) or shape[-1] != config.input_size:
         layout = "(N, T, I)" if config.batch_first else "(T, N, I)"
         raise ValueError(
             f"{source.path} has shape {shape}, this model expects (T, I) or {layout} with I={config.input_size}"
         )
-    if args.h0 is None:
-        return None
     batch = () if len(shape) == 2 else (shape[0 if config.batch_first else 1],)
     expected = (config.num_layers * config.num_directions, *batch, config.hidden_size)
-    with open_source(args.h0) as stored:
+    planes = [_plane(option, path, expected, model.dtype) for option, path in given_states(args, config.cell)]
+    return planes[0] if len(planes) == 1 else tuple(planes)
+
+
+def _plane(option, path, expected, dtype):
+    if path is None:
+        return None
+    with open_source(path) as stored:
         if stored.shape != expected:        # known before memory is spent
-            raise ValueError(f"--h0 {args.h0} has shape {stored.shape}, expected {expected}")
-        return stored.whole().astype(model.dtype)
+            raise ValueError(f"{option} {path} has shape {stored.shape}, expected {expected}")
+        return stored.whole().astype(dtype)
 
 
 def read_lengths(path, model, shape):

@@ -4,7 +4,6 @@ import re
 import sys
 import warnings
 
-import cgru
 from cgru.commands._exit import MissingExtra
 from cgru.convert import FORMATS, SeveralNetworks, form, read
 from cgru.model import model_of
@@ -19,32 +18,30 @@ def add_model_options(parser, metavar="MODEL", *, optional=False):
         parser.add_argument("model", metavar=metavar, help=words)
     parser.add_argument(
         "--name", "--prefix", "--layer", "--node", dest="name", metavar="NAME",
-        help="which GRU, where the file holds several: prefix of a state dict, Keras layer, ONNX node",
+        help="which network, where the file holds several: prefix of a state dict, Keras layer, ONNX node",
     )  # fmt: skip
     parser.add_argument(
         "--reset", choices=("before", "after"),
-        help="where the reset gate acts, against what the file says: before the recurrent product or after it",
+        help="where a GRU's reset gate acts, against what the file says: before the recurrent product or after it",
     )  # fmt: skip
     parser.add_argument("--dtype", choices=("float32", "float64"), help="compute in it; default as in the file")
     parser.add_argument("--engine", default="auto", choices=("auto", "packed", "blas"), help="default %(default)s")
 
 
-def read_model(args, *, kinds=(cgru.GRU,), told=None):
+def read_model(args, *, told=None):
     """The model that the options ask for, and its format in words.
 
     Parameters
     ----------
     args : argparse.Namespace
         From `add_model_options`, and maybe ``batch_first``.
-    kinds : tuple of classes
-        What the command can do with.
     told : set of str, optional
         Warnings that were printed already, and are not again; those that are printed now are added.
 
     Raises
     ------
     OSError, ValueError, MissingExtra
-        The file cannot be read, or holds no model of these `kinds`.
+        The file cannot be read, or holds no model.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -68,10 +65,7 @@ def read_model(args, *, kinds=(cgru.GRU,), told=None):
         if text not in told:
             print(f"cgru: warning: {text}", file=sys.stderr)
             told.add(text)
-    model = model_of(weights, args.engine)
-    if not isinstance(model, kinds):
-        raise ValueError(f"{args.model} holds {type(model).__name__} weights, this command is for GRU only")
-    return model, form(args.model)
+    return model_of(weights, args.engine), form(args.model)
 
 
 def _in_options(message, name):

@@ -43,7 +43,7 @@ def main(args):
 
 def _model(args):
     if args.model is not None:
-        return read_model(args, kinds=(cgru.GRU, cgru.RNN, cgru.LSTM))[0]
+        return read_model(args)[0]
     options = {"reset_after": args.reset != "before", "dtype": args.dtype or "float32", "engine": args.engine}
     return cgru.GRU(args.input_size, args.hidden_size, args.num_layers, rng=0, **options)
 

@@ -1,9 +1,11 @@
 """``cgru check``: a model against recorded outputs; exit status 0 where it matches, 1 where it does not."""
 
+from typing import Any
+
 import cgru
 from cgru.commands._arrays import is_raw, read_whole
 from cgru.commands._exit import writable
-from cgru.commands._inputs import read_lengths
+from cgru.commands._inputs import given_states, read_lengths
 from cgru.commands._models import add_model_options, read_model
 
 
@@ -15,6 +17,7 @@ def add_arguments(parser):
     )  # fmt: skip
     parser.add_argument("expected", metavar="EXPECTED", help="y as the other system computed it, in such a file")
     parser.add_argument("--h0", metavar="FILE", help="the initial state that the other system had, in such a file")
+    parser.add_argument("--c0", metavar="FILE", help="the initial cell state, of an LSTM")
     parser.add_argument("--lengths", metavar="FILE", help="valid steps of each row: .npy, .npz, .csv or .txt")
     parser.add_argument("--tolerance", type=float, metavar="E", help="largest absolute error that counts as a match")
     parser.add_argument("--save", metavar="FILE", help="write the model that matches to this .safetensors file")
@@ -28,7 +31,8 @@ def main(args):
     states = (model.config.num_layers * model.config.num_directions, *x.shape[1:-1], model.hidden_size)
     if model.batch_first:
         states = (states[0], *x.shape[:-2], model.hidden_size)
-    hx = None if args.h0 is None else read_whole(args.h0, states)
+    planes = [None if path is None else read_whole(path, states) for _, path in given_states(args, model.config.cell)]
+    hx: Any = planes[0] if len(planes) == 1 else tuple(planes)
     lengths = None if args.lengths is None else read_lengths(args.lengths, model, x.shape)
     report = cgru.check(model, x, y, hx, lengths=lengths, tolerance=args.tolerance)
     print(report.explanation)

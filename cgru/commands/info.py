@@ -2,7 +2,6 @@
 
 import os
 
-import cgru
 from cgru.commands._models import add_model_options, read_model
 from cgru.convert import SeveralNetworks, form
 from cgru.convert.conventions import systems
@@ -14,16 +13,15 @@ def add_arguments(parser):
 
 
 def main(args):
-    kinds = (cgru.GRU, cgru.RNN, cgru.LSTM)
     try:
-        model, _ = read_model(args, kinds=kinds)
+        model, _ = read_model(args)
     except SeveralNetworks as several:
         print(text_of([("file", _file(args.model)), ("holds", f"{len(several.names)} {several.what}")]))
         told: set[str] = set()
         for name in several.names:
             args.name = str(name)
             print(f"\n--name {args.name}")
-            model, _ = read_model(args, kinds=kinds, told=told)
+            model, _ = read_model(args, told=told)
             print(text_of(lines(model)))
         return
     print(text_of([("file", _file(args.model)), *lines(model)]))

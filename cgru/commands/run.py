@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-import cgru
 from cgru.commands._arrays import SUFFIXES, Source
 from cgru.commands._exit import threads, writable
-from cgru.commands._inputs import add_input_options, initial_state, open_input, read_lengths
+from cgru.commands._inputs import add_input_options, initial_state, on_planes, open_input, read_lengths
 from cgru.commands._models import add_model_options, read_model
 from cgru.commands._progress import Progress
 from cgru.commands._writing import writing
+from cgru.recurrent import Recurrent
 
 PIECE = 16 << 20      # bytes of input, output and what is between, at a time
 
@@ -29,7 +29,7 @@ def add_arguments(parser):
     add_input_options(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True,
-        help="where to write y: .npy, .npz (which also gets h_n) or .csv",
+        help="where to write y: .npy, .npz (which also gets h_n, and an LSTM's c_n) or .csv",
     )  # fmt: skip
     parser.add_argument(
         "--lengths", metavar="FILE",
@@ -62,7 +62,9 @@ def main(args, piece=PIECE):
                     append(y)
                     progress.update(y[..., 0].size)
 
-                append.extra["h_n"] = way(Job(model, source, hx, lengths, args.threads, emit, piece))
+                final = way(Job(model, source, hx, lengths, args.threads, emit, piece))
+                names = [f"{plane}_n" for plane in model.config.cell.states]
+                append.extra |= zip(names, final if isinstance(final, tuple) else (final,), strict=True)
         finally:
             progress.close()
     seconds = time.perf_counter() - start
@@ -72,15 +74,15 @@ def main(args, piece=PIECE):
     print(f"wrote {args.output}: y {shape} {model.dtype}, {speed}")
 
 
-# ---- ways through the file: functions of a Job that hand y to emit, in the order of the file, and return h_n
+# ---- functions of a Job, the ways through a file: they hand y to emit, in its order, and return the final state
 
 
 class Job(NamedTuple):
     """What a way through the file is given."""
 
-    model: cgru.GRU
+    model: Recurrent
     source: Source
-    hx: np.ndarray | None
+    hx: np.ndarray | tuple | None
     lengths: np.ndarray | None
     threads: int
     emit: Callable[[np.ndarray], None]
@@ -88,9 +90,13 @@ class Job(NamedTuple):
 
     def run(self, x, hx, lengths=None):
         """Emit what the model makes of `x` and return the final state."""
-        y, h_n = self.model(x, hx, lengths=lengths, threads=self.threads)
+        y, final = self.model(x, hx, lengths=lengths, threads=self.threads)
         self.emit(y)
-        return h_n
+        return final
+
+    def state_of(self, rows):
+        """The initial state of some rows."""
+        return on_planes(lambda plane: plane[:, rows], self.hx)
 
     def remaining(self, start, steps, rows=slice(None)):
         """The valid steps of some rows among the `steps` steps from `start` on, or None."""
@@ -125,32 +131,36 @@ def _whole(job):
 def _steps(job):
     """(T, I) or (T, N, I), some steps at a time."""
     T, *batch, features = job.source.shape
-    N, h = batch[0] if batch else 1, job.hx
+    N, state = batch[0] if batch else 1, job.hx
     for start, steps in job.pieces(T, N):
         x = job.source.take(steps * N).reshape(steps, *batch, features)
-        h = job.run(x, h, job.remaining(start, steps))
-    return h
+        state = job.run(x, state, job.remaining(start, steps))
+    return state
 
 
 def _rows(job):
     """(N, T, I), some batch rows at a time."""
-    (N, T, features), h_n = job.source.shape, []
+    (N, T, features), final = job.source.shape, []
     for start, count in job.pieces(N, T):
         rows = slice(start, start + count)
-        h = None if job.hx is None else job.hx[:, rows]
         x = job.source.take(count * T).reshape(count, T, features)
-        h_n.append(job.run(x, h, job.remaining(0, T, rows)))
-    return np.concatenate(h_n, axis=1)
+        final.append(job.run(x, job.state_of(rows), job.remaining(0, T, rows)))
+    return _side_by_side(final)
 
 
 def _steps_of_each_row(job):
     """(N, T, I) whose rows are longer than a piece: one row after the other, some steps at a time."""
     N, T, _ = job.source.shape
-    h_n: list = []
+    final: list = []
     for row in range(N):
         rows = slice(row, row + 1)
-        h = None if job.hx is None else job.hx[:, rows]
+        state = job.state_of(rows)
         for start, steps in job.pieces(T, 1):
-            h = job.run(job.source.take(steps)[None], h, job.remaining(start, steps, rows))
-        h_n.append(h)
-    return np.concatenate(h_n, axis=1)
+            state = job.run(job.source.take(steps)[None], state, job.remaining(start, steps, rows))
+        final.append(state)
+    return _side_by_side(final)
+
+
+def _side_by_side(states):
+    """States of some rows each, as one of all of them."""
+    return on_planes(lambda *planes: np.concatenate(planes, axis=1), *states)

@@ -28,14 +28,11 @@ def changes(config, batched):
     return [
         [Change("matrices", text, tensor=function) for text, function in _matrices(config)],
         _columns(config),
-        [
-            Change("gate order", f"gates stacked {', '.join(order)}{_of(order=order)}", tensor=_ordered(order))
-            for order in map("".join, permutations(config.cell.gates))
-            if order != config.cell.gates
-        ],
+        _orders(config),
         _z_senses(config),
+        _forget_biases(config),
         _biases(config),
-        [_reset(config)],
+        _reset(config),
         _activations(config),
         _directions(config),
         _layouts(config) if batched else [],
@@ -71,25 +68,31 @@ def _other_bias(name):
 
 
 def _other_direction(name):
-    if name == "h_0":
+    if name.endswith("_0"):
         return name
     return name.removesuffix("_reverse") if name.endswith("_reverse") else f"{name}_reverse"
 
 
 def _matrices(config):
-    """Transpositions gate by gate where the matrices are square, and (K, 3H) memory taken as (3H, K) everywhere."""
+    """Transpositions gate by gate where the matrices are square, and (K, 3H) memory taken as (3H, K) everywhere.
+
+    Of an RNN, which has no gates, these are the same.
+    """
     square_w = config.input_size == config.hidden_size and (config.num_layers == 1 or not config.bidirectional)
     kinds = {"W": ("weight_ih",), "U": ("weight_hh",), "W and U": ("weight_ih", "weight_hh")}
     for which, names in kinds.items():
-        if square_w or which == "U":
+        if config.cell.stacked > 1 and (square_w or which == "U"):
             yield f"{which} transposed gate by gate", _on(names, _blocks_transposed)
+    rows = f"{config.cell.stacked}H" if config.cell.stacked > 1 else "H"
     for which, names in kinds.items():
-        yield f"{which} transposed where it was reshaped, from (columns, 3H) to (3H, columns)", _on(names, _reread)
+        text = f"{which} transposed where it was reshaped, from (columns, {rows}) to ({rows}, columns)"
+        yield text, _on(names, _reread)
 
 
 def _columns(config):
     """W and U cut from matrices over [h, x], as in the equations of 2014, that were over [x, h], and the reverse."""
-    text = "each gate's matrix cut at columns {}, where it was cut at {}"
+    whose = "each gate's" if config.cell.gates else "the"
+    text = f"{whose} matrix cut at columns {{}}, where it was cut at {{}}"
     forward = Change("columns", text.format("[x, h]", "[h, x]"), tensors=_cut(h_first=True))
     backward = Change("columns", text.format("[h, x]", "[x, h]"), tensors=_cut(h_first=False))
     square = config.input_size == config.hidden_size and (config.num_layers == 1 or not config.bidirectional)
@@ -119,49 +122,94 @@ def _on(names, function):
 
 
 def _blocks_transposed(array, config):
-    H = config.hidden_size
-    return array.reshape(3, H, H).swapaxes(1, 2).reshape(3 * H, H)
+    return array.reshape(config.cell.stacked, *[config.hidden_size] * 2).swapaxes(1, 2).reshape(array.shape)
 
 
 def _reread(array, config):
     return array.reshape(array.shape[1], array.shape[0]).T
 
 
+def _orders(config):
+    gates = config.cell.gates
+    return [
+        Change("gate order", f"gates stacked {', '.join(order)}{_of(order=order)}", tensor=_ordered(order))
+        for order in map("".join, permutations(gates))
+        if order != gates
+    ]
+
+
 def _ordered(order):
-    return lambda name, array, config: reorder(array, order)
+    return lambda name, array, config: reorder(array, order, config.cell.gates)
 
 
 def _z_senses(config):
-    if not all(negatable(f) for f, _ in config.activations):
+    if "z" not in config.cell.gates or not all(negatable(group[0]) for group in config.activations):
         return []
     text = f"z in the other sense, h' = (1 - z) h + z n{_of(z_keeps=False)}"
     return [Change("z", text, tensor=lambda name, array, config: negate_z(array))]
 
 
+def _forget_biases(config):
+    """What a system adds to an LSTM's forget gate when it runs, forgotten, or added where the weights have it."""
+    if "f" not in config.cell.gates:
+        return []
+    texts = {
+        1: "1 added to the bias of the forget gate, as TensorFlow 1 and Haiku add it when they run",
+        -1: "1 taken from the bias of the forget gate, to which it was added twice",
+    }
+    return [
+        Change("forget bias", text, tensors=_forgetting(amount), config=(("bias", True),))
+        for amount, text in texts.items()
+    ]
+
+
+def _forgetting(amount):
+    def function(tensors, config):
+        gates, changed = config.cell.gates, dict(tensors)
+        forget = np.repeat([amount * (gate == "f") for gate in gates], config.hidden_size)
+        for _, _, suffix in config.directions():
+            for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
+                changed[name] = changed.get(name, np.zeros(len(forget), tensors["weight_ih_l0"].dtype))
+            name = f"bias_ih_{suffix}"
+            changed[name] = changed[name] + forget.astype(changed[name].dtype)
+        return changed
+
+    return function
+
+
 def _biases(config):
-    if not config.bias:
+    """Where it matters which is which."""
+    if not config.bias or "reset_after" not in config.cell.options:
         return []
     return [Change("biases", "bias_ih and bias_hh exchanged", rename=_other_bias)]
 
 
 def _reset(config):
+    if "reset_after" not in config.cell.options:
+        return []
     after = not config.reset_after
     place = f"{'after' if after else 'before'} the recurrent product"
     text = f"the reset gate {place}, reset_after={after}{_of(3, reset_after=after, z_keeps=True)}"
-    return Change("reset", text, config=(("reset_after", after),))
+    return [Change("reset", text, config=(("reset_after", after),))]
 
 
 def _activations(config):
-    """Sigmoid, and the hard sigmoids that go by one name."""
+    """Sigmoid, and the hard sigmoids that go by one name; an RNN's tanh or relu."""
+    if not config.cell.shares:
+        return [
+            Change("activation", f"the nonlinearity {name}", config=(("activations", name),))
+            for name in ("tanh", "relu")
+            if all(item.name != name for (item,) in config.activations)
+        ]
     known = {"sigmoid": Activation("sigmoid")}
     for slope, its in hard_sigmoids().items():
         known[f"hard_sigmoid of slope {slope:.3g} ({its})"] = activation(("hard_sigmoid", slope, 0.5))
-    if any(f not in known.values() for f, _ in config.activations):
+    if any(group[0] not in known.values() for group in config.activations):
         return []
     return [
-        Change("activation", f"{text} for the gates", config=(("activations", pairs),))
+        Change("activation", f"{text} for the gates", config=(("activations", groups),))
         for text, f in known.items()
-        if (pairs := tuple((f, g) for _, g in config.activations)) != config.activations
+        if (groups := tuple((f, *group[1:]) for group in config.activations)) != config.activations
     ]
 
 

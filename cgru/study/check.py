@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from cgru.checks import real_array
 from cgru.model import Model, model_of
 from cgru.study.changes import apply, changes
 from cgru.study.recorded import Difference, Recorded
+from cgru.study.views import StateLike
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from cgru.gru import GRU
+    from cgru.recurrent import Recurrent
 
 CLOSER = 0.9              # a change that does not match is worth a word where its error is this share of the given one
 _SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
@@ -39,7 +40,7 @@ class Report:
         where nothing does.
     changes_error : float
         The largest absolute error with these changes; where nothing matches, the least that was found.
-    model : GRU or None
+    model : GRU, LSTM, RNN or None
         The model with these changes made; None where nothing matches.
     explanation : str
         All of this in words.
@@ -52,7 +53,7 @@ class Report:
     tolerance: float
     changes: tuple[str, ...]
     changes_error: float
-    model: GRU | None
+    model: Recurrent | None
     explanation: str
     first: Difference | None = None
 
@@ -62,29 +63,30 @@ class Report:
 
 
 def check(
-    model: GRU,
+    model: Recurrent[Any, StateLike, Any],
     x: ArrayLike,
     y_expected: ArrayLike,
-    hx: ArrayLike | None = None,
+    hx: StateLike | None = None,
     *,
     lengths: ArrayLike | None = None,
     tolerance: float | None = None,
 ) -> Report:
     """Compare a model with recorded outputs and, where they differ, find out which convention was misread.
 
-    Tried are, in every combination of up to four (three above 100,000 weights): the reset gate before or after the
-    recurrent product; z that keeps the old state or takes the new; the six orders of the gates; W and U transposed;
-    W and U cut from one matrix at columns [h, x] or [x, h]; the two biases exchanged; sigmoid and both hard sigmoids;
-    batch-major and time-major; the direction. Each change is made to all layers and directions alike.
+    Tried are, in every combination of up to four (three above 100,000 weights): W and U transposed; W and U cut from
+    one matrix at columns [h, x] or [x, h]; every order of the gates; sigmoid and both hard sigmoids; batch-major and
+    time-major; the direction. Of a GRU also the reset gate before or after the recurrent product, z that keeps the old
+    state or takes the new, and the two biases exchanged; of an LSTM 1 more or less in the bias of the forget gate; of
+    an RNN tanh and relu. Each change is made to all layers and directions alike.
 
     Parameters
     ----------
-    model : GRU
+    model : GRU, LSTM or RNN
     x : array_like
         As the model takes it. Random numbers, and T, N, I, H all different, make the answer unique.
     y_expected : array_like
         y as the other system computed it, of the shape that the model returns.
-    hx : array_like, optional
+    hx : array_like, or for an LSTM (array_like, array_like), optional
         The initial state that the other system had.
     lengths : array_like of int, optional
         Valid steps of each row; what stands past them is not compared, and may be NaN.
@@ -100,7 +102,7 @@ def check(
     Raises
     ------
     TypeError
-        `model` is no GRU, or an argument that the model refuses.
+        `model` is none of these, or an argument that the model refuses.
     ValueError
         x, hx or lengths that the model refuses in every layout; y_expected of no shape that it could return, or
         with NaN or infinity at a valid step; nothing to compare, as there are no valid steps; a tolerance that is
@@ -116,8 +118,8 @@ def check(
     ('the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX \
 linear_before_reset=0, TensorFlow 1)',)
     """
-    if not isinstance(model, Model) or "reset_after" not in model.config.cell.options:
-        raise TypeError(f"model must be a cgru.GRU; got {type(model).__name__}")
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be a cgru.GRU, LSTM or RNN; got {type(model).__name__}")
     recorded = Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
     if recorded.x.ndim in (2, 3) and recorded.y.ndim != recorded.x.ndim:
         raise _shape_error(model, recorded)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cgru.forward import named_planes
+
 _ROWS, _STEPS = 4, 8      # of the batch that the search looks at
 
 
@@ -107,7 +109,11 @@ class Recorded:
         if x.ndim == 3:
             rows = np.s_[:_ROWS] if config.batch_first else np.s_[:, :_ROWS]
             x, y = x[rows], y[rows]
-            hx = None if hx is None else np.asarray(hx)[:, :_ROWS]
+            planes = [
+                None if plane is None else np.asarray(plane)[:, :_ROWS]
+                for _, plane in named_planes(config.cell, "hx", hx)
+            ]
+            hx = planes[0] if len(planes) == 1 else tuple(planes)
             lengths = None if lengths is None else np.asarray(lengths)[:_ROWS]
         if lengths is None and config.one_way:
             steps = np.s_[:, :_STEPS] if x.ndim == 3 and config.batch_first else np.s_[:_STEPS]

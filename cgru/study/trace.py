@@ -1,4 +1,4 @@
-"""The gates of every step, for people to look at."""
+"""What happens at every step, for people to look at."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ import numpy as np
 from cgru.forward import prepare, run
 
 
-class Gates(NamedTuple):
+class GRUGates(NamedTuple):
     """What `GRU.trace` saw: r, z and n of every step, layer and direction.
 
-    All three are (num_layers * D, T, N, H), (num_layers * D, N, T, H) with `batch_first`, or
+    All are (num_layers * D, T, N, H), (num_layers * D, N, T, H) with `batch_first`, or
     (num_layers * D, T, H) where x was unbatched: the first axis as in h_n, the others in the layout of x. A step
     stands at the time of the input that it reads, in both directions. Zero past a row's length.
 
@@ -33,46 +33,94 @@ class Gates(NamedTuple):
     n: np.ndarray
 
 
-def trace(model, x, hx, lengths, z_is):
-    """y, h_n and `Gates`; see `GRU.trace`."""
+class LSTMGates(NamedTuple):
+    """What `LSTM.trace` saw, of every step, layer and direction; shapes and order as in `GRUGates`.
+
+    Attributes
+    ----------
+    i, f, o : ndarray
+        Input, forget and output gate.
+    g : ndarray
+        Candidate.
+    c : ndarray
+        The new cell state, f * c + i * g.
+
+    Notes
+    -----
+    They are views of one array.
+    """
+
+    i: np.ndarray
+    f: np.ndarray
+    g: np.ndarray
+    o: np.ndarray
+    c: np.ndarray
+
+
+class RNNGates(NamedTuple):
+    """What `RNN.trace` saw, of every step, layer and direction; shapes and order as in `GRUGates`.
+
+    Attributes
+    ----------
+    h : ndarray
+        The new state. A plain RNN has no gates; y has the states of the last layer only.
+    """
+
+    h: np.ndarray
+
+
+#: By the letters that a cell shows.
+_CLASSES = {"rzn": GRUGates, "ifgoc": LSTMGates, "h": RNNGates}
+
+
+def trace(model, x, hx, lengths, z_is="keep"):
+    """y, the final state and the gates; see `Views.trace` and `GRU.trace`."""
     if z_is not in ("keep", "new"):
         raise ValueError(f"z_is must be 'keep', z the share of the old state, or 'new'; got {z_is!r}")
     config = model.config
     inputs = prepare(model.weights, x, hx, lengths)
     T, N = inputs.x.shape[:2]
-    tapes = np.zeros((len(model.directions), T, N, len(config.cell.tape) * config.hidden_size), model.dtype)
     y = np.empty(inputs.layout.shape(T, N, config.output_size), model.dtype)
-    run(model, inputs, y, tapes=tapes)
-    r, z, n, _ = np.split(tapes, len(config.cell.tape), axis=-1)
+    found = planes(model, inputs, y, config.cell.traced)
     if z_is == "new":
         valid = True if inputs.lengths is None else (np.arange(T)[:, None] < inputs.lengths)[..., None]
-        np.subtract(1, z, out=z, where=valid)
-    gates = Gates(*(inputs.layout.as_given(gate, axis=1) for gate in (r, z, n)))
+        np.subtract(1, found["z"], out=found["z"], where=valid)
+    gates = _CLASSES[config.cell.traced](*(inputs.layout.as_given(plane, axis=1) for plane in found.values()))
     return y, inputs.layout.state(inputs.states), gates
 
 
-def states(gates, h, *, backward=False):
-    """The state after every step, h' = z h + (1 - z) n, which `y` has of the last layer only.
+def planes(model, inputs, y, letters):
+    """Run on checked inputs into y, and keep planes (L*D, T, N, H) of every step at the time of its input.
 
     Parameters
     ----------
-    gates : tuple of ndarray
-        r, z ("keep"), n of one layer and direction, (T, ...) each.
-    h : ndarray
-        Its initial state, (...).
-    backward : bool
-        Whether its steps run from the end to the start.
+    model : Recurrent
+    inputs : Inputs
+        Their states become the final ones.
+    y : ndarray
+        In the caller's layout.
+    letters : str
+        Those of the cell's tape, and h.
 
     Returns
     -------
-    ndarray
-        (T, ...), each at the time of its step.
+    dict of str to ndarray
+        By letter, in the order of `letters`; zero past a row's length.
     """
-    _, z, n = gates
-    found = np.empty_like(n)
-    order = range(len(n))
-    with np.errstate(over="ignore", invalid="ignore"):      # gates of other activations may make it grow
-        for t in reversed(order) if backward else order:
-            h = n[t] + z[t] * (h - n[t])
-            found[t] = h
-    return found
+    config, cell = model.config, model.config.cell
+    T, N = inputs.x.shape[:2]
+    shape = (len(model.directions), T, N, config.hidden_size)
+    found = {}
+    outputs: list | None = [] if "h" in letters else None
+    if cell.tape:
+        tapes = np.zeros((*shape[:3], len(cell.tape) * shape[3]), model.dtype)
+        found = dict(zip(cell.tape, np.split(tapes, len(cell.tape), axis=-1), strict=True))
+    run(model, inputs, y, tapes=tapes if found else None, outputs=outputs)
+    if outputs is not None:
+        found["h"] = np.zeros(shape, model.dtype)
+        for layer, output in enumerate(outputs):
+            in_time = output[::-1] if config.go_backwards else output      # with it a layer turns its input around
+            found["h"][layer * config.num_directions :][: config.num_directions] = np.stack(
+                np.split(in_time, config.num_directions, axis=-1)
+            )
+    return {letter: found[letter] for letter in letters}

@@ -36,8 +36,8 @@ LEVELS = [
 ]
 #: Imports inside functions that go up, and why.
 UPWARD = {
-    ("gru", "convert.onnx_write"): "GRU.to_onnx",
-    ("gru", "convert.torch_write"): "GRU.to_torch",
+    ("recurrent", "convert.onnx_write"): "Recurrent.to_onnx",
+    ("recurrent", "convert.torch_write"): "Recurrent.to_torch",
 }
 
 
