@@ -23,6 +23,8 @@ def summary_lines(model):
     if "reset_after" in config.cell.options:
         yield "reset", f"{'after' if config.reset_after else 'before'} the recurrent product"
         yield "z", "keeps the old state: h' = z h + (1 - z) n"
+    elif config.cell.gates:
+        yield "gates", f"stacked {', '.join(config.cell.gates)}"
     yield ("activations" if "activations" in config.cell.options else "nonlinearity"), _activations(config)
     if config.clip is not None:
         yield "clip", f"what goes into the activations is clamped to +-{config.clip:g}"

@@ -36,6 +36,8 @@ def lines(model):
     for name, text in summary_lines(model):
         if name == "reset":
             text += f" ({systems(reset_after=model.config.reset_after, z_keeps=True)})"
+        elif name == "gates":
+            text += f" ({systems(order=model.config.cell.gates)})"
         elif name == "z":
             text += f" (the other way round in {systems(z_keeps=False, most=3)})"
         yield name, text

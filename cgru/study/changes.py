@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cgru.activations import Activation, activation
-from cgru.convert.conventions import hard_sigmoids, negatable, negate_z, reorder, systems
+from cgru.convert.conventions import (
+    CONVENTIONS,
+    add_to_forget,
+    hard_sigmoids,
+    negatable,
+    negate_z,
+    reorder,
+    systems,
+)  # fmt: skip
 from cgru.weights import Weights
 
 
@@ -153,8 +161,9 @@ def _forget_biases(config):
     """What a system adds to an LSTM's forget gate when it runs, forgotten, or added where the weights have it."""
     if "f" not in config.cell.gates:
         return []
+    adders = " and ".join(convention.name for convention in CONVENTIONS.values() if convention.forget)
     texts = {
-        1: "1 added to the bias of the forget gate, as TensorFlow 1 and Haiku add it when they run",
+        1: f"1 added to the bias of the forget gate, as {adders} add it when they run",
         -1: "1 taken from the bias of the forget gate, to which it was added twice",
     }
     return [
@@ -165,13 +174,11 @@ def _forget_biases(config):
 
 def _forgetting(amount):
     def function(tensors, config):
-        gates, changed = config.cell.gates, dict(tensors)
-        forget = np.repeat([amount * (gate == "f") for gate in gates], config.hidden_size)
+        changed = dict(tensors)
         for _, _, suffix in config.directions():
-            for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
-                changed[name] = changed.get(name, np.zeros(len(forget), tensors["weight_ih_l0"].dtype))
-            name = f"bias_ih_{suffix}"
-            changed[name] = changed[name] + forget.astype(changed[name].dtype)
+            zeros = np.zeros_like(tensors[f"weight_ih_{suffix}"][:, 0])
+            b, c = (tensors.get(f"bias_{part}_{suffix}", zeros) for part in ("ih", "hh"))
+            changed |= {f"bias_ih_{suffix}": add_to_forget(b, config.cell, amount), f"bias_hh_{suffix}": c}
         return changed
 
     return function

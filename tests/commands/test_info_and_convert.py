@@ -58,7 +58,6 @@ def test_info_of_other_conventions_and_kinds(capsys):
     assert "(the other way round in the equations of 2014, Haiku, Paddle)" in text
     cgru.LSTM(3, 5).save("lstm.safetensors")
     assert "LSTM(3, 5" in printed(capsys, "info", "lstm.safetensors")
-    assert "this command is for GRU only" in refused(capsys, "convert", "lstm.safetensors", "o.safetensors")
 
 
 @pytest.mark.configurations(streams=True)

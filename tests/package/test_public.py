@@ -64,15 +64,19 @@ def test_public_modules(module):
 def test_the_three_kinds_have_one_interface(name):
     """Calls, training, streams, properties and copies: the base class has them, with the same arguments for all."""
     common = (
-        "__call__ record backward stream state_dict from_state_dict from_weights save astype replace summary config "
-        "weights dtype engine input_size hidden_size num_layers bias batch_first bidirectional num_parameters nbytes"
+        "__call__ record backward stream trace jacobian to_torch to_onnx state_dict from_state_dict from_weights save "
+        "astype replace summary config "
+        "weights dtype engine input_size hidden_size num_layers bias batch_first bidirectional num_parameters nbytes "
+        "activations clip reverse go_backwards merge_mode"
     )
     cls = getattr(cgru, name)
     for attribute in common.split():
         assert hasattr(cls, attribute), attribute
-    for method in ("__call__", "record", "backward", "stream", "astype", "replace"):
+    for method in (
+        "__call__", "record", "backward", "stream", "jacobian", "to_torch", "to_onnx", "astype", "replace"
+    ):  # fmt: skip
         assert inspect.signature(getattr(cls, method)) == inspect.signature(getattr(cgru.GRU, method))
-    for call in ("__call__", "record", "stream"):
+    for call in ("__call__", "record", "stream", "trace", "jacobian"):
         assert "hx" in inspect.signature(getattr(cls, call)).parameters
     assert not hasattr(cls, "forward")
 
