@@ -250,8 +250,10 @@ cdef void advance(
     product_nt(N, cell.together * H, H, h, H, U, H, <floating>1.0, gh, G, QUIET)
     if cell.together < cell.gates:
         reset_rows(cell, N, gi, G, sums, G, h_old, rh, H, tape)
-        # gh[N,2H:] = (r h)[N,H] U_n^T + c_n
-        product_nt(N, H, H, rh, H, U + 2 * H * H, H, <floating>1.0, gh + 2 * H, G, QUIET)
+        # gh[N,together:] = (r h)[N,H] U_n^T + c_n
+        product_nt(
+            N, H, H, rh, H, U + cell.together * H * H, H, <floating>1.0, gh + cell.together * H, G, QUIET
+        )
     update_rows(
         cell, N, gi, G, sums, G, sums + (G - H), G, h_old, <const floating* const*>rows.c, h_rows, c_rows, tape
     )

@@ -39,8 +39,13 @@ def is_fused(isa):
 
 
 def build(kind, engine, tensors, **options):
-    """A model with these parameters; the options are fields of Config."""
+    """A model with these parameters; the options are fields of Config.
+
+    An RNN's activations are a pair (f, g) in the cases, since its one function was g of such a pair in 0.1.
+    """
     named = {"cell" if OLD else "kind": kind}
+    if kind == "rnn" and "activations" in options and not OLD:
+        options["activations"] = options["activations"][1:]
     weights = Weights(Config(**named, **options), tensors)
     made = CLASSES[kind]
     return made._from_weights(weights, engine) if OLD else made.from_weights(weights, engine)

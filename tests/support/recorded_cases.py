@@ -17,8 +17,8 @@ GRUS = [
 ]
 RELU = {"activations": ("sigmoid", "relu")}
 OTHERS = [
-    (kind, options, "blas", dtype)
-    for dtype in ("float32", "float64")
+    (kind, options, engine, dtype)
+    for engine, dtype in (("packed", "float32"), ("blas", "float32"), ("blas", "float64"))
     for kind, options in (("rnn", {}), ("rnn", RELU), ("lstm", {}))
 ]
 BASES = GRUS + OTHERS
