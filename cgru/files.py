@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import secrets
 import stat
 import sys
 
@@ -62,7 +61,7 @@ def whole_file(path):
         raise FileNotFoundError(errno.ENOENT, "there is no such folder, and a file needs a name", path)
     target = os.path.realpath(path)
     # The name is known before the file exists, so that whatever interrupts the writing, the file can be removed.
-    temporary = f"{target}.{secrets.token_hex(8)}.tmp"
+    temporary = f"{target}.{os.urandom(8).hex()}.tmp"
     try:
         with _opened(temporary, "xb", path, mode=0o666 if found is None else 0o600) as file:
             if found is not None:

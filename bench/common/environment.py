@@ -3,6 +3,7 @@
 Standard library only: this runs before NumPy is loaded.
 """
 
+import contextlib
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 _MARK = "CGRU_BENCH_CLEAN"
+_CPUS = "CGRU_BENCH_CPUS"  # those that the process had before it was bound to one
 # An OpenBLAS told to use another core's kernels or cache size slows NumPy, SciPy and cgru's engine `blas`.
 _CLEARED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_VERBOSE", "GOTO_NUM_THREADS", "CGRU_ISA")
 
@@ -28,16 +30,37 @@ def settings(threads):
 
 
 def ensure_clean(threads):
-    """Start this interpreter over with the clean environment, unless it already runs in it."""
+    """Start this interpreter over with the clean environment, unless it already runs in it.
+
+    For one thread it is also bound to one CPU: JAX takes a second one for large products, whatever it is told.
+    """
     if os.environ.get(_MARK) == str(threads):
         return
     environment = {name: value for name, value in os.environ.items() if name not in _CLEARED}
     environment |= settings(threads) | {_MARK: str(threads)}
     command = [sys.executable, *sys.orig_argv[1:]]
+    if threads == 1 and hasattr(os, "sched_setaffinity"):
+        cpus = os.sched_getaffinity(0)
+        environment[_CPUS] = ",".join(map(str, sorted(cpus)))
+        os.sched_setaffinity(0, {max(cpus)})
     if os.name == "posix":
         sys.stdout.flush()
         os.execve(sys.executable, command, environment)
     sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+@contextlib.contextmanager
+def all_cpus():
+    """Inside, this thread and those that it starts may use every CPU that the process had at first."""
+    if _CPUS not in os.environ:
+        yield
+        return
+    bound = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(map(int, os.environ[_CPUS].split(","))))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, bound)
 
 
 def describe(threads):
