@@ -6,7 +6,8 @@ engine makes them, `stride` numbers from gate to gate and `step` from block to b
     packed    stride = LANES, step = gates * LANES:  block by block, a block's gates side by side
     blas      stride = H, step = LANES:              gate by gate
 
-Whole blocks are read of them, also at the end of a row: engines have LANES numbers more than they need.
+In a last block of fewer than LANES units, the stride of packed is their number (packing.py). LANES numbers are read of
+every gate all the same, also at the end of a row: engines have so many more than they need.
 
 A cell's arithmetic is in a file of its own (_gru.pxd, _rnn.pxd, _lstm.pxd).
 """
@@ -33,7 +34,7 @@ cdef struct Cell:
     Py_ssize_t gates                    # matrices of H rows in W and U: 3, 1, 4
     Py_ssize_t together                 # how many of U's come of one product: all, or 2 with reset_after=False
     Py_ssize_t planes                   # of state: h, and an LSTM's c
-    Py_ssize_t stride                   # from gate to gate in a and b
+    Py_ssize_t stride, last_stride      # from gate to gate in a and b, and in a last block that is not whole
     Py_ssize_t step_a, step_b           # from block to block
     Activations act
 
@@ -46,9 +47,10 @@ cdef inline Cell cell_of(bint in_blocks, int kind, Py_ssize_t H, bint reset_afte
     cell.gates = 3 if kind == GRU else 4 if kind == LSTM else 1
     cell.together = 2 if kind == GRU and not reset_after else cell.gates
     cell.planes = 2 if kind == LSTM else 1
-    cell.stride, cell.step_a, cell.step_b = H, LANES, LANES
+    cell.stride, cell.last_stride, cell.step_a, cell.step_b = H, H, LANES, LANES
     if in_blocks:
-        cell.stride, cell.step_a, cell.step_b = LANES, cell.gates * LANES, cell.together * LANES
+        cell.stride, cell.last_stride = LANES, H % LANES
+        cell.step_a, cell.step_b = cell.gates * LANES, cell.together * LANES
     cell.act = activations_of(f, g, h, clip)
     return cell
 
@@ -115,8 +117,8 @@ cdef inline void update_each(
             tape_i = tape[i]
         while j + LANES <= cell.H:
             update_block(
-                plain, taped, kind, reset_after, cell, &k[0], a_j, b_j, b_n + i * ldn + j, h[i] + j, c_i + j,
-                h_new[i] + j, c_to + j, NULL if tape_i == NULL else tape_i + j, LANES,
+                plain, taped, kind, reset_after, cell, cell.stride, &k[0], a_j, b_j, b_n + i * ldn + j, h[i] + j,
+                c_i + j, h_new[i] + j, c_to + j, NULL if tape_i == NULL else tape_i + j, LANES,
             )
             j += LANES
             a_j += cell.step_a
@@ -129,8 +131,8 @@ cdef inline void update_each(
         if kind == LSTM:
             pad_block(&c_pad[0], c_i + j, left)
         update_block(
-            plain, taped, kind, reset_after, cell, &k[0], a_j, b_j, b_n + i * ldn + j, &h_pad[0], &c_pad[0],
-            &h_pad[0], &c_pad[0], NULL if tape_i == NULL else tape_i + j, left,
+            plain, taped, kind, reset_after, cell, cell.last_stride, &k[0], a_j, b_j, b_n + i * ldn + j, &h_pad[0],
+            &c_pad[0], &h_pad[0], &c_pad[0], NULL if tape_i == NULL else tape_i + j, left,
         )
         copy_short(h_new[i] + j, &h_pad[0], left)
         if kind == LSTM:
@@ -138,7 +140,7 @@ cdef inline void update_each(
 
 
 cdef inline void update_block(
-    bint plain, bint taped, int kind, bint reset_after, const Cell* cell, const floating* k,
+    bint plain, bint taped, int kind, bint reset_after, const Cell* cell, Py_ssize_t stride, const floating* k,
     const floating* a, const floating* b, const floating* b_n, const floating* h, const floating* c,
     floating* h_new, floating* c_new, floating* tape, Py_ssize_t count,
 ) noexcept nogil:
@@ -146,11 +148,11 @@ cdef inline void update_block(
     if kind == RNN:
         rnn_block(plain, &cell.act, k, a, b, h_new)
     elif kind == LSTM:
-        lstm_block(plain, taped, &cell.act, k, a, b, cell.stride, c, h_new, c_new, tape, cell.H, count)
+        lstm_block(plain, taped, &cell.act, k, a, b, stride, c, h_new, c_new, tape, cell.H, count)
     elif reset_after:
-        gru_after_block(plain, taped, &cell.act, k, a, b, cell.stride, h, h_new, tape, cell.H, count)
+        gru_after_block(plain, taped, &cell.act, k, a, b, stride, h, h_new, tape, cell.H, count)
     else:
-        gru_before_block(plain, taped, &cell.act, k, a, b, cell.stride, b_n, h, h_new, tape, cell.H, count)
+        gru_before_block(plain, taped, &cell.act, k, a, b, stride, b_n, h, h_new, tape, cell.H, count)
 
 
 cdef inline void reset_rows(

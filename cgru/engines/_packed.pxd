@@ -36,8 +36,8 @@ cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
 
 
 cdef inline Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:
-    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first."""
-    cdef Py_ssize_t floats = rows * packed.W.columns + N * packed.U.columns
+    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first, and last what the gates read too much."""
+    cdef Py_ssize_t floats = rows * packed.W.columns + N * packed.U.columns + LANES
     if packed.V.columns:
         floats += N * (packed.V.columns + padded(packed.cell.H))
     return (rows + 6 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64

@@ -4,7 +4,7 @@ A weight matrix of M rows and K columns becomes panels of WIDTH = 3 * LANES of i
 
     panel p:   K x WIDTH weights, contiguous     p[k][c] = weight of column k for the output p * WIDTH + c
 
-M is a multiple of LANES (packing.py pads a gate to whole blocks), so what is left for the last panel is 1 or 2 vectors
+M is a multiple of LANES (packing.py sees to that), so what is left for the last panel is 1 or 2 vectors
 of LANES: it is that narrow, K x LANES or K x 2 * LANES. Everything begins with a cache line. A type of weights has a
 file of its own, such as _panels_float32.pxd, with its products. An output is one chain of additions in one order,
 whatever the tile, the batch and the instruction set: so a row's bits depend on that row alone.

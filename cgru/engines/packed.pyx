@@ -5,6 +5,7 @@
     gates               one pass of typed loops, block by block of LANES hidden units
 
 Columns of gi and gh stand block by block, for a GRU:  r(0..L) z(0..L) n(0..L) | r(L..2L) z(L..2L) n(L..2L) | ...
+What is left of H after whole blocks stands at the end, in the same order without gaps.
 With reset_after=False, U is two matrices: gh = r z | r z | ..., and, once r h is known, hn = n | n | ...
 
 The products add in one fixed order (_panels.pxd), and the gates are elementwise, so a row's bits depend on that row

@@ -18,7 +18,8 @@ def pack(matrix, bias, units, lanes, weight_type="float32"):
     units : int
         Hidden units.
     lanes : int
-        Units of a block; in the panels, the G gates of a block are side by side.
+        Units of a block; in the panels, the G gates of a block are side by side. The gates of the units that are left
+        over, fewer than a block, stand without gaps: 4 units of 4 gates take one vector, not four.
     weight_type : str
         A key of `TYPES`.
 
@@ -28,15 +29,17 @@ def pack(matrix, bias, units, lanes, weight_type="float32"):
         One dimension, of the weight type: panels (K, 3 * lanes), one behind the other, and what is left over in a last
         one, (K, lanes) or (K, 2 * lanes).
     biases : ndarray
-        (G * blocks * lanes,) float32.
+        (columns,) float32: G * units, rounded up to a multiple of lanes.
     """
     width = 3 * lanes
     gates, columns = matrix.shape[0] // units, matrix.shape[1]
-    blocks = -(-units // lanes)
-    padded = np.zeros((gates, blocks * lanes, columns + 1), np.float32)     # the biases as one more column
-    padded[:, :units, :columns] = matrix.reshape(gates, units, columns)
-    padded[:, :units, columns] = bias.reshape(gates, units)
-    lines = padded.reshape(gates, blocks, lanes, columns + 1).swapaxes(0, 1).reshape(-1, columns + 1)
+    whole, left = divmod(units, lanes)
+    rows = np.concatenate((matrix, bias[:, None]), axis=1, dtype=np.float32)    # the biases as one more column
+    rows = rows.reshape(gates, units, columns + 1)
+    blocks = rows[:, : units - left].reshape(gates, whole, lanes, columns + 1).swapaxes(0, 1).reshape(-1, columns + 1)
+    rest = rows[:, units - left :].reshape(-1, columns + 1)
+    gap = np.zeros((-len(rest) % lanes, columns + 1), np.float32)
+    lines = np.concatenate((blocks, rest, gap))
     pieces = [TYPES[weight_type](lines[at : at + width, :columns].T).ravel() for at in range(0, len(lines), width)]
     return np.concatenate([np.zeros(0, np.float32), *pieces]), np.ascontiguousarray(lines[:, columns])
 
