@@ -29,17 +29,18 @@ def settings(threads):
     }
 
 
-def ensure_clean(threads):
+def ensure_clean(threads, *, bound=False):
     """Start this interpreter over with the clean environment, unless it already runs in it.
 
-    For one thread it is also bound to one CPU: JAX takes a second one for large products, whatever it is told.
+    `bound`: to one CPU as well, where there is one thread. It is for comparisons with peers, since JAX takes a second CPU
+    for large products, whatever it is told; not for a run that starts workers.
     """
     if os.environ.get(_MARK) == str(threads):
         return
     environment = {name: value for name, value in os.environ.items() if name not in _CLEARED}
     environment |= settings(threads) | {_MARK: str(threads)}
     command = [sys.executable, *sys.orig_argv[1:]]
-    if threads == 1 and hasattr(os, "sched_setaffinity"):
+    if bound and threads == 1 and hasattr(os, "sched_setaffinity"):
         cpus = os.sched_getaffinity(0)
         environment[_CPUS] = ",".join(map(str, sorted(cpus)))
         os.sched_setaffinity(0, {max(cpus)})

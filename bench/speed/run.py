@@ -101,5 +101,5 @@ def write(found, folder, again=False):
 
 
 if __name__ == "__main__":
-    environment.ensure_clean(arguments(sys.argv[1:]).threads)
+    environment.ensure_clean(arguments(sys.argv[1:]).threads, bound=True)
     sys.exit(main())

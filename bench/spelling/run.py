@@ -82,5 +82,5 @@ def summary(times, count):
 
 
 if __name__ == "__main__":
-    environment.ensure_clean(threads=1)
+    environment.ensure_clean(threads=1, bound=True)
     sys.exit(main())

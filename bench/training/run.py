@@ -80,5 +80,5 @@ def show(line):
 
 
 if __name__ == "__main__":
-    environment.ensure_clean(threads=1)
+    environment.ensure_clean(threads=1, bound=True)
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The functions that go over sums: sigmoid, tanh, and the others that converted models use; float32 and float64.
 
-They have no branch and no call that a vector cannot do, so that the compiler turns loops over them into vector code
-(expf and log1pf of softplus apart).
+sigmoid and tanh have no branch and no call, so that the compiler turns loops over them into vector code. The others are
+called for one number at a time.
 """
 
 from cgru.engines._target cimport fma
