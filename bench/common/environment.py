@@ -32,8 +32,8 @@ def settings(threads):
 def ensure_clean(threads, *, bound=False):
     """Start this interpreter over with the clean environment, unless it already runs in it.
 
-    `bound`: to one CPU as well, where there is one thread. It is for comparisons with peers, since JAX takes a second CPU
-    for large products, whatever it is told; not for a run that starts workers.
+    `bound`: to one CPU as well, where there is one thread. It is for comparisons with peers, since JAX takes a second
+    CPU for large products, whatever it is told; not for a run that starts workers.
     """
     if os.environ.get(_MARK) == str(threads):
         return
