@@ -2,13 +2,21 @@
 
 Environment switches::
 
-    CGRU_BUILD=debug      bounds and None checks on, -O1 -g, assertions live
-    CGRU_BUILD=sanitize   AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD=libasan)
+    CGRU_BUILD=debug         bounds and None checks on, -O1 -g, assertions live
+    CGRU_BUILD=sanitize      AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD=libasan)
+    CGRU_BUILD_ISAS=A,B      only these of the instruction sets in cgru/engines/isas.py: for developers and tests
+    CGRU_BUILD_REFUSED=skip  go on, aloud, without the instruction sets that the compiler refuses
+    CGRU_ANNOTATE=1          Cython's annotated HTML beside the generated C
+
+Every engine is compiled once for each instruction set of the platform that is built *for*: `sysconfig.get_platform()`,
+which follows _PYTHON_HOST_PLATFORM in a cross build, and must be what the compiler makes code for.
 """
 
 import os
 import platform
+import runpy
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,14 +25,23 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
+from setuptools.errors import BaseError, CompileError
 
-MODE = os.environ.get("CGRU_BUILD", "release")
-if MODE not in ("release", "debug", "sanitize"):
-    raise SystemExit(f"CGRU_BUILD={MODE!r}: expected release, debug or sanitize")
+# setuptools' own: on Windows it knows what is built for, where sysconfig's knows what Python runs on
+from distutils.util import get_platform  # isort: skip
+
+MODES = {"release": (), "debug": ("-O1", "-g", "-UNDEBUG")}
+MODES["sanitize"] = (*MODES["debug"], "-fsanitize=address,undefined", "-fno-omit-frame-pointer")
+MODE = os.environ.get("CGRU_BUILD") or "release"
+if MODE not in MODES:
+    raise SystemExit(f"CGRU_BUILD={MODE!r}: expected {', '.join(MODES)}")
+REFUSED = os.environ.get("CGRU_BUILD_REFUSED") or "error"
+if REFUSED not in ("error", "skip"):
+    raise SystemExit(f"CGRU_BUILD_REFUSED={REFUSED!r}: expected error or skip")
 CHECKS = MODE != "release"
 GENERATED = Path("build") / MODE    # apart per mode: neither Cython nor a compiler sees that only the mode has changed
 SHELLS = GENERATED / "isa"
+TABLE = runpy.run_path("cgru/engines/isas.py")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -37,50 +54,60 @@ DIRECTIVES = {
     "freethreading_compatible": True,
 }
 
-# Never -ffast-math and its parts: they break NaN, the order of sums, and set flush-to-zero for the whole process.
-# -ffp-contract=off: a fused multiply-add happens where the source says so, hence the same bits on every ISA.
-# -fno-trapping-math and an index type without wrap-around let the gate loops vectorise; no result changes.
-# -fno-tree-loop-distribute-patterns: else gcc takes the loops that store a tile's sums for copies of memory, and so
-# the sums go through memory once more.
-GCC_FLAGS = [
-    "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv",
-    "-fno-tree-loop-distribute-patterns",
-]  # fmt: skip
-if MODE == "debug":
-    GCC_FLAGS = [*GCC_FLAGS, "-O1", "-g", "-UNDEBUG"]
-elif MODE == "sanitize":
-    GCC_FLAGS = [*GCC_FLAGS, "-O1", "-g", "-UNDEBUG", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
 
-# max-completely-peel-times: a tile's loops over rows (8, or 4) become straight code, the loops over a vector's 16 or 8
-# numbers do not. Else gcc writes the latter out, number by number, before it looks for vectors.
-X86_ISAS = {
-    "x86_64_v2": ["-march=x86-64-v2"],
-    "x86_64_v3": ["-march=x86-64-v3", "--param=max-completely-peel-times=6"],
-    "x86_64_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512", "--param=max-completely-peel-times=8"],
-}
-ISA_ENGINES = ("blas", "packed", "backward")
+def target():
+    """The platform that is built for, such as "linux-x86_64".
+
+    On macOS a Python for both architectures builds for the machine's own, and the wheel says so: the instruction sets
+    of one are no flags of the other.
+    """
+    if get_platform().endswith("universal2") and "ARCHFLAGS" not in os.environ:
+        machine = platform.machine()
+        os.environ["ARCHFLAGS"] = f"-arch {machine}"
+        os.environ["_PYTHON_HOST_PLATFORM"] = get_platform().replace("universal2", machine)
+    return get_platform()
+
+
+PLATFORM = target()
+ARCHITECTURE = TABLE["architecture_of"](PLATFORM)
+
+
+def chosen_isas():
+    """The rows of the table that are asked for, of the platform's architecture."""
+    rows = TABLE["isas_of"](ARCHITECTURE)
+    asked = os.environ.get("CGRU_BUILD_ISAS")
+    if not asked:
+        return rows
+    names = [name.strip() for name in asked.split(",")]
+    unknown = sorted(set(names) - {isa.name for isa in rows})
+    if unknown:
+        raise SystemExit(
+            f"CGRU_BUILD_ISAS={asked!r}: {', '.join(unknown)} is no instruction set of {PLATFORM}; "
+            f"there are {', '.join(isa.name for isa in rows)}"
+        )
+    return tuple(isa for isa in rows if isa.name in names)
+
+
+def extension(name, source, isa=None):
+    module = Extension(
+        name, [source],
+        include_dirs=[numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+    )  # fmt: skip
+    module.isa = isa
+    return module
 
 
 def extensions():
-    """One module per source, and for the engines one per ISA: each from a shell, a .pyx that includes the engine's."""
-    x86 = platform.machine().lower() in ("x86_64", "amd64") and os.name == "posix"
-    isas = X86_ISAS if x86 else {"baseline": []}
+    """One module per source, and per engine and instruction set: each from a shell, a .pyx that includes the engine's."""
     SHELLS.mkdir(parents=True, exist_ok=True)
-    modules = [
-        Extension("cgru.engines._cpu", ["cgru/engines/_cpu.pyx"]),
-        Extension("cgru.stream", ["cgru/stream.pyx"]),
-    ]
-    for engine in ISA_ENGINES:
-        for isa, flags in isas.items():
-            shell = SHELLS / f"_{engine}_{isa}.pyx"
+    modules = [extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"), extension("cgru.stream", "cgru/stream.pyx")]
+    for engine in TABLE["ENGINES"]:
+        for isa in chosen_isas():
+            name = isa.module(engine)
+            shell = SHELLS / f"{name.rpartition('.')[2]}.pyx"
             shell.write_text(f'include "cgru/engines/{engine}.pyx"\n')
-            module = Extension(f"cgru.engines._{engine}_{isa}", [str(shell)], extra_compile_args=list(flags))
-            if os.name == "posix":      # gcc and clang; gcc gives up inlining the gates after a few uses
-                module.define_macros += [("CYTHON_INLINE", "inline __attribute__((always_inline))")]
-            modules.append(module)
-    for module in modules:
-        module.include_dirs.append(numpy.get_include())
-        module.define_macros += [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+            modules.append(extension(name, str(shell), isa))
     return modules
 
 
@@ -93,42 +120,103 @@ class BuildFresh(build):
 
 
 class BuildExt(build_ext):
-    """Adds the compiler's flags, and leaves out the ISAs that this compiler does not know."""
+    """Asks the compiler what it is and what it takes, before anything is compiled."""
 
     def build_extensions(self):
-        if self.compiler.compiler_type == "unix":
-            for module in self.extensions:
-                module.extra_compile_args = [*GCC_FLAGS, *module.extra_compile_args]
-                if MODE == "sanitize":
-                    module.extra_link_args = ["-fsanitize=address,undefined"]
-                elif MODE == "release" and platform.system() == "Linux":
-                    module.extra_link_args = ["-Wl,--strip-all"]
-            self.extensions = [module for module in self.extensions if self._compiler_accepts(module)]
         self.parallel = self.parallel or os.cpu_count()
+        compiler = self._compiler()
+        common, inline = self._common_flags(compiler)
+        kept = self._isas(compiler)
+        self.extensions = [module for module in self.extensions if module.isa is None or module.isa in kept]
+        for module in self.extensions:
+            module.extra_compile_args = [*common, *(module.isa.flags[compiler] if module.isa else ())]
+            if module.isa:                  # gcc gives up inlining the gates after a few uses
+                module.define_macros.append(("CYTHON_INLINE", inline))
+            if MODE == "sanitize":
+                module.extra_link_args = ["-fsanitize=address,undefined"]
+            elif MODE == "release" and PLATFORM.startswith("linux"):
+                module.extra_link_args = ["-Wl,--strip-all"]
+        if self.compiler.compiler_type == "unix":       # the folder of this machine's Python is no business of others
+            linker = self.compiler.linker_so
+            self.compiler.set_executables(linker_so=[word for word in linker if not word.startswith("-Wl,-rpath")])
+        self._cythonize()
         super().build_extensions()
 
-    def _compiler_accepts(self, module):
-        flags = [flag for flag in module.extra_compile_args if flag.startswith("-m")]
-        if not flags:
-            return True
+    def _cythonize(self):
+        """In place: setuptools has noted things in the objects."""
+        made = cythonize(
+            self.extensions,
+            include_path=["."],
+            compiler_directives=DIRECTIVES,
+            build_dir=str(GENERATED / "cython"),
+            annotate=bool(os.environ.get("CGRU_ANNOTATE")),
+        )
+        for module, new in zip(self.extensions, made, strict=True):
+            module.sources, module.depends = new.sources, new.depends
+
+    def _common_flags(self, compiler):
+        """For all modules: flags, and how this compiler says that a function must be inlined."""
+        if compiler == "msvc":
+            if MODE != "release":
+                raise BaseError(f"CGRU_BUILD={MODE}: needs gcc or clang")
+            return TABLE["FLAGS"]["msvc"], "__forceinline"
+        return (*TABLE["FLAGS"][compiler], *MODES[MODE]), "inline __attribute__((always_inline))"
+
+    # ---- what the compiler is, and what it takes
+
+    def _compiler(self):
+        """ "gcc", "clang", "zig" or "msvc": whose spelling of flags it takes."""
+        if not self._finds(TABLE["proof_of"](ARCHITECTURE)):
+            raise BaseError(
+                f"the wheel is to be for {PLATFORM}, but {self._command()} makes code for another processor: set "
+                "CC to a compiler for it, or _PYTHON_HOST_PLATFORM to the platform that the compiler makes code for"
+            )
+        if self.compiler.compiler_type == "msvc":
+            return "msvc"
+        if not self._finds("defined(__clang__)"):
+            return "gcc"
+        lowest = TABLE["isas_of"](ARCHITECTURE)[-1]     # zig's clang has a spelling of its own
+        return next((name for name in ("clang", "zig") if self._finds(lowest.proof, lowest.flags[name])), "clang")
+
+    def _isas(self, compiler):
+        """The rows to build: those asked for, less the refused ones where that is allowed."""
+        kept = []
+        for isa in chosen_isas():
+            flags = isa.flags[compiler]
+            if self._finds(isa.proof, flags):
+                kept.append(isa)
+                continue
+            message = f"{self._command()} refuses {' '.join(flags) or 'code'} for {isa.name}"
+            if REFUSED == "error":
+                raise BaseError(
+                    f"{message}: take another compiler (CC=), or set CGRU_BUILD_REFUSED=skip to leave it out"
+                )
+            self.announce(f"{message}: left out", level=4)
+        if not kept:
+            raise BaseError(f"no engine can be built for {PLATFORM}: every instruction set was refused")
+        return kept
+
+    def _finds(self, condition, flags=()):
+        """Whether a file compiles under `flags` and its preprocessor finds `condition` true."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
-            source.write_text("int probe(void) { return 0; }\n")
+            source.write_text(f"#if !({condition})\n#error no\n#endif\nint probe(void) {{ return 0; }}\n")
+            # its complaints would only frighten: an error of the build says what it was about
+            quiet = os.dup(2)
             try:
-                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+                with open(Path(folder) / "complaints", "w") as complaints:
+                    sys.stderr.flush()
+                    os.dup2(complaints.fileno(), 2)
+                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=list(flags))
             except CompileError:
-                self.announce(f"{module.name} is left out: the compiler refuses {' '.join(flags)}", level=3)
                 return False
+            finally:
+                os.dup2(quiet, 2)
+                os.close(quiet)
         return True
 
+    def _command(self):
+        return " ".join(getattr(self.compiler, "compiler_so", None) or [self.compiler.compiler_type]).split(" -")[0]
 
-setup(
-    ext_modules=cythonize(
-        extensions(),
-        include_path=["."],
-        compiler_directives=DIRECTIVES,
-        build_dir=str(GENERATED / "cython"),
-        annotate=bool(os.environ.get("CGRU_ANNOTATE")),
-    ),
-    cmdclass={"build": BuildFresh, "build_ext": BuildExt},
-)
+
+setup(ext_modules=extensions(), cmdclass={"build": BuildFresh, "build_ext": BuildExt})

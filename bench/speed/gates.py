@@ -25,18 +25,7 @@ WIDTHS = (128, 64, 32, 16)
 STEPS, ROWS = 100, 32
 UNITS = 512  # of the loop and the pass: 16 to 24 KB of sums and states
 
-# As in setup.py.
-ENGINE_FLAGS = (
-    "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv",
-    "-fno-tree-loop-distribute-patterns",
-)  # fmt: skip
-INLINE = "-DCYTHON_INLINE=inline __attribute__((always_inline))"
-ISA_FLAGS = {
-    "x86-64-v2": ("-march=x86-64-v2",),
-    "x86-64-v3": ("-march=x86-64-v3", "--param=max-completely-peel-times=6"),
-    "x86-64-v4": ("-march=x86-64-v4", "-mprefer-vector-width=512", "--param=max-completely-peel-times=8"),
-    "baseline": (),
-}
+INLINE = "-DCYTHON_INLINE=inline __attribute__((always_inline))"     # as in setup.py
 
 
 class _Runner:
@@ -91,10 +80,12 @@ def loops():
 
 
 def engine_pass():
-    """The module of the engine's pass, for the instruction set that cgru runs on."""
+    """The module of the engine's pass, for the instruction set that cgru runs on: as gcc would build it."""
     from cgru.engines import isa
+    from cgru.engines.isas import FLAGS, ISAS
 
-    return cbuild.build_cython(PASS, (*ENGINE_FLAGS, *ISA_FLAGS[isa()], INLINE), ROOT)
+    (row,) = (row for row in ISAS if row.name == isa())
+    return cbuild.build_cython(PASS, (*FLAGS["gcc"], *row.flags["gcc"], INLINE), ROOT)
 
 
 def measure(contestant, probe, budget=0.3):

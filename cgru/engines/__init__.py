@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overloa
 import numpy as np
 
 from cgru.activations import code
+from cgru.engines.isas import ISAS
 
 try:
-    from cgru.engines._cpu import x86_level
+    from cgru.engines._cpu import features
 except ModuleNotFoundError as error:
     if error.name != "cgru.engines._cpu":
         raise
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from cgru.weights import Config
 
 ENGINES = ("blas", "packed")
-
-_LEVELS = {"x86-64-v2": 2, "x86-64-v3": 3, "x86-64-v4": 4}
 
 
 # ---- what the modules offer
@@ -173,23 +172,15 @@ def options(config: Config, reverse: bool) -> dict[str, Any]:
 # ---- instruction sets
 
 
-def _module_name(engine, isa):
-    return f"cgru.engines._{engine}_{isa.replace('-', '_')}"
-
-
 def isas_built() -> tuple[str, ...]:
     """The instruction sets that this installation has modules for, best first."""
-    return tuple(
-        isa
-        for isa in (*sorted(_LEVELS, reverse=True), "baseline")
-        if importlib.util.find_spec(_module_name(ENGINES[0], isa)) is not None
-    )
+    return tuple(isa.name for isa in ISAS if importlib.util.find_spec(isa.module(ENGINES[0])) is not None)
 
 
 def isas_usable() -> tuple[str, ...]:
     """The built instruction sets that this machine can run, best first."""
-    level = x86_level()
-    return tuple(isa for isa in isas_built() if _LEVELS.get(isa, 0) <= level)
+    built, here = isas_built(), features()
+    return tuple(isa.name for isa in ISAS if isa.name in built and isa.needs <= here)
 
 
 class NoEngine(RuntimeError):
@@ -299,4 +290,5 @@ def load(name: Literal["backward"]) -> Backward: ...  # type: ignore[overload-ov
 def load(name: str) -> Engine: ...
 def load(name: str) -> Engine | Backward:
     """The module of an engine, or "backward", for the instruction set in force; imported when first needed."""
-    return cast("Engine | Backward", importlib.import_module(_module_name(name, isa())))
+    (row,) = (row for row in ISAS if row.name == isa())
+    return cast("Engine | Backward", importlib.import_module(row.module(name)))

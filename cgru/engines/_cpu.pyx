@@ -6,24 +6,55 @@ there would be two ways to ask, and the one for older compilers would be this on
 
 cdef extern from *:
     """
-    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    #if defined(__x86_64__) || defined(_M_X64)
+    #if defined(_MSC_VER)
+    #include <intrin.h>
+    #include <immintrin.h>
+
+    /* the four registers of CPUID, or 0 where the processor has no such leaf */
+    static int cgru_cpuid(unsigned leaf, unsigned *a, unsigned *b, unsigned *c, unsigned *d)
+    {
+        int r[4];
+        __cpuid(r, (int)(leaf & 0x80000000u));
+        if ((unsigned)r[0] < leaf)
+            return 0;
+        __cpuidex(r, (int)leaf, 0);
+        *a = r[0], *b = r[1], *c = r[2], *d = r[3];
+        return 1;
+    }
+
+    static unsigned cgru_xcr0(void) { return (unsigned)_xgetbv(0); }
+    #else
     #include <cpuid.h>
+
+    static int cgru_cpuid(unsigned leaf, unsigned *a, unsigned *b, unsigned *c, unsigned *d)
+    {
+        return __get_cpuid_count(leaf, 0, a, b, c, d);
+    }
+
+    static unsigned cgru_xcr0(void)
+    {
+        unsigned low, high;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        return low;
+    }
+    #endif
 
     /* 2, 3, 4: the x86-64 psABI level; CPUID says what the processor has, XGETBV which registers the
        operating system saves */
     static int cgru_x86_level(void)
     {
-        unsigned a, b, c, d, b7 = 0, c7 = 0, d7 = 0, c81 = 0, d81 = 0, xcr0 = 0, high = 0;
-        if (!__get_cpuid(1, &a, &b, &c, &d))
+        unsigned a, b, c, d, b7 = 0, c7 = 0, d7 = 0, c81 = 0, d81 = 0, xcr0;
+        if (!cgru_cpuid(1, &a, &b, &c, &d))
             return 1;
         unsigned v2 = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23; /* sse3 .. sse4.2, popcnt */
         if ((c & v2) != v2)
             return 1;
         unsigned v3 = 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29; /* fma movbe osxsave avx f16c */
-        if ((c & v3) != v3 || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)
-            || !__get_cpuid(0x80000001u, &a, &b, &c81, &d81))
+        if ((c & v3) != v3 || !cgru_cpuid(7, &a, &b7, &c7, &d7)
+            || !cgru_cpuid(0x80000001u, &a, &b, &c81, &d81))
             return 2;
-        __asm__ volatile("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+        xcr0 = cgru_xcr0();
         unsigned v3_7 = 1u << 3 | 1u << 5 | 1u << 8; /* bmi1 avx2 bmi2 */
         if ((b7 & v3_7) != v3_7 || !(c81 & 1u << 5) /* lzcnt */ || (xcr0 & 0x6u) != 0x6u)
             return 2;
@@ -39,6 +70,6 @@ cdef extern from *:
     int cgru_x86_level()
 
 
-def x86_level():
-    """The x86-64 psABI level (1 to 4) that processor and operating system support; 0 on anything else."""
-    return cgru_x86_level()
+def features():
+    """What processor and operating system support together, in the words of `Isa.needs` (isas.py)."""
+    return frozenset(f"x86-64-v{level}" for level in range(2, cgru_x86_level() + 1))

@@ -12,14 +12,15 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
 
-    #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+    #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(_M_FP_FAST)
     #error "cgru must be built without -ffast-math and its parts: they break NaN and the order of additions"
     #endif
 
     /* Every multiply-add that may be fused is spelled fma: one rounding where there is the instruction, two where
        there is not (x86-64-v2). Nothing else is ever contracted (-ffp-contract=off), so all instruction sets that
        have it give the same bits. */
-    #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
+    #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(_M_ARM64) \\
+        || (defined(_MSC_VER) && defined(__AVX2__))
     #define CGRU_HAS_FMA 1
     #define cgru_fmaf(a, b, c) fmaf((a), (b), (c))
     #define cgru_fma(a, b, c) fma((a), (b), (c))
@@ -41,7 +42,7 @@ cdef extern from *:
     /* columns of a panel, and rows of a tile: ROWS * 3 accumulators, 3 weights and a broadcast must fit the vector
        registers */
     #define CGRU_WIDTH (3 * CGRU_LANES)
-    #if defined(__AVX512F__) || defined(__aarch64__)
+    #if defined(__AVX512F__) || defined(__aarch64__) || defined(_M_ARM64)
     #define CGRU_ROWS 8
     #else
     #define CGRU_ROWS 4

@@ -1,7 +1,6 @@
 """The yardstick itself: right answers only, the limit as documented, who takes part and what the reports read."""
 
 import importlib.util
-import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -233,15 +232,8 @@ def test_the_engines_pass_is_the_engines(cell, engine_pass):
 
 
 def test_the_pass_is_built_as_the_engine_is():
-    """A change of the flags in setup.py is one in gates.py."""
-    text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    (flags,) = re.findall(r"^GCC_FLAGS = (\[.*?\])", text, re.MULTILINE | re.DOTALL)
-    assert tuple(re.findall(r'"([^"]+)"', flags)) == gates.ENGINE_FLAGS
-    for isa, more in gates.ISA_FLAGS.items():
-        assert f'"{isa.replace("-", "_")}": [{", ".join(f"{flag!r}" for flag in more)}]'.replace("'", '"') in (
-            text if more else f'"{isa}": []'
-        )
-    assert gates.INLINE.split("=", 1)[1] in text
+    """Its flags are the engine's own, of the one table; how inlining is asked for stands in setup.py."""
+    assert gates.INLINE.split("=", 1)[1] in (ROOT / "setup.py").read_text(encoding="utf-8")
 
 
 # ---- points, suites, reports

@@ -18,8 +18,8 @@ MOST_LINES = 330
 #: From the ground up: a module imports from its own line, if it must, and from those below. A name with a dot at its
 #: end is a folder with all that is in it.
 LEVELS = [
-    ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "engines._cpu", "engines.packing",
-     "engines.interruption"],
+    ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "engines._cpu", "engines.isas",
+     "engines.packing", "engines.interruption"],
     ["config", "engines."],
     ["weights"],
     ["files", "equations", "forward", "summary"],

@@ -1,0 +1,102 @@
+"""The instruction sets that engines are built for: the one table, best first.
+
+setup.py runs this file before anything is built, and compiles every engine once for each row of the processor that is
+built for. The loader (`cgru.engines`) takes the first row whose modules are there and whose needs the processor meets.
+Nothing but the standard library is imported.
+"""
+
+from typing import NamedTuple
+
+ENGINES = ("blas", "packed", "backward")
+
+#: For every instruction set. Never -ffast-math and its parts: they break NaN, the order of sums, and set flush-to-zero
+#: for the whole process. -ffp-contract=off: a fused multiply-add happens where the source says so, hence the same bits
+#: everywhere. -fno-trapping-math and an index type without wrap-around let the gate loops vectorise; no result changes.
+#: -fno-tree-loop-distribute-patterns: else gcc takes the loops that store a tile's sums for copies of memory, and so
+#: the sums go through memory once more.
+_CLANG = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv")
+FLAGS = {
+    "gcc": (*_CLANG, "-fno-tree-loop-distribute-patterns"),
+    "clang": _CLANG,
+    "zig": _CLANG,
+    "msvc": ("/O2", "/fp:precise"),
+}
+
+
+class Isa(NamedTuple):
+    """One instruction set."""
+
+    name: str
+    """As `CGRU_ISA` and `show_config` have it."""
+    architecture: str | None
+    """Of the processor, as in `architecture_of`; None: any that has no other row."""
+    proof: str
+    """What the compiler's preprocessor must find true under the flags."""
+    needs: frozenset[str]
+    """What the processor must have, of `cgru.engines._cpu.features()`."""
+    flags: dict[str, tuple[str, ...]]
+    """compiler -> its flags, beside those in `FLAGS`."""
+
+    def module(self, engine: str) -> str:
+        """The module of an engine for this instruction set."""
+        return f"cgru.engines._{engine}_{self.name.replace('-', '_')}"
+
+
+#: gcc's max-completely-peel-times: a tile's loops over rows (8, or 4) become straight code, the loops over a vector's
+#: 16 or 8 numbers do not. Else gcc writes the latter out, number by number, before it looks for vectors.
+ISAS = (
+    Isa(
+        "x86-64-v4", "x86_64", "defined(__AVX512VL__)", frozenset({"x86-64-v4"}),
+        {
+            "gcc": ("-march=x86-64-v4", "-mprefer-vector-width=512", "--param=max-completely-peel-times=8"),
+            "clang": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
+            "zig": ("-mcpu=x86_64_v4", "-mprefer-vector-width=512"),
+            "msvc": ("/arch:AVX512",),
+        },
+    ),
+    Isa(
+        "x86-64-v3", "x86_64", "defined(__AVX2__)", frozenset({"x86-64-v3"}),
+        {
+            "gcc": ("-march=x86-64-v3", "--param=max-completely-peel-times=6"),
+            "clang": ("-march=x86-64-v3",),
+            "zig": ("-mcpu=x86_64_v3",),
+            "msvc": ("/arch:AVX2",),
+        },
+    ),
+    Isa(    # MSVC's x86-64 has no more than SSE2, and no name for that
+        "x86-64-v2", "x86_64", "defined(__SSE4_2__) || defined(_M_X64)", frozenset({"x86-64-v2"}),
+        {"gcc": ("-march=x86-64-v2",), "clang": ("-march=x86-64-v2",), "zig": ("-mcpu=x86_64_v2",), "msvc": ()},
+    ),
+    Isa(    # NEON and fused multiply-adds are in every one
+        "aarch64", "aarch64", "defined(__ARM_NEON) || defined(_M_ARM64)", frozenset(),
+        {"gcc": (), "clang": (), "zig": (), "msvc": ()},
+    ),
+    Isa("baseline", None, "1", frozenset(), {"gcc": (), "clang": (), "zig": (), "msvc": ()}),
+)  # fmt: skip
+
+#: architecture -> the names that platforms give it, and how a compiler's preprocessor knows it
+_ARCHITECTURES = {
+    "x86_64": (("x86_64", "amd64"), "defined(__x86_64__) || defined(_M_X64)"),
+    "aarch64": (("aarch64", "arm64"), "defined(__aarch64__) || defined(_M_ARM64)"),
+}
+
+
+def architecture_of(platform: str) -> str | None:
+    """The architecture of a platform such as "linux-x86_64", "win-arm64" or "macosx-11.0-arm64"; None: another one."""
+    name = platform.lower().replace("-", "_")
+    for architecture, (names, _) in _ARCHITECTURES.items():
+        if name.endswith(names):
+            return architecture
+    return None
+
+
+def proof_of(architecture: str | None) -> str:
+    """What the preprocessor of a compiler for an architecture finds true."""
+    if architecture is not None:
+        return _ARCHITECTURES[architecture][1]
+    return " && ".join(f"!({proof})" for _, proof in _ARCHITECTURES.values())
+
+
+def isas_of(architecture: str | None) -> tuple[Isa, ...]:
+    """The rows of an architecture."""
+    return tuple(isa for isa in ISAS if isa.architecture == architecture)
