@@ -191,7 +191,7 @@ class BuildExt(build_ext):
                 raise BaseError(
                     f"{message}: take another compiler (CC=), or set CGRU_BUILD_REFUSED=skip to leave it out"
                 )
-            self.announce(f"{message}: left out", level=4)
+            self.warn(f"{message}: left out")
         if not kept:
             raise BaseError(f"no engine can be built for {PLATFORM}: every instruction set was refused")
         return kept
