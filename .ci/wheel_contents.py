@@ -48,7 +48,7 @@ def faults_of_module(name, content, libm):
     if elf.get_section_by_name(".symtab") is not None:
         yield f"{name} is not stripped"
     defined = [one.name for one in symbols.iter_symbols() if one["st_shndx"] != "SHN_UNDEF"]
-    if [one for one in defined if one and not one.startswith(("PyInit_", "_init", "_fini", "_edata", "_end", "__bss"))]:
+    if [one for one in defined if one and not one.startswith(("PyInit_", "__pyx_", "_init", "_fini", "_edata", "_end", "__bss"))]:
         yield f"{name} exports {', '.join(defined)}"
 
 
