@@ -1,6 +1,7 @@
 """What this installation of cgru is made of and runs on."""
 
 import os
+import platform
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from cgru._version import __version__
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Print, or return, the version, the instruction sets built and chosen, the engines, BLAS and the processor.
+
+    Without SciPy it says so in the place of what needs it.
 
     Parameters
     ----------
@@ -28,10 +31,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     >>> cgru.show_config(mode="dicts")["engines"]["float64"]
     'blas'
     """
-    if mode not in ("stdout", "dicts"):
-        raise ValueError(f"mode must be 'stdout' or 'dicts'; got {mode!r}")
-    import platform
-
+    _check(mode)
     config = {
         "cgru": __version__,
         "isa": {
@@ -40,9 +40,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
             "chosen": engines.isa(),
             "CGRU_ISA": os.environ.get("CGRU_ISA", "not set"),
         },
-        "engines": {
-            dtype: engines.choose("auto", np.dtype(dtype)) for dtype in ("float32", "float64")
-        },
+        "engines": {dtype: _engine(np.dtype(dtype)) for dtype in ("float32", "float64")},
         "blas": _blas(),
         "cpu": _cpu(),
         "python": platform.python_version(),
@@ -59,8 +57,23 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     return None
 
 
+def _check(mode):
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts'; got {mode!r}")
+
+
+def _engine(dtype):
+    """What "auto" takes, or why there is none."""
+    engine = engines.choose("auto", dtype)
+    return engine if engines.loads(engine) else f"none, engine {engine!r} needs SciPy"
+
+
 def _blas():
     """SciPy's BLAS, the one behind engine "blas"."""
+    try:
+        engines.load("blas")
+    except engines.NoScipy as error:
+        return {"name": "none", "scipy": str(error), "numpy": np.__version__}
     import scipy
 
     found = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -72,8 +85,6 @@ def _blas():
 
 
 def _cpu():
-    import platform
-
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
