@@ -288,6 +288,10 @@ cgru.show_config()
     assert f"  float64:   {none}" in lines
 
 
+def test_self_test():
+    assert blocked("import cgru; print(cgru.self_test(mode='dicts')['passed'])").stdout == "True\n"
+
+
 # ------------------------------------------------------------------------------------------ the command line
 
 
@@ -312,6 +316,7 @@ WORKS = {
     "check": "check m.safetensors x.npy y.npy",
     "demo": "demo",
     "bench": "bench --input-size 3 --hidden-size 5 --steps 4 --seconds 0.02",
+    "self-test": "self-test",
 }
 
 
