@@ -99,7 +99,7 @@ def extension(name, source, isa=None):
 
 
 def extensions():
-    """One module per source; for engines one per instruction set, each from a shell: a .pyx that includes the engine's."""
+    """One module per source; of an engine one per instruction set, each from a shell: a .pyx that includes it."""
     SHELLS.mkdir(parents=True, exist_ok=True)
     modules = [extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"), extension("cgru.stream", "cgru/stream.pyx")]
     for engine in TABLE["ENGINES"]:
