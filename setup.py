@@ -99,7 +99,7 @@ def extension(name, source, isa=None):
 
 
 def extensions():
-    """One module per source, and per engine and instruction set: each from a shell, a .pyx that includes the engine's."""
+    """One module per source; of an engine one per instruction set, each from a shell: a .pyx that includes it."""
     SHELLS.mkdir(parents=True, exist_ok=True)
     modules = [extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"), extension("cgru.stream", "cgru/stream.pyx")]
     for engine in TABLE["ENGINES"]:
@@ -165,7 +165,7 @@ class BuildExt(build_ext):
     # ---- what the compiler is, and what it takes
 
     def _compiler(self):
-        """ "gcc", "clang", "zig" or "msvc": whose spelling of flags it takes."""
+        """Whose spelling of flags it takes: "gcc", "clang", "zig" or "msvc"."""
         if not self._finds(TABLE["proof_of"](ARCHITECTURE)):
             raise BaseError(
                 f"the wheel is to be for {PLATFORM}, but {self._command()} makes code for another processor: set "

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from cgru.convert.rtneural import from_rtneural
     from cgru.convert.tensorflow1 import from_tensorflow1
     from cgru.convert.torch import from_torch
-    from cgru.installation import show_config
+    from cgru.installation import self_test, show_config
     from cgru.study.check import check
 
 #: Imported when first asked for, so that ``import cgru`` stays fast.
 _LATER = {
     "check": "cgru.study.check",
     "load": "cgru.convert",
+    "self_test": "cgru.installation",
     "show_config": "cgru.installation",
 } | {
     f"from_{system}": f"cgru.convert.{system}"
@@ -55,6 +56,7 @@ __all__ = [
     "from_tensorflow1",
     "from_torch",
     "load",
+    "self_test",
     "show_config",
 ]
 

@@ -76,7 +76,7 @@ class GRU(Recurrent[np.ndarray, "ArrayLike", GRUGates], kind="gru"):
         float32 or float64, of parameters, computation and results.
     engine : {"auto", "packed", "blas"}, default "auto"
         What computes: "packed" (float32) or "blas". "auto" takes "packed" for float32 where the machine has fused
-        multiply-adds; the property `engine` says which it was.
+        multiply-adds; the property `engine` says which it was. "blas" needs SciPy.
     rng : None, int, sequence of int or numpy.random.Generator, optional
         Seed or source of the random parameters.
 
@@ -88,6 +88,8 @@ class GRU(Recurrent[np.ndarray, "ArrayLike", GRUGates], kind="gru"):
     ValueError
         A size is below 1 or over the limit of BLAS's 32-bit integers, there is no such engine,
         or dropout is not 0.
+    ImportError
+        Engine "blas" computes, and SciPy is missing or cannot be used.
 
     Notes
     -----

@@ -1,16 +1,19 @@
-"""What this installation of cgru is made of and runs on."""
+"""What this installation of cgru is made of and runs on, and whether it computes what it should."""
 
 import os
+import platform
 from typing import Any
 
 import numpy as np
 
-from cgru import engines
+from cgru import engines, fixed_run
 from cgru._version import __version__
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Print, or return, the version, the instruction sets built and chosen, the engines, BLAS and the processor.
+
+    Without SciPy it says so in the place of what needs it.
 
     Parameters
     ----------
@@ -28,10 +31,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     >>> cgru.show_config(mode="dicts")["engines"]["float64"]
     'blas'
     """
-    if mode not in ("stdout", "dicts"):
-        raise ValueError(f"mode must be 'stdout' or 'dicts'; got {mode!r}")
-    import platform
-
+    _check(mode)
     config = {
         "cgru": __version__,
         "isa": {
@@ -40,9 +40,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
             "chosen": engines.isa(),
             "CGRU_ISA": os.environ.get("CGRU_ISA", "not set"),
         },
-        "engines": {
-            dtype: engines.choose("auto", np.dtype(dtype)) for dtype in ("float32", "float64")
-        },
+        "engines": {dtype: _engine(np.dtype(dtype)) for dtype in ("float32", "float64")},
         "blas": _blas(),
         "cpu": _cpu(),
         "python": platform.python_version(),
@@ -59,8 +57,120 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     return None
 
 
+def self_test(mode: str = "stdout") -> bool | dict[str, Any]:
+    """Compute a small fixed run of every cell on this machine, and compare the results with the published ones.
+
+    Engine "packed" gives the same bits on every processor with fused multiply-adds: the SHA-256 of its outputs must be
+    the one in `cgru/fixed_run/hashes.md`. Every instruction set that this machine can run is tried, in one call, with
+    two threads and step by step. One without fused multiply-adds has other bits, and must come within 2e-6 of outputs
+    that are stored. SciPy is not needed, and nothing is written. ``cgru self-test`` does the same.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}, default "stdout"
+        Print what was found, or return it as a dictionary.
+
+    Returns
+    -------
+    bool or dict
+        Whether everything is as it should be; with "dicts" that is the item "passed", and "rows" has for each cell and
+        instruction set what was expected and found.
+
+    Raises
+    ------
+    ValueError
+        Another mode; CGRU_ISA names an instruction set that this machine cannot run.
+
+    Examples
+    --------
+    >>> import cgru
+    >>> cgru.self_test(mode="dicts")["passed"]
+    True
+    """
+    _check(mode)
+    chosen = engines.isa()
+    rows = [outcome for isa in engines.isas_usable() for outcome in fixed_run.outcomes(isa)]
+    passed = all(row.passed for row in rows)
+    config = {
+        "cgru": __version__,
+        "cpu": _cpu(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "engine": fixed_run.ENGINE,
+        "isa": {"usable": list(engines.isas_usable()), "chosen": chosen},
+    }
+    if mode == "dicts":
+        return {**config, "rows": [_as_dict(row) for row in rows], "passed": passed}
+    isas = ", ".join(isa + " (chosen)" * (isa == chosen) for isa in engines.isas_usable())
+    print(f"cgru {__version__}, Python {config['python']}, NumPy {np.__version__}")
+    print(f"processor: {config['cpu']}")
+    print(f"engine: {fixed_run.ENGINE}; instruction sets: {isas}\n")
+    for row in rows:
+        print(_line(row))
+    for row in rows:
+        if not row.passed:
+            print(f"\n{_complaint(row)}")
+    print(f"\n{_verdict(rows)}")
+    return passed
+
+
+def _as_dict(row):
+    names = "isa", "fused", "expected", "found", "difference", "forms", "passed"
+    return {"cell": row.case.cell, "weights": row.case.weights, **{name: getattr(row, name) for name in names}}
+
+
+def _line(row):
+    if not row.passed:
+        found = "WRONG"
+    elif row.fused:
+        found = "as published"
+    else:
+        found = f"within {row.difference:.1e}: no fused multiply-adds"
+    return f"{row.isa:<11}{row.case.cell:<18}{row.case.weights:<10}{row.found[:16]}  {found}"
+
+
+def _complaint(row):
+    """Everything that there is to report of a row that is wrong."""
+    lines = [f"WRONG: {row.case.name}, engine {fixed_run.ENGINE}, {row.isa}"]
+    lines += [f"  hash expected: {row.expected}"] if row.fused else []
+    lines.append(f"  hash found:    {row.found}")
+    allowed = f"allowed: {fixed_run.TOLERANCE:g}"
+    lines.append(f"  largest difference from the stored outputs: {row.difference:.3g}, {allowed}")
+    lines += [f"  {form}: {'the same' if same else 'OTHER'} bits as in one call" for form, same in row.forms.items()]
+    return "\n".join(lines)
+
+
+def _verdict(rows):
+    wrong = sum(not row.passed for row in rows)
+    if wrong:
+        return (
+            f"FAILED: {wrong} of {len(rows)} rows are wrong. This cgru does not compute what it should here: please "
+            "report all of the above"
+        )
+    fused = [row for row in rows if row.fused]
+    words = [f"{len(fused)} hashes as published"] if fused else []
+    if len(fused) < len(rows):
+        words.append(f"{len(rows) - len(fused)} rows within {fixed_run.TOLERANCE:g}, without fused multiply-adds")
+    return f"passed: {'; '.join(words)}; the same bits in every form of call"
+
+
+def _check(mode):
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts'; got {mode!r}")
+
+
+def _engine(dtype):
+    """What "auto" takes, or why there is none."""
+    engine = engines.choose("auto", dtype)
+    return engine if engines.loads(engine) else f"none, engine {engine!r} needs SciPy"
+
+
 def _blas():
     """SciPy's BLAS, the one behind engine "blas"."""
+    try:
+        engines.load("blas")
+    except engines.NoScipy as error:
+        return {"name": "none", "scipy": str(error), "numpy": np.__version__}
     import scipy
 
     found = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -72,8 +182,6 @@ def _blas():
 
 
 def _cpu():
-    import platform
-
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]

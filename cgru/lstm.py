@@ -53,7 +53,7 @@ class LSTM(Recurrent[tuple[np.ndarray, np.ndarray], "PairLike", LSTMGates], kind
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, ImportError
         As in `GRU`.
 
     References

@@ -302,6 +302,6 @@ def _check_dropout(dropout):
 
 def _rebuild(cls, config, tensors, engine):
     """Unpickle; an engine that this machine lacks is replaced by the automatic choice."""
-    if engine not in engines.ENGINES:
+    if engine not in engines.ENGINES or not engines.loads(engine):
         engine = "auto"
     return cls.from_weights(Weights(config, tensors), engine)

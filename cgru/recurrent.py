@@ -206,6 +206,8 @@ class Recurrent(Model, Views[State, StateLike, Gates], Generic[State, StateLike,
             `tape` is none; an LSTM's dh_n that is no pair.
         ValueError
             A tape from another model; a wrong shape; neither dy nor dh_n.
+        ImportError
+            SciPy, which gradients need, is missing or cannot be used.
 
         Notes
         -----

@@ -44,7 +44,7 @@ class RNN(Recurrent[np.ndarray, "StateLike", RNNGates], kind="rnn"):
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, ImportError
         As in `GRU`; another nonlinearity.
 
     References

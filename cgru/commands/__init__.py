@@ -10,8 +10,8 @@ import importlib
 from cgru._version import __version__
 from cgru.commands._exit import Parser
 
-# name -> its line in the help. The module of that name has a docstring, add_arguments(parser) and main(args), which is
-# where it imports what is slow.
+# name -> its line in the help. Its module has a docstring, add_arguments(parser) and main(args), which is where it
+# imports what is slow.
 COMMANDS = {
     "info": "say what a model file holds: sizes, cost of a step, conventions",
     "convert": "turn a model file of any readable format into safetensors or ONNX",
@@ -21,7 +21,13 @@ COMMANDS = {
     "demo": "recognise nine speakers in 370 real utterances with the embedded model",
     "compare": "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back",
     "bench": "measure how fast a GRU of a given shape, or a saved model, is on this machine",
+    "self-test": "compute the fixed run and compare its hashes with the published ones",
 }
+
+
+def module_of(name):
+    """The module of a command: its name, with an underscore for a dash."""
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
 
 
 def build_parser():
@@ -31,7 +37,7 @@ def build_parser():
     parser.set_defaults(main=lambda args: parser.print_help())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, help_line in COMMANDS.items():
-        command = importlib.import_module(f"{__name__}.{name}")
+        command = module_of(name)
         subparser = commands.add_parser(name, help=help_line, description=command.__doc__)
         command.add_arguments(subparser)
         subparser.set_defaults(main=command.main)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from cgru.engines import NoEngine
+from cgru.engines import NoEngine, NoScipy
 from cgru.files import refuse_input
 from cgru.threads import thread_count
 
@@ -22,10 +22,10 @@ class MissingExtra(ImportError):
 def guarded(function, program="cgru"):
     """Call ``function()`` and return the exit status of a command line.
 
-    A wrong argument, an unusable file, a missing extra or another machine (ValueError, TypeError, OSError,
-    MissingExtra, NoEngine) is one line on stderr and 2, and so is too little memory. Silent are Ctrl-C, 130, and a
-    reader that closed the pipe (``| head``), 141. SIGTERM and SIGHUP end it as Ctrl-C does, with 143 and 129, so that
-    no half file is left.
+    A wrong argument, an unusable file, a missing package or another machine (ValueError, TypeError, OSError,
+    MissingExtra, NoScipy, NoEngine) is one line on stderr and 2, and so is too little memory. Silent are Ctrl-C, 130,
+    and a reader that closed the pipe (``| head``), 141. SIGTERM and SIGHUP end it as Ctrl-C does, with 143 and 129, so
+    that no half file is left.
     """
     try:
         with _orderly_end():
@@ -41,7 +41,7 @@ def guarded(function, program="cgru"):
         return end.status
     except MemoryError as error:
         message = f"not enough memory{': ' if str(error) else ''}{error}"
-    except (ValueError, TypeError, OSError, MissingExtra, NoEngine) as error:
+    except (ValueError, TypeError, OSError, MissingExtra, NoScipy, NoEngine) as error:
         message = str(error)
     print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
     return USER_ERROR

@@ -18,6 +18,7 @@ import numpy as np
 
 from cgru.activations import code
 from cgru.engines.isas import ISAS
+from cgru.engines.missing import NoScipy, no_scipy
 
 try:
     from cgru.engines._cpu import features
@@ -290,6 +291,28 @@ def load(name: Literal["backward"]) -> Backward: ...  # type: ignore[overload-ov
 @overload
 def load(name: str) -> Engine: ...
 def load(name: str) -> Engine | Backward:
-    """The module of an engine, or "backward", for the instruction set in force; imported when first needed."""
+    """The module of an engine, or "backward", for the instruction set in force; imported when first needed.
+
+    Raises
+    ------
+    NoScipy
+        It calls SciPy's BLAS, which is not there: all but "packed" do.
+    """
     (row,) = (row for row in ISAS if row.name == isa())
-    return cast("Engine | Backward", importlib.import_module(row.module(name)))
+    try:
+        if name != "packed":
+            importlib.import_module("scipy.linalg.cython_blas")
+        return cast("Engine | Backward", importlib.import_module(row.module(name)))
+    except Exception as error:
+        if name == "packed" or str(getattr(error, "name", "")).startswith("cgru."):
+            raise
+        raise no_scipy(name, error, row.name, load("packed").FUSED) from error
+
+
+def loads(name: str) -> bool:
+    """Whether `load` gives this module: False where it needs SciPy, and that is missing or cannot be used."""
+    try:
+        load(name)
+    except NoScipy:
+        return False
+    return True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgru import engines
 from cgru.checks import real_array
 from cgru.model import Model, model_of
 from cgru.study.changes import apply, changes
@@ -171,7 +172,8 @@ def _changed(model, chosen):
 
 def _quick_error(model, chosen, recorded):
     weights = apply(model.weights, chosen)
-    return recorded.with_layout(chosen).excerpt(weights.config).error(model_of(weights, "blas"))
+    engine = "blas" if engines.loads("blas") else model.engine      # it packs no weights, but is not everywhere
+    return recorded.with_layout(chosen).excerpt(weights.config).error(model_of(weights, engine))
 
 
 def _fits_otherwise(model, recorded):

@@ -1,6 +1,5 @@
 """The command line itself: help, version, wrong arguments, Ctrl-C, a closed pipe, ``python -m cgru``."""
 
-import importlib
 import os
 import sys
 
@@ -8,7 +7,7 @@ import pytest
 
 import cgru
 from cgru.__main__ import main
-from cgru.commands import COMMANDS, demo
+from cgru.commands import COMMANDS, demo, module_of
 from support.processes import run_cgru, run_python, start_cgru
 
 
@@ -39,7 +38,7 @@ def test_every_command_has_help(capsys, name):
     assert stop.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: cgru {name} ")
-    module = importlib.import_module(f"cgru.commands.{name}")
+    module = module_of(name)
     assert callable(module.add_arguments) and callable(module.main) and module.__doc__
 
 

@@ -19,7 +19,7 @@ MOST_LINES = 330
 #: end is a folder with all that is in it.
 LEVELS = [
     ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "engines._cpu", "engines.isas",
-     "engines.packing", "engines.interruption"],
+     "engines.packing", "engines.interruption", "engines.missing"],
     ["config", "engines."],
     ["weights"],
     ["files", "equations", "forward", "summary"],
@@ -29,7 +29,8 @@ LEVELS = [
     ["recurrent"],
     ["gru", "lstm", "rnn"],
     [""],
-    ["torch", "installation", "convert."],
+    ["torch", "fixed_run", "convert."],
+    ["installation"],
     ["study."],
     ["demo."],
     ["commands.", "__main__", "demo.train"],

@@ -12,7 +12,10 @@ from support.processes import run_python
 
 MODELS = ("GRU", "RNN", "LSTM")
 SYSTEMS = ("flax", "haiku", "keras", "mlx", "onnx", "paddle", "rtneural", "tensorflow1", "torch")
-PUBLIC = {*MODELS, "Stream", "__version__", "check", "load", "show_config", *(f"from_{name}" for name in SYSTEMS)}
+PUBLIC = {
+    *MODELS, "Stream", "__version__", "check", "load", "self_test", "show_config",
+    *(f"from_{name}" for name in SYSTEMS),
+}  # fmt: skip
 
 
 def test_dir_shows_what_is_public_and_nothing_else():

@@ -1,0 +1,215 @@
+"""The fixed run: a small model of every cell form and weight type, whose outputs have the same bits everywhere.
+
+Engine "packed" promises them wherever multiply-adds are fused; hashes.md beside this file publishes their SHA-256. The
+numbers that go in come from integers alone, so that a program in any language has the same. Number k = 1, 2, ... of a
+case is, with 32-bit integers that wrap around (the last step of MurmurHash3),
+
+    s = k;  s ^= s >> 16;  s *= 0x85EBCA6B;  s ^= s >> 13;  s *= 0xC2B2AE35;  s ^= s >> 16
+    ((s >> 8) - 2^23) / 2^23 * scale        in [-scale, scale), exact in float32
+
+They fill, in row-major order: x (T, N, I), scale 2; the initial state h_0, and an LSTM's c_0, (L*D, N, H), scale 1; the
+parameters, layer by layer and in each the forward direction first, weight_ih, weight_hh (scale 1/4), bias_ih, bias_hh
+(scale 1/2). Two layers, both directions, sizes and lengths as below. Hashed are y, h_n and an LSTM's c_n, one after
+another, row-major, little-endian.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cgru import engines
+from cgru.config import Config
+from cgru.gru import GRU
+from cgru.lstm import LSTM
+from cgru.model import model_of
+from cgru.rnn import RNN
+from cgru.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENGINE = "packed"
+STEPS, ROWS, INPUTS, HIDDEN = 7, 9, 13, 37
+LENGTHS = (4, 7, 0, 5, 1, 3, 6, 2, 5)
+SCALES = {"x": 2.0, "state": 1.0, "weight": 0.25, "bias": 0.5}
+#: Of an output from the stored ones, which float64 arithmetic gave.
+TOLERANCE = 2e-6
+#: Of the outputs every so many are stored. It divides none of the sizes, so that every unit, row and step is there.
+STRIDE = 11
+
+
+class Case(NamedTuple):
+    """A cell form and a weight type: a row of the table."""
+
+    cell: str
+    weights: str
+    """The type of the weights."""
+    kind: str
+    options: Mapping[str, Any]
+    """Fields of `Config` beside the kind."""
+
+    @property
+    def name(self) -> str:
+        """Its name in hashes.md and in outputs.npz."""
+        return f"{self.cell}, {self.weights}"
+
+
+CASES = (
+    Case("GRU, reset after", "float32", GRU.kind, {"reset_after": True}),
+    Case("GRU, reset before", "float32", GRU.kind, {"reset_after": False}),
+    Case("LSTM", "float32", LSTM.kind, {}),
+    Case("RNN, tanh", "float32", RNN.kind, {}),
+)
+
+
+class Inputs(NamedTuple):
+    """What goes into a case."""
+
+    weights: Weights
+    x: np.ndarray
+    states: tuple[np.ndarray, ...]
+    """h_0, and an LSTM's c_0."""
+
+
+class Outcome(NamedTuple):
+    """What a case gave on one instruction set."""
+
+    case: Case
+    isa: str
+    fused: bool
+    """Whether its multiply-adds are fused, and the hash is promised."""
+    expected: str
+    """The published hash."""
+    found: str
+    difference: float
+    """The largest from the stored outputs; NaN where there is one."""
+    forms: Mapping[str, bool]
+    """Other form of call -> whether it gave the same bits."""
+
+    @property
+    def passed(self) -> bool:
+        """The published hash or, without fused multiply-adds, outputs near the stored ones; and all forms agree."""
+        right = self.found == self.expected if self.fused else self.difference <= TOLERANCE
+        return right and all(self.forms.values())
+
+
+# ---- what goes in
+
+
+class _Numbers:
+    """The numbers of a case, in turn."""
+
+    def __init__(self):
+        self._next = 1
+
+    def array(self, shape, scale):
+        count = int(np.prod(shape))
+        s = np.arange(self._next, self._next + count, dtype=np.uint32)
+        self._next += count
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            s ^= s >> np.uint32(shift)
+            s *= np.uint32(factor)
+        whole = (s >> np.uint32(8)).astype(np.int64) - (1 << 23)
+        return (whole.astype(np.float32) * np.float32(scale / (1 << 23))).reshape(shape)
+
+
+def _config(case, **layers):
+    return Config(input_size=INPUTS, hidden_size=HIDDEN, kind=case.kind, **case.options, **layers)
+
+
+def inputs(case: Case) -> Inputs:
+    """What goes into a case, float32."""
+    config = _config(case, num_layers=2, bidirectional=True)
+    numbers = _Numbers()
+    x = numbers.array((STEPS, ROWS, INPUTS), SCALES["x"])
+    count = config.num_layers * config.num_directions
+    states = tuple(numbers.array((count, ROWS, HIDDEN), SCALES["state"]) for _ in config.cell.states)
+    tensors = {name: numbers.array(shape, SCALES[name.split("_")[0]]) for name, shape in config.parameters()}
+    return Inputs(Weights(config, tensors, np.dtype(np.float32)), x, states)
+
+
+# ---- what comes out
+
+
+def whole(given: Inputs, threads: int = 1) -> list[np.ndarray]:
+    """One call: y, h_n and an LSTM's c_n."""
+    model = model_of(given.weights, ENGINE)
+    y, final = model(given.x, _argument(given.states), lengths=LENGTHS, threads=threads)
+    return [y, *_planes(final)]
+
+
+def stepped(case: Case, given: Inputs) -> list[np.ndarray]:
+    """The first layer's forward direction step by step in a stream: every row's state after its own last step.
+
+    Returns
+    -------
+    list of ndarray
+        (N, H) each: what `whole` has as h_n[0] and c_n[0].
+    """
+    part = _config(case)
+    weights = Weights(part, {name: given.weights.tensors[name] for name in part.shapes()})
+    stream = model_of(weights, ENGINE).stream(ROWS, _argument(tuple(plane[:1] for plane in given.states)))
+    final = [plane[0].copy() for plane in given.states]
+    for t, x_t in enumerate(given.x):
+        stream.step(x_t)
+        ended = np.equal(LENGTHS, t + 1)
+        for plane, now in zip(final, _planes(stream.state), strict=True):
+            plane[ended] = now[0, ended]
+    return final
+
+
+def _argument(planes):
+    return planes[0] if len(planes) == 1 else planes
+
+
+def _planes(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
+def digest(arrays: list[np.ndarray]) -> str:
+    """SHA-256 of arrays one after another, row-major, little-endian."""
+    return hashlib.sha256(b"".join(array.astype("<f4").tobytes() for array in arrays)).hexdigest()
+
+
+def sample(arrays: list[np.ndarray]) -> np.ndarray:
+    """The numbers that are stored of the outputs."""
+    return np.concatenate([array.ravel() for array in arrays])[::STRIDE]
+
+
+# ---- against what is published
+
+
+def published() -> dict[str, str]:
+    """Case's name -> hash, of hashes.md."""
+    lines = (resources.files(__package__) / "hashes.md").read_text(encoding="utf-8").splitlines()
+    rows = [[word.strip() for word in line.strip("| ").split("|")] for line in lines if line.startswith("|")]
+    return {f"{cell}, {weights}": sha256.strip("`") for cell, weights, sha256 in rows[2:]}
+
+
+def stored() -> dict[str, np.ndarray]:
+    """Case's name -> the sample of its outputs as float64 arithmetic gives them, rounded to float32."""
+    with np.load(BytesIO((resources.files(__package__) / "outputs.npz").read_bytes()), allow_pickle=False) as file:
+        return dict(file)
+
+
+def outcomes(isa: str) -> list[Outcome]:
+    """Every case on one instruction set, against what is published."""
+    hashes, references = published(), stored()
+    with engines.using(isa):
+        return [_outcome(case, isa, hashes[case.name], references[case.name]) for case in CASES]
+
+
+def _outcome(case, isa, expected, reference):
+    given = inputs(case)
+    found = whole(given)
+    forms = {
+        "two threads": digest(whole(given, threads=2)) == digest(found),
+        "step by step": digest(stepped(case, given)) == digest([plane[0] for plane in found[1:]]),
+    }
+    fused, difference = engines.load(ENGINE).FUSED, float(np.abs(sample(found) - reference).max())
+    return Outcome(case, isa, fused, expected, digest(found), difference, forms)
