@@ -7,6 +7,7 @@ Environment switches::
     CGRU_BUILD_ISAS=A,B      only these of the instruction sets in cgru/engines/isas.py: for developers and tests
     CGRU_BUILD_REFUSED=skip  go on, aloud, without the instruction sets that the compiler refuses
     CGRU_ANNOTATE=1          Cython's annotated HTML beside the generated C
+    CC=clang-cl              on Windows: LLVM's compiler, which makes far better code of the engines than Microsoft's
 
 Every engine is compiled once for each instruction set of the platform that is built *for*: `sysconfig.get_platform()`,
 which follows _PYTHON_HOST_PLATFORM in a cross build, and must be what the compiler makes code for.
@@ -124,6 +125,8 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         self.parallel = self.parallel or os.cpu_count()
+        if self.compiler.compiler_type == "msvc":
+            self._prepare_msvc()
         compiler = self._compiler()
         common, inline = self._common_flags(compiler)
         kept = self._isas(compiler)
@@ -156,23 +159,36 @@ class BuildExt(build_ext):
 
     def _common_flags(self, compiler):
         """For all modules: flags, and how this compiler says that a function must be inlined."""
-        if compiler == "msvc":
+        if self.compiler.compiler_type == "msvc":
             if MODE != "release":
                 raise BaseError(f"CGRU_BUILD={MODE}: needs gcc or clang")
-            return TABLE["FLAGS"]["msvc"], "__forceinline"
+            return TABLE["FLAGS"][compiler], "__forceinline"
         return (*TABLE["FLAGS"][compiler], *MODES[MODE]), "inline __attribute__((always_inline))"
+
+    def _prepare_msvc(self):
+        """CC=clang-cl puts it in the place of cl: setuptools itself knows cl alone."""
+        if not self.compiler.initialized:
+            self.compiler.initialize(self.plat_name)
+        asked = os.environ.get("CC", "")
+        if Path(asked).stem.lower() != "clang-cl":
+            return
+        found = shutil.which(asked)
+        if found is None:
+            raise BaseError(f"CC={asked}: there is no such program; put the folder of LLVM's programs into PATH")
+        self.compiler.cc = found
+        self.compiler.compile_options.remove("/GL")     # code is made when linking: cl's alone
 
     # ---- what the compiler is, and what it takes
 
     def _compiler(self):
-        """Whose spelling of flags it takes: "gcc", "clang", "zig" or "msvc"."""
+        """Whose spelling of flags it takes: a key of the table's FLAGS."""
         if not self._finds(TABLE["proof_of"](ARCHITECTURE)):
             raise BaseError(
                 f"the wheel is to be for {PLATFORM}, but {self._command()} makes code for another processor: set "
                 "CC to a compiler for it, or _PYTHON_HOST_PLATFORM to the platform that the compiler makes code for"
             )
         if self.compiler.compiler_type == "msvc":
-            return "msvc"
+            return "clang-cl" if self._finds("defined(__clang__)") else "msvc"
         if not self._finds("defined(__clang__)"):
             return "gcc"
         lowest = TABLE["isas_of"](ARCHITECTURE)[-1]     # zig's clang has a spelling of its own
@@ -216,7 +232,7 @@ class BuildExt(build_ext):
         return True
 
     def _command(self):
-        return " ".join(getattr(self.compiler, "compiler_so", None) or [self.compiler.compiler_type]).split(" -")[0]
+        return " ".join(getattr(self.compiler, "compiler_so", None) or [self.compiler.cc]).split(" -")[0]
 
 
 setup(ext_modules=extensions(), cmdclass={"build": BuildFresh, "build_ext": BuildExt})

@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 
 cdef extern from *:
     """
-    #if defined(__GNUC__)
+    #if defined(__GNUC__) || defined(__clang__)
     static inline long cgru_swap(long* flag, long old, long value)
     {
         __atomic_compare_exchange_n(flag, &old, value, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);

@@ -57,14 +57,14 @@ def whole_file(path):
         with _opened(path, "wb", path, seekable=False, own=own) as file:
             yield file
         return
-    if path.endswith(os.sep):
+    if path.endswith((os.sep, os.altsep or os.sep)):
         raise FileNotFoundError(errno.ENOENT, "there is no such folder, and a file needs a name", path)
     target = os.path.realpath(path)
     # The name is known before the file exists, so that whatever interrupts the writing, the file can be removed.
     temporary = f"{target}.{os.urandom(8).hex()}.tmp"
     try:
         with _opened(temporary, "xb", path, mode=0o666 if found is None else 0o600) as file:
-            if found is not None:
+            if found is not None and os.name == "posix":    # elsewhere that is no more than whether it is read-only
                 os.chmod(temporary, stat.S_IMODE(found.st_mode))
             yield file
             file.flush()
@@ -153,6 +153,8 @@ def _opened(path, how, shown, *, seekable=True, mode=0o666, own=None):
 
 def _own_output(found):
     """The descriptor, 1 or 2, with which this process prints to a file, as it does to /dev/stdout; or None."""
+    if not found.st_ino:        # Windows: devices and pipes have no numbers, so all would be the same
+        return None
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         with contextlib.suppress(OSError):
             if os.path.samestat(found, os.fstat(number)):

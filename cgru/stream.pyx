@@ -114,8 +114,10 @@ cdef class Stream:
     cdef _set_state(self, str name, value):
         planes = forward.initial_states(self.model.weights, value, self.running.N, self.ndim == 2, name)
         hold(&self.running, generation, True)
-        store_planes(&self.running, planes)
-        release(&self.running.busy)
+        try:
+            store_planes(&self.running, planes)
+        finally:
+            release(&self.running.busy)
 
     def step(self, x_t, out=None, rows=None):
         """Advance by one time step, all rows or some.
@@ -178,9 +180,12 @@ cdef class Stream:
         else:
             self._check(out, shape)
         planes, new_planes = self._new_planes(index.size), self._new_planes(index.size)
+        index = np.ascontiguousarray(index)
         hold(&self.running, generation)
-        advance_rows(&self.running, np.ascontiguousarray(index), x, out, planes, new_planes)
-        release(&self.running.busy)
+        try:
+            advance_rows(&self.running, index, x, out, planes, new_planes)
+        finally:
+            release(&self.running.busy)
         return out
 
     cdef cnp.ndarray _new_output(self):
@@ -271,9 +276,12 @@ cdef class Stream:
 
         Set it to go on from another one; `reset` with rows changes a part of it.
         """
+        planes = self._new_planes(self.running.N)
         hold(&self.running, generation)
-        planes = self._planes()
-        release(&self.running.busy)
+        try:
+            load_planes(&self.running, planes)
+        finally:
+            release(&self.running.busy)
         for plane in planes:
             plane.flags.writeable = False
         return self._layout().state(planes)
@@ -315,9 +323,12 @@ cdef class Stream:
             return self._set_state("hx", hx)
         index = self._row_numbers(rows)
         planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
+        index = np.ascontiguousarray(index)
         hold(&self.running, generation)
-        store_rows(&self.running, planes, np.ascontiguousarray(index))
-        release(&self.running.busy)
+        try:
+            store_rows(&self.running, planes, index)
+        finally:
+            release(&self.running.busy)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.model, self.batch_size, self.state)

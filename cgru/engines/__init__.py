@@ -236,7 +236,8 @@ def isa() -> str:
 def using(isa: str) -> Iterator[None]:
     """Models built, and gradients computed, inside a ``with`` of this run on another instruction set.
 
-    A model keeps the one that it was built with. Threads started inside do not inherit it.
+    A model keeps the one that it was built with. Threads started inside do not inherit it, but in a Python without a
+    GIL from 3.14 on (`sys.flags.thread_inherit_context`).
 
     Raises
     ------

@@ -7,7 +7,7 @@ there would be two ways to ask, and the one for older compilers would be this on
 cdef extern from *:
     """
     #if defined(__x86_64__) || defined(_M_X64)
-    #if defined(_MSC_VER)
+    #if defined(_MSC_VER) && !defined(__clang__)     /* clang-cl has no _xgetbv without a flag, but all of clang's */
     #include <intrin.h>
     #include <immintrin.h>
 

@@ -7,6 +7,12 @@ once in PERIOD. The first question of a pass only starts the clock: a short pass
 cdef extern from *:
     """
     #ifdef _WIN32
+    #ifndef WIN32_LEAN_AND_MEAN
+    #define WIN32_LEAN_AND_MEAN
+    #endif
+    #ifndef NOMINMAX
+    #define NOMINMAX        /* of the macros min and max */
+    #endif
     #include <windows.h>
     static long long cgru_milliseconds(void) { return (long long)GetTickCount64(); }
     #else

@@ -17,10 +17,35 @@ cdef extern from *:
     #endif
 
     /* Every multiply-add that may be fused is spelled fma: one rounding where there is the instruction, two where
-       there is not (x86-64-v2). Nothing else is ever contracted (-ffp-contract=off), so all instruction sets that
-       have it give the same bits. */
-    #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(_M_ARM64) \\
-        || (defined(_MSC_VER) && defined(__AVX2__))
+       there is not (x86-64-v2). Nothing else is ever contracted (-ffp-contract=off, and MSVC's pragma, since before
+       2022 it contracts under /fp:precise), so all instruction sets that have it give the same bits.
+       To MSVC, fma is a function of its library: the instruction has to be asked for. */
+    #if defined(_MSC_VER) && !defined(__clang__)
+    #pragma fp_contract (off)
+    #endif
+    #if defined(_MSC_VER) && !defined(__clang__) && defined(__AVX2__)
+    #include <immintrin.h>
+    #define CGRU_HAS_FMA 1
+    static __forceinline float cgru_fmaf(float a, float b, float c)
+    {
+        return _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c)));
+    }
+    static __forceinline double cgru_fma(double a, double b, double c)
+    {
+        return _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c)));
+    }
+    #elif defined(_MSC_VER) && !defined(__clang__) && defined(_M_ARM64)
+    #include <arm_neon.h>
+    #define CGRU_HAS_FMA 1
+    static __forceinline float cgru_fmaf(float a, float b, float c)
+    {
+        return vget_lane_f32(vfma_f32(vdup_n_f32(c), vdup_n_f32(a), vdup_n_f32(b)), 0);
+    }
+    static __forceinline double cgru_fma(double a, double b, double c)
+    {
+        return vget_lane_f64(vfma_f64(vdup_n_f64(c), vdup_n_f64(a), vdup_n_f64(b)), 0);
+    }
+    #elif defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
     #define CGRU_HAS_FMA 1
     #define cgru_fmaf(a, b, c) fmaf((a), (b), (c))
     #define cgru_fma(a, b, c) fma((a), (b), (c))

@@ -13,13 +13,22 @@ ENGINES = ("blas", "packed", "backward")
 #: for the whole process. -ffp-contract=off: a fused multiply-add happens where the source says so, hence the same bits
 #: everywhere. -fno-trapping-math and an index type without wrap-around let the gate loops vectorise; no result changes.
 #: -fno-tree-loop-distribute-patterns: else gcc takes the loops that store a tile's sums for copies of memory, and so
-#: the sums go through memory once more.
-_CLANG = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv")
+#: the sums go through memory once more. -Wno-unused-function: clang names every function of Cython's own.
+_COMMON = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv")
+_CLANG = (*_COMMON, "-Wno-unused-function")
+
+
+def _to_clang(*flags: str) -> tuple[str, ...]:
+    """As clang-cl takes flags of clang: of those without /clang: it ignores most, with a warning, /O2 or not."""
+    return tuple(f"/clang:{flag}" for flag in flags)
+
+
 FLAGS = {
-    "gcc": (*_CLANG, "-fno-tree-loop-distribute-patterns"),
+    "gcc": (*_COMMON, "-fno-tree-loop-distribute-patterns"),
     "clang": _CLANG,
     "zig": _CLANG,
-    "msvc": ("/O2", "/fp:precise"),
+    "clang-cl": ("/O2", *_to_clang(*_CLANG)),
+    "msvc": ("/O2", "/fp:precise"),     # and a pragma against contraction (_target.pxd)
 }
 
 
@@ -51,6 +60,7 @@ ISAS = (
             "gcc": ("-march=x86-64-v4", "-mprefer-vector-width=512", "--param=max-completely-peel-times=8"),
             "clang": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
             "zig": ("-mcpu=x86_64_v4", "-mprefer-vector-width=512"),
+            "clang-cl": _to_clang("-march=x86-64-v4", "-mprefer-vector-width=512"),
             "msvc": ("/arch:AVX512",),
         },
     ),
@@ -60,12 +70,19 @@ ISAS = (
             "gcc": ("-march=x86-64-v3", "--param=max-completely-peel-times=6"),
             "clang": ("-march=x86-64-v3",),
             "zig": ("-mcpu=x86_64_v3",),
+            "clang-cl": _to_clang("-march=x86-64-v3"),
             "msvc": ("/arch:AVX2",),
         },
     ),
     Isa(    # MSVC's x86-64 has no more than SSE2, and no name for that
         "x86-64-v2", "x86_64", "defined(__SSE4_2__) || defined(_M_X64)", frozenset({"x86-64-v2"}),
-        {"gcc": ("-march=x86-64-v2",), "clang": ("-march=x86-64-v2",), "zig": ("-mcpu=x86_64_v2",), "msvc": ()},
+        {
+            "gcc": ("-march=x86-64-v2",),
+            "clang": ("-march=x86-64-v2",),
+            "zig": ("-mcpu=x86_64_v2",),
+            "clang-cl": _to_clang("-march=x86-64-v2"),
+            "msvc": (),
+        },
     ),
     # NEON and fused multiply-adds are in every one. gcc's other way to schedule would put sums of the largest tiles on
     # the stack. clang leaves the gates of a last, shorter block scalar unless it may unroll their loop of 4.
@@ -75,10 +92,11 @@ ISAS = (
             "gcc": ("--param=sched-pressure-algorithm=1",),
             "clang": ("-mllvm", "-unroll-threshold=1000"),
             "zig": ("-mllvm", "-unroll-threshold=1000"),
+            "clang-cl": _to_clang("-mllvm", "-unroll-threshold=1000"),
             "msvc": (),
         },
     ),
-    Isa("baseline", None, "1", frozenset(), {"gcc": (), "clang": (), "zig": (), "msvc": ()}),
+    Isa("baseline", None, "1", frozenset(), {"gcc": (), "clang": (), "zig": (), "clang-cl": (), "msvc": ()}),
 )  # fmt: skip
 
 #: architecture -> the names that platforms give it, and how a compiler's preprocessor knows it

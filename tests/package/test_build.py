@@ -17,7 +17,7 @@ import pytest
 from cgru.engines import _cpu, isas
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPILERS = ("gcc", "clang", "zig", "msvc")
+COMPILERS = ("gcc", "clang", "zig", "clang-cl", "msvc")
 
 BUILD = pytest.mark.skipif(
     os.name != "posix" or not (ROOT / "cgru" / "engines" / "packed.pyx").is_file(), reason="needs the sources"
