@@ -28,7 +28,7 @@ default_role = "py:obj"             # `GRU` in a docstring: a link where it is a
 # Tables list the names, and the directives below them document each one: pages that autosummary makes of its own would
 # document everything a second time.
 autosummary_generate = False
-autodoc_default_options = {"members": True, "inherited-members": True, "member-order": "bysource"}
+autodoc_default_options = {"member-order": "groupwise"}
 autodoc_typehints = "none"          # the docstrings say it in words
 autodoc_preserve_defaults = True
 add_module_names = False
