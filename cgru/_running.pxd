@@ -167,6 +167,18 @@ cdef inline void copy_rows(const Running* r, Py_ssize_t p, cnp.ndarray rows, cha
             packed += size
 
 
+cdef inline set_state(Running* r, long generation, tuple planes, cnp.ndarray rows):
+    """Arrays (layers, n, H) into these n rows (intp) of the state, or into all (None), while nobody else has it."""
+    hold(r, generation, rows is None)
+    try:
+        if rows is None:
+            store_planes(r, planes)
+        else:
+            store_rows(r, planes, rows)
+    finally:
+        release(&r.busy)
+
+
 cdef inline advance_rows(
     Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarray y, tuple planes, tuple new_planes
 ):

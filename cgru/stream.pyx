@@ -2,8 +2,8 @@
 
 cimport numpy as cnp
 from cgru._running cimport (
-    MAX_LAYERS, Running, advance, advance_rows, hold, is_plain, load_planes, place, plan, release, store_planes,
-    store_rows,
+    MAX_LAYERS, Running, advance, advance_rows, hold, is_plain, load_planes, place, plan, release, set_state,
+    store_planes,
 )
 
 import os
@@ -113,11 +113,7 @@ cdef class Stream:
 
     cdef _set_state(self, str name, value):
         planes = forward.initial_states(self.model.weights, value, self.running.N, self.ndim == 2, name)
-        hold(&self.running, generation, True)
-        try:
-            store_planes(&self.running, planes)
-        finally:
-            release(&self.running.busy)
+        set_state(&self.running, generation, planes, None)
 
     def step(self, x_t, out=None, rows=None):
         """Advance by one time step, all rows or some.
@@ -247,9 +243,11 @@ cdef class Stream:
             output_array(out, self.dtype, shape)
             refuse_overlap(out, "x", x)
             y = out
+        planes = self._new_planes(self.running.N)
         hold(&self.running, generation)
         try:
-            inputs = forward.Inputs(x, self._planes(), None, form)
+            load_planes(&self.running, planes)
+            inputs = forward.Inputs(x, planes, None, form)
             forward.run(self.model, inputs, y)
             store_planes(&self.running, inputs.states)
         finally:
@@ -263,12 +261,6 @@ cdef class Stream:
         """Arrays (layers, rows, H) for a state."""
         shape = (self.running.layers, rows, self.running.H)
         return tuple([np.empty(shape, self.dtype) for _ in range(self.running.planes)])
-
-    cdef tuple _planes(self):
-        """A copy of the state: planes (layers, N, H)."""
-        planes = self._new_planes(self.running.N)
-        load_planes(&self.running, planes)
-        return planes
 
     @property
     def state(self):
@@ -323,12 +315,7 @@ cdef class Stream:
             return self._set_state("hx", hx)
         index = self._row_numbers(rows)
         planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
-        index = np.ascontiguousarray(index)
-        hold(&self.running, generation)
-        try:
-            store_rows(&self.running, planes, index)
-        finally:
-            release(&self.running.busy)
+        set_state(&self.running, generation, planes, np.ascontiguousarray(index))
 
     def __reduce__(self):
         return _rebuild, (type(self), self.model, self.batch_size, self.state)
