@@ -1,4 +1,4 @@
-"""What a build's instruction set offers: every #if of the engines is in this file.
+"""What a build's instruction set offers: every question to the compiler is in this file.
 
 The engines are compiled once for each instruction set, with other flags (setup.py). All that follows from the flags
 is whether there is a fused multiply-add, how many numbers go side by side, and whether a tile is spelled in vectors.
