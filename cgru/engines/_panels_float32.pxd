@@ -8,7 +8,8 @@ This file holds products only. With the gates' polynomials inlined into them, th
 
 cimport numpy as cnp
 from cgru.engines._panels cimport Panels
-from cgru.engines._target cimport LANES, ROWS, WIDTH, fmaf
+from cgru.engines._target cimport LANES, ROWS, SPELLED, WIDTH, fmaf
+from cgru.engines._tile_neon cimport spelled_pair, spelled_tile
 
 
 cdef inline void tile(
@@ -27,6 +28,9 @@ cdef inline void tile(
     cdef const float* w
     cdef float value
     cdef Py_ssize_t p, r, c, k = 0, wide = panels * rows * WIDTH
+    if SPELLED:
+        spelled_tile(rows, panels, extra, x, data, bias, K, out, ld)
+        return
     set_sums(0, rows, panels, extra, bias, &acc[0])
     set_sums(1, rows, panels, extra, bias, &acc[0])
     set_sums(2, rows, panels, extra, bias, &acc[0])
@@ -113,6 +117,9 @@ cdef inline void tile_pair(
     cdef float a[12 * LANES]
     cdef float b[12 * LANES]
     cdef Py_ssize_t k, c, both = min(W.K, U.K)
+    if SPELLED:
+        spelled_pair(panels, extra, w, W.bias, W.K, x, gi, u, U.bias, U.K, h, gh)
+        return
     for c in range(panels * WIDTH + extra * LANES):
         a[c] = W.bias[c]
         b[c] = U.bias[c]

@@ -1,7 +1,7 @@
 """What a build's instruction set offers: every #if of the engines is in this file.
 
 The engines are compiled once for each instruction set, with other flags (setup.py). All that follows from the flags
-is whether there is a fused multiply-add, and how many numbers go side by side.
+is whether there is a fused multiply-add, how many numbers go side by side, and whether a tile is spelled in vectors.
 """
 
 from cython cimport floating
@@ -72,6 +72,13 @@ cdef extern from *:
     #else
     #define CGRU_ROWS 4
     #endif
+
+    /* whether tiles are spelled in vectors (_tile_neon.pxd), and not left to the compiler */
+    #if defined(__aarch64__) && defined(__GNUC__)
+    #define CGRU_SPELLED 1
+    #else
+    #define CGRU_SPELLED 0
+    #endif
     """
     float fmaf "cgru_fmaf"(float a, float b, float c) noexcept nogil
     double fmad "cgru_fma"(double a, double b, double c) noexcept nogil
@@ -79,6 +86,7 @@ cdef extern from *:
     enum: LANES "CGRU_LANES"
     enum: WIDTH "CGRU_WIDTH"
     enum: ROWS "CGRU_ROWS"
+    enum: SPELLED "CGRU_SPELLED"
 
 
 cdef inline floating fma(floating a, floating b, floating c) noexcept nogil:
