@@ -74,7 +74,7 @@ cdef extern from *:
     #endif
 
     /* whether tiles are spelled in vectors (_tile_neon.pxd), and not left to the compiler */
-    #if defined(__aarch64__) && defined(__GNUC__)
+    #if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
     #define CGRU_SPELLED 1
     #else
     #define CGRU_SPELLED 0
