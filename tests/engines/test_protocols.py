@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -148,12 +150,22 @@ def test_a_keeping_gate_keeps(rng, kind):
     assert_allclose(states[-1], kept, rtol=1e-14)
 
 
+def in_a_thread(function):
+    """What it returns there."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
 def test_using_another_instruction_set():
-    """Only inside the block, also after an error; unknown ones are refused."""
-    before = engines.isa()
+    """Only inside the block and in its thread, also after an error; unknown ones are refused."""
+    before, inherited = engines.isa(), getattr(sys.flags, "thread_inherit_context", False)
     for isa in engines.isas_usable():
         with engines.using(isa):
             assert engines.isa() == isa
+            assert in_a_thread(engines.isa) == (isa if inherited else before)
             assert engines.load("blas").__name__.endswith(isa.replace("-", "_"))
         assert engines.isa() == before
         with pytest.raises(KeyError), engines.using(isa):

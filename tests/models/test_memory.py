@@ -1,6 +1,12 @@
 """A million steps in bounded memory, and scratch that does not grow with the sequence."""
 
+import os
+
+import pytest
+
 from support.processes import run_python
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the memory is asked of the module resource")
 
 PROGRAM = """
 import resource, sys

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import cgru
 from cgru import forward
 from support.compare import assert_same_bits
 from support.models import draw
@@ -106,3 +107,30 @@ def test_threads_that_collide_corrupt_nothing(best):
     for _ in done:
         alone.step(x)
     assert_same_bits(stream.state, alone.state)
+
+
+@pytest.mark.parametrize("rows", [None, [1, 0]])
+def test_no_short_step_is_lost(rows):
+    """A model that counts its steps, whose threads fight wherever there is no GIL: each call counts once, or raises."""
+    state = {"weight_ih_l0": np.ones((H, 1)), "weight_hh_l0": np.eye(H), "bias_ih_l0": np.zeros(H),
+             "bias_hh_l0": np.zeros(H)}  # fmt: skip
+    model = cgru.RNN.from_state_dict(state, nonlinearity="relu", dtype="float32")
+    stream, x, done, others, start = model.stream(2), np.ones((2, 1), np.float32), [], [], threading.Barrier(3)
+
+    def work():
+        start.wait()
+        for _ in range(1500):
+            try:
+                stream.step(x, rows=rows)
+                done.append(1)
+            except RuntimeError as error:
+                others.append(str(error))
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(done) + len(others) == 4500 and done
+    assert all("running in another thread" in message for message in others)
+    assert (stream.state == len(done)).all()
