@@ -34,7 +34,7 @@ def facts():
     facts = [float(v) for a in tiny for v in a * np.array(0.5, a.dtype)]
     third = np.array(1, np.float32) / np.array(3, np.float32)
     facts += [float(third), float(-third), 5e-324 / 2, 2.2250738585072014e-308 / 2]
-    libm = ctypes.CDLL(None)
+    libm = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
     environment = ctypes.create_string_buffer(64)
     facts.append(libm.fegetround())
     if platform.machine() == "x86_64":
