@@ -69,7 +69,8 @@ def whole_file(path):
             yield file
             file.flush()
             file.raw.sync()     # a crash soon after the new name would leave it to an empty file
-        os.replace(temporary, target)
+        with _named(path):      # Windows replaces no file that is open or read-only
+            os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -96,6 +97,17 @@ def refuse_input(what, path, inputs):
             raise ValueError(f"{what} {path} is the same file as {name} {other}, which is read; give it another name")
 
 
+@contextlib.contextmanager
+def _named(path):
+    """Errors name the file that the user asked for."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        del error.filename2
+        raise
+
+
 class _Output(io.FileIO):
     """An opened file whose errors name the file that the user asked for."""
 
@@ -105,24 +117,16 @@ class _Output(io.FileIO):
         def opener(name, flags):
             return os.open(name, flags, mode) if own is None else os.dup(own)
 
-        with self._named():
+        with _named(shown):
             super().__init__(path, how, opener=opener)
 
-    @contextlib.contextmanager
-    def _named(self):
-        try:
-            yield
-        except OSError as error:
-            error.filename = self._shown
-            raise
-
     def write(self, data):
-        with self._named():
+        with _named(self._shown):
             return super().write(data)
 
     def sync(self):
         """Wait until what was written is on the disk, where the file system can say so."""
-        with self._named():
+        with _named(self._shown):
             try:
                 os.fsync(self.fileno())
             except OSError as error:
@@ -130,7 +134,7 @@ class _Output(io.FileIO):
                     raise
 
     def close(self):
-        with self._named():
+        with _named(self._shown):
             super().close()
 
     def seekable(self):

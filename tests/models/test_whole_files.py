@@ -180,3 +180,27 @@ def test_a_file_system_that_cannot_say(monkeypatch, number):
     monkeypatch.setattr(os, "fsync", unknown)
     cgru.GRU(2, 3).save("m.safetensors")
     assert os.listdir() == ["m.safetensors"] and cgru.load("m.safetensors").hidden_size == 3
+
+
+# ------------------------------------------------------------------------------------------------- Windows
+
+
+def test_a_file_that_cannot_be_replaced_is_named(monkeypatch):
+    """Windows replaces no file that another program has open."""
+
+    def refused(source, target):
+        raise PermissionError(errno.EACCES, "Access is denied", source, None, target)
+
+    gru = cgru.GRU(2, 3)
+    gru.save("m.safetensors")
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(PermissionError, match=r"Access is denied: 'm\.safetensors'$"):
+        cgru.GRU(2, 4).save("m.safetensors")
+    assert os.listdir() == ["m.safetensors"] and cgru.load("m.safetensors") == gru
+
+
+def test_either_separator_ends_the_name_of_a_folder(monkeypatch):
+    monkeypatch.setattr(os, "altsep", "|")
+    with pytest.raises(FileNotFoundError, match="a file needs a name"):
+        cgru.GRU(2, 3).save("folder|")
+    assert os.listdir() == []

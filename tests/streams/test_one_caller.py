@@ -1,5 +1,6 @@
 """A stream belongs to one caller at a time: use from a second thread is an error and changes nothing."""
 
+import contextlib
 import threading
 from types import SimpleNamespace
 
@@ -62,6 +63,31 @@ def test_use_from_a_second_thread_is_an_error(best, rng, monkeypatch, held):
     assert_same_bits(results[0], expected)
     assert_same_bits(stream.state, h_n)
     assert stream.step(x[0]).shape == (N, H)            # free again
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda stream, x: stream.state,
+        lambda stream, x: stream.step(x[0, :2], rows=[3, 1]),
+        lambda stream, x: stream.reset(rows=[3, 1]),
+        lambda stream, x: stream.run(x),
+    ],
+    ids=["state", "step", "reset", "run"],
+)
+@pytest.mark.parametrize("allocation", ["empty", "ascontiguousarray"])
+def test_no_memory_leaves_the_stream_free(best, rng, monkeypatch, call, allocation):
+    def fails(*arguments, **options):
+        raise MemoryError("no memory")
+
+    x = best.cast(rng.normal(size=(T, N, INPUT)))
+    stream, other = (best.model(INPUT, H, rng=1).stream(N) for _ in range(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(f"cgru.stream.np.{allocation}", fails)
+        with contextlib.suppress(MemoryError):      # not every call wants both
+            call(stream, x)
+            call(other, x)
+    assert_same_bits(stream.step(x[0]), other.step(x[0]))
 
 
 def test_an_error_inside_run_frees_the_stream(best, rng, monkeypatch):
