@@ -59,14 +59,20 @@ DIRECTIVES = {
 def target():
     """The platform that is built for, such as "linux-x86_64".
 
-    On macOS a Python for both architectures builds for the machine's own, and the wheel says so: the instruction sets
-    of one are no flags of the other.
+    On macOS a Python for both architectures builds for one, the machine's own or that of ARCHFLAGS, and the wheel says
+    so: the instruction sets of one are no flags of the other. A 32-bit Python on a 64-bit Linux names the kernel's.
     """
-    if get_platform().endswith("universal2") and "ARCHFLAGS" not in os.environ:
-        machine = platform.machine()
+    name = get_platform()
+    if name.endswith("universal2"):
+        asked = os.environ.get("ARCHFLAGS", "").split("-arch ")[1:] or [platform.machine()]
+        if len(asked) > 1:
+            raise SystemExit(f"ARCHFLAGS={os.environ['ARCHFLAGS']!r}: a wheel is for one architecture: name one")
+        machine = asked[0].strip()
         os.environ["ARCHFLAGS"] = f"-arch {machine}"
-        os.environ["_PYTHON_HOST_PLATFORM"] = get_platform().replace("universal2", machine)
-    return get_platform()
+        os.environ["_PYTHON_HOST_PLATFORM"] = name = name.replace("universal2", machine)
+    if sys.maxsize < 2**32 and "_PYTHON_HOST_PLATFORM" not in os.environ:
+        return {"linux-x86_64": "linux-i686", "linux-aarch64": "linux-armv7l"}.get(name, name)
+    return name
 
 
 PLATFORM = target()
@@ -182,6 +188,8 @@ class BuildExt(build_ext):
 
     def _compiler(self):
         """Whose spelling of flags it takes: a key of the table's FLAGS."""
+        if not self._finds("1"):
+            raise BaseError(f"{self._command()} cannot compile C ({self.complaint}): install a C compiler or set CC")
         if not self._finds(TABLE["proof_of"](ARCHITECTURE)):
             raise BaseError(
                 f"the wheel is to be for {PLATFORM}, but {self._command()} makes code for another processor: set "
@@ -218,13 +226,15 @@ class BuildExt(build_ext):
             source = Path(folder) / "probe.c"
             source.write_text(f"#if !({condition})\n#error no\n#endif\nint probe(void) {{ return 0; }}\n")
             # its complaints would only frighten: an error of the build says what it was about
-            quiet = os.dup(2)
+            quiet, complaints = os.dup(2), Path(folder) / "complaints"
             try:
-                with open(Path(folder) / "complaints", "w") as complaints:
+                with open(complaints, "w") as file:
                     sys.stderr.flush()
-                    os.dup2(complaints.fileno(), 2)
+                    os.dup2(file.fileno(), 2)
                 self.compiler.compile([str(source)], output_dir=folder, extra_postargs=list(flags))
-            except CompileError:
+            except CompileError as error:
+                said = complaints.read_text(errors="replace").split("\n")
+                self.complaint = next((line for line in said if line.strip()), str(error))
                 return False
             finally:
                 os.dup2(quiet, 2)

@@ -28,5 +28,6 @@ try:
     engines.choose_isa()
 except engines.NoEngine as error:
     print(error)
+    assert "can run none of them" in str(error) and "SSE4.2" in str(error)
 else:
     sys.exit("an instruction set was chosen")

@@ -10,17 +10,22 @@ import io
 import re
 import runpy
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
 TABLE = runpy.run_path(str(Path(__file__).resolve().parents[1] / "cgru" / "engines" / "isas.py"))
-# what belongs to glibc itself, by its names on the two architectures
+# what belongs to glibc itself, and to musl, by their names on the two architectures
 LIBRARIES = {"libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+LIBRARIES |= {"libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"}
 # a module's initialisation, Cython's own, the linker's
 EXPORTED = ("PyInit_", "__pyx_", "_init", "_fini", "_edata", "_end", "__bss_start")
-PATHS = re.compile(rb"/(?:home|root|tmp|work|build|opt|Users|private|var|usr/(?:local|lib|src))/[\w./+-]*")
+# of whoever built it: the usual places, and this machine's
+HERE = b"|".join(re.escape(place.encode()) for place in (tempfile.gettempdir(), str(Path.home())))
+USUAL = rb"/(?:home|root|tmp|work|build|opt|Users|private|var|usr/(?:local|lib|src))"
+PATHS = re.compile(rb"(?:%b|%b)/[\w./+-]*" % (USUAL, HERE))
 
 
 def libm_names():

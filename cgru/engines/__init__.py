@@ -210,7 +210,7 @@ def choose_isa() -> str:
     if not usable:
         raise NoEngine(
             f"cgru was built for {', '.join(isas_built()) or 'no instruction set'}, and this machine can run none "
-            "of them; build it from source here"
+            "of them; build it from source here (of x86-64, nothing runs without SSE4.2)"
         )
     return usable[0]
 

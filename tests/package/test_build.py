@@ -32,6 +32,12 @@ case "$*" in *probe.c*) exec {gcc} "$@" ;; esac
 while [ $# -gt 1 ]; do [ "$1" != -o ] || : > "$2"; shift; done
 """
 
+SMALL = """
+import runpy, sys, numpy, setuptools, Cython.Build
+sys.maxsize = 2**31 - 1
+runpy.run_path("setup.py", run_name="__main__")
+"""
+
 
 @pytest.fixture
 def build(tmp_path):
@@ -42,7 +48,7 @@ def build(tmp_path):
     if gcc is None:
         pytest.skip("needs gcc")
 
-    def run(refused="--no-flag-at-all", **variables):
+    def run(refused="--no-flag-at-all", program=None, **variables):
         fake = tmp_path / "fake-gcc"
         fake.write_text(FAKE.format(refused=refused, gcc=gcc))
         fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
@@ -56,7 +62,7 @@ def build(tmp_path):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CGRU_")}
         environment |= {"CC": str(fake), "LDSHARED": f"{fake} -shared", **variables}
         return subprocess.run(
-            [sys.executable, "setup.py", "build_ext", "--build-lib", "made"],
+            [sys.executable, *(["-c", program] if program else ["setup.py"]), "build_ext", "--build-lib", "made"],
             cwd=source, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -151,6 +157,44 @@ def test_a_compiler_for_another_processor(build):
     done = build(_PYTHON_HOST_PLATFORM=other)
     assert done.returncode == 1 and build.made() == []
     assert f"the wheel is to be for {other}, but" in done.stderr and "CC" in done.stderr
+
+
+@BUILD
+def test_no_compiler(build, tmp_path):
+    done = build(CC=str(tmp_path / "no-such-compiler"))
+    assert done.returncode == 1 and build.made() == []
+    last = done.stderr.strip().splitlines()[-1]
+    assert "no-such-compiler cannot compile C (" in last and "install a C compiler" in last
+
+
+@BUILD
+@pytest.mark.skipif("x86_64" not in sysconfig.get_platform(), reason="its compiler is one for x86-64")
+@pytest.mark.parametrize(
+    ("platform", "flags", "found"),
+    [
+        ("macosx-11.0-universal2", "", None), ("macosx-11.0-universal2", "-arch x86_64", None),
+        ("macosx-11.0-universal2", "-arch arm64", "for macosx-11.0-arm64, but"),
+        ("macosx-11.0-universal2", "-arch arm64 -arch x86_64", "a wheel is for one architecture"),
+    ],
+)  # fmt: skip
+def test_one_architecture_of_two(build, platform, flags, found):
+    """Of a Mac's Python for both: the machine's own, or that of ARCHFLAGS."""
+    variables = {"ARCHFLAGS": flags} if flags else {}
+    done = build(_PYTHON_HOST_PLATFORM=platform, CGRU_BUILD_ISAS="" if found else "x86-64-v2", **variables)
+    if found is None:
+        assert done.returncode == 0, done.stderr
+        assert "_packed_x86_64_v2" in build.made()
+    else:
+        assert done.returncode == 1 and build.made() == []
+        assert found in done.stderr
+
+
+@BUILD
+@pytest.mark.skipif("x86_64" not in sysconfig.get_platform(), reason="its compiler is one for x86-64")
+def test_a_32_bit_python_on_a_64_bit_kernel(build):
+    """Which names the kernel's platform: the compiler here, for 64 bits, is then the wrong one."""
+    done = build(program=SMALL)
+    assert done.returncode == 1 and "the wheel is to be for linux-i686, but" in done.stderr
 
 
 @BUILD
