@@ -82,10 +82,9 @@ def loops():
 def engine_pass():
     """The module of the engine's pass, for the instruction set that cgru runs on: as gcc would build it."""
     from cgru.engines import isa
-    from cgru.engines.isas import FLAGS, ISAS
+    from cgru.engines.isas import FLAGS, named
 
-    (row,) = (row for row in ISAS if row.name == isa())
-    return cbuild.build_cython(PASS, (*FLAGS["gcc"], *row.flags["gcc"], INLINE), ROOT)
+    return cbuild.build_cython(PASS, (*FLAGS["gcc"], *named(isa()).flags["gcc"], INLINE), ROOT)
 
 
 def measure(contestant, probe, budget=0.3):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overloa
 import numpy as np
 
 from cgru.activations import code
-from cgru.engines.isas import ISAS
+from cgru.engines.isas import ISAS, named
 from cgru.engines.missing import NoScipy, no_scipy
 
 try:
@@ -298,7 +298,7 @@ def load(name: str) -> Engine | Backward:
     NoScipy
         It calls SciPy's BLAS, which is not there: all but "packed" do.
     """
-    (row,) = (row for row in ISAS if row.name == isa())
+    row = named(isa())
     try:
         if name != "packed":
             importlib.import_module("scipy.linalg.cython_blas")

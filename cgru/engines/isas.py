@@ -106,6 +106,12 @@ _ARCHITECTURES = {
 }
 
 
+def named(name: str) -> Isa:
+    """The row of a name."""
+    (row,) = (isa for isa in ISAS if isa.name == name)
+    return row
+
+
 def architecture_of(platform: str) -> str | None:
     """The architecture of a platform such as "linux-x86_64", "win-arm64" or "macosx-11.0-arm64"; None: another one."""
     name = platform.lower().replace("-", "_")

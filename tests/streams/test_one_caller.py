@@ -107,30 +107,35 @@ def test_an_error_inside_run_frees_the_stream(best, rng, monkeypatch):
     assert_same_bits(stream.step(x[1]), other.step(x[1]))
 
 
-def test_threads_that_collide_corrupt_nothing(best):
-    """Threads that fight over long steps, with the GIL released: each step happens as a whole or not at all."""
-    model = best.model(INPUT, 1100, rng=1)                # over a million multiply-adds
-    x = best.cast(np.linspace(-1, 1, INPUT))
-    stream, done, refusals, start = model.stream(), [], [], threading.Barrier(3)
+def fight(step, times):
+    """Three threads that call step() so many times each: how many calls were taken; the others were refused."""
+    done, refusals, start = [], [], threading.Barrier(3)
 
     def work():
         start.wait()
-        for _ in range(40):
+        for _ in range(times):
             try:
-                stream.step(x)
+                step()
                 done.append(1)
             except RuntimeError as error:
-                assert "running in another thread" in str(error)
-                refusals.append(1)
+                refusals.append(str(error))
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert len(done) + len(refusals) == 120 and done
-    alone = model.stream()
-    for _ in done:
+    assert len(done) + len(refusals) == 3 * times and done
+    assert all("running in another thread" in message for message in refusals)
+    return len(done)
+
+
+def test_threads_that_collide_corrupt_nothing(best):
+    """Threads that fight over long steps, with the GIL released: each step happens as a whole or not at all."""
+    model = best.model(INPUT, 1100, rng=1)                # over a million multiply-adds
+    x = best.cast(np.linspace(-1, 1, INPUT))
+    stream, alone = model.stream(), model.stream()
+    for _ in range(fight(lambda: stream.step(x), 40)):
         alone.step(x)
     assert_same_bits(stream.state, alone.state)
 
@@ -141,22 +146,6 @@ def test_no_short_step_is_lost(rows):
     state = {"weight_ih_l0": np.ones((H, 1)), "weight_hh_l0": np.eye(H), "bias_ih_l0": np.zeros(H),
              "bias_hh_l0": np.zeros(H)}  # fmt: skip
     model = cgru.RNN.from_state_dict(state, nonlinearity="relu", dtype="float32")
-    stream, x, done, others, start = model.stream(2), np.ones((2, 1), np.float32), [], [], threading.Barrier(3)
-
-    def work():
-        start.wait()
-        for _ in range(1500):
-            try:
-                stream.step(x, rows=rows)
-                done.append(1)
-            except RuntimeError as error:
-                others.append(str(error))
-
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(done) + len(others) == 4500 and done
-    assert all("running in another thread" in message for message in others)
-    assert (stream.state == len(done)).all()
+    stream, x = model.stream(2), np.ones((2, 1), np.float32)
+    done = fight(lambda: stream.step(x, rows=rows), 1500)
+    assert (stream.state == done).all()
