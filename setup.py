@@ -92,13 +92,14 @@ def chosen_isas():
             f"CGRU_BUILD_ISAS={asked!r}: {', '.join(unknown)} is no instruction set of {PLATFORM}; "
             f"there are {', '.join(isa.name for isa in rows)}"
         )
+    names += [isa.base for isa in rows if isa.name in names]
     return tuple(isa for isa in rows if isa.name in names)
 
 
 def extension(name, source, isa=None):
     module = Extension(
         name, [source],
-        include_dirs=[numpy.get_include()],
+        include_dirs=[numpy.get_include(), "cgru/engines"], depends=["cgru/engines/dot_int8.h"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     )  # fmt: skip
     module.isa = isa
@@ -106,15 +107,21 @@ def extension(name, source, isa=None):
 
 
 def extensions():
-    """One module per source; of an engine one per instruction set, each from a shell: a .pyx that includes it."""
+    """One module per source; of an engine one per instruction set, each from a shell: a .pyx that includes it.
+
+    Of an instruction set that adds to another one there is "packed" alone, and in it only what int8 weights want.
+    """
     SHELLS.mkdir(parents=True, exist_ok=True)
     modules = [extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"), extension("cgru.stream", "cgru/stream.pyx")]
-    for engine in TABLE["ENGINES"]:
-        for isa in chosen_isas():
+    for isa in chosen_isas():
+        for engine in isa.engines:
             name = isa.module(engine)
             shell = SHELLS / f"{name.rpartition('.')[2]}.pyx"
             shell.write_text(f'include "cgru/engines/{engine}.pyx"\n')
-            modules.append(extension(name, str(shell), isa))
+            module = extension(name, str(shell), isa)
+            if isa.base is not None:
+                module.define_macros.append(("CGRU_ONLY_INT8", "1"))
+            modules.append(module)
     return modules
 
 
@@ -199,8 +206,11 @@ class BuildExt(build_ext):
             return "clang-cl" if self._finds("defined(__clang__)") else "msvc"
         if not self._finds("defined(__clang__)"):
             return "gcc"
-        lowest = TABLE["isas_of"](ARCHITECTURE)[-1]     # zig's clang has a spelling of its own
-        return next((name for name in ("clang", "zig") if self._finds(lowest.proof, lowest.flags[name])), "clang")
+        for isa in TABLE["isas_of"](ARCHITECTURE):      # zig's clang has a spelling of its own
+            for name in ("clang", "zig"):
+                if self._finds(isa.proof, isa.flags[name]):
+                    return name
+        return "clang"
 
     def _isas(self, compiler):
         """The rows to build: those asked for, less the refused ones where that is allowed."""

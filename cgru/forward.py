@@ -79,7 +79,7 @@ def initial_states(weights, hx, N, batched=True, name="hx", out=None):
         if given is None:
             plane = np.zeros(shape, dtype)
             if config.initial_state:
-                plane[:] = weights.tensors[f"{stored}_0"][:, None]
+                plane[:] = weights.stored[f"{stored}_0"][:, None]
         else:
             given = state_array(name_of_plane, given, dtype, shape if batched else (count, config.hidden_size))
             if out is not None:

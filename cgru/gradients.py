@@ -142,6 +142,11 @@ def record(model, inputs: Inputs, *, copy_x: bool = True):
     """
     config = model.config
     check_differentiable(config)
+    if model.weights.quantized_layers():
+        raise ValueError(
+            f"a model with {model.weight_dtype} weights is for inference: train in float32, then quantize(); "
+            "dequantize() gives the float32 model of these weights"
+        )
     steps, rows = inputs.x.shape[:2]
     x, states, lengths, order = _sorted(inputs, copy_x)
     if len(x) * rows > BLAS_LIMIT:

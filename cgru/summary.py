@@ -10,15 +10,14 @@ def summary_lines(model):
     ----------
     model : GRU, RNN or LSTM
     """
-    config, tensors = model.config, model.weights.tensors
-    numbers, size = (sum(getattr(array, what) for array in tensors.values()) for what in ("size", "nbytes"))
+    config = model.config
     yield "model", repr(model)
     yield "sizes", _sizes(config)
     yield "output", f"{config.output_size} features" + (
         f", directions merged by {config.merge_mode}" if config.merge_mode != "concat" else ""
     )
     yield "layout", f"x is {'(N, T, I)' if config.batch_first else '(T, N, I)'} or (T, I)"
-    yield "parameters", f"{numbers:,} numbers of {model.dtype}, {size:,} bytes"
+    yield "parameters", f"{model.num_parameters:,} numbers of {_types(model)}, {model.nbytes:,} bytes"
     yield "a step", f"{multiply_adds(model.weights):,} multiply-adds for each batch row"
     if "reset_after" in config.cell.options:
         yield "reset", f"{'after' if config.reset_after else 'before'} the recurrent product"
@@ -39,7 +38,18 @@ def text_of(lines):
 
 def multiply_adds(weights):
     """Count the multiply-adds of one row's matrix products in one step: one for every weight."""
-    return sum(array.size for name, array in weights.tensors.items() if name.startswith("weight"))
+    return sum(value.size for name, value in weights.stored.items() if name.startswith("weight"))
+
+
+def _types(model):
+    """The type of the numbers; where some are quantised, of the matrices of each layer and of the rest."""
+    types = model.weight_dtypes
+    if set(types) == {str(model.dtype)}:
+        return str(model.dtype)
+    if len(set(types)) == 1:
+        return f"{types[0]} and, in biases, {model.dtype}"
+    layers = ", ".join(f"{name} in layer {layer}" for layer, name in enumerate(types))
+    return f"{layers} and, in biases, {model.dtype}"
 
 
 def _sizes(config):

@@ -1,11 +1,13 @@
 """Canonical weights: PyTorch's names and layout in plain NumPy arrays, with the configuration they belong to.
 
 Gate order r, z, n for a GRU, where z keeps the old h, and i, f, g, o for an LSTM; input and recurrent bias apart.
-Converters produce `Weights`, models are built from them, files store them. Parameters and their dtype are checked
-here and nowhere else. No framework is imported.
+Matrices may be quantised (quantize.py), the other parameters are arrays of one dtype. Converters produce `Weights`,
+models are built from them, files store them. Parameters and their dtype are checked here and nowhere else. No framework
+is imported.
 """
 
 import dataclasses
+import operator
 import re
 from collections.abc import Mapping
 from itertools import islice
@@ -15,6 +17,7 @@ import numpy as np
 from cgru.cells import CELLS
 from cgru.checks import check_dtype, common_dtype, real_array, warn
 from cgru.config import Config
+from cgru.quantize import Quantized, check_weight_dtype, quantized
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,16 +27,19 @@ class Weights:
     Attributes
     ----------
     config : Config
-    tensors : dict of str to ndarray
-        Exactly the names and shapes of ``config.shapes()``; C-contiguous, read-only, all of one dtype. Given may be
-        anything that `real_array` reads; it is copied.
+    stored : dict of str to ndarray or Quantized
+        Exactly the names and shapes of ``config.shapes()``; arrays are C-contiguous, read-only, all of one dtype. Given
+        may be anything that `real_array` reads; it is copied. The matrices of a layer may be `Quantized`, all of them
+        in one weight type.
     dtype : numpy.dtype
-        float32 or float64. By default float64 where every parameter is float64, else float32.
+        float32 or float64. By default float64 where every parameter is float64, else float32; with quantised matrices
+        float32.
 
     Raises
     ------
     ValueError
-        A parameter is missing, unknown or of the wrong shape (all of them are named).
+        A parameter is missing, unknown or of the wrong shape (all of them are named); quantised is what is no matrix, a
+        part of a layer, or beside float64.
     TypeError
         A parameter is not numeric, or the dtype is neither float32 nor float64.
 
@@ -44,61 +50,158 @@ class Weights:
     """
 
     config: Config
-    tensors: dict[str, np.ndarray]
+    stored: Mapping[str, np.ndarray | Quantized]
     dtype: np.dtype = None  # type: ignore[assignment]   # None in, a dtype out
 
     def __post_init__(self):
-        arrays = {name: real_array(name, value) for name, value in self.tensors.items()}
-        _check_shapes(self.config, arrays)
-        dtype = common_dtype(arrays.values(), self.dtype)
+        given = {
+            name: value if isinstance(value, Quantized) else real_array(name, value)
+            for name, value in self.stored.items()
+        }
+        _check_shapes(self.config, given)
+        dtype = _dtype_of(self.config, given, self.dtype)
         with np.errstate(over="ignore"):      # an infinity is warned of below
-            tensors = {name: _frozen(arrays[name], dtype) for name in self.config.shapes()}
-        odd = [name for name, array in tensors.items() if not np.isfinite(array).all()]
+            stored = {
+                name: given[name] if isinstance(given[name], Quantized) else _frozen(given[name], dtype)
+                for name in self.config.shapes()
+            }
+        odd = [
+            name for name, array in stored.items()
+            if not isinstance(array, Quantized) and not np.isfinite(array).all()
+        ]  # fmt: skip
         if odd:
             warn(f"NaN or infinity in {', '.join(odd)}", RuntimeWarning)
-        object.__setattr__(self, "tensors", tensors)
+        object.__setattr__(self, "stored", stored)
         object.__setattr__(self, "dtype", dtype)
 
     @classmethod
-    def unchecked(cls, config, tensors):
+    def unchecked(cls, config, stored):
         """Weights over C-contiguous arrays of one dtype as they are: not checked, not copied, and not frozen.
 
         Whoever calls this keeps them as they are for as long as a model uses them.
         """
         weights = cls.__new__(cls)
-        for name, value in (("config", config), ("tensors", tensors), ("dtype", tensors["weight_ih_l0"].dtype)):
+        dtypes = (value.dtype for value in stored.values() if not isinstance(value, Quantized))
+        parts = {"config": config, "stored": stored, "dtype": next(dtypes, np.dtype(np.float32))}
+        for name, value in parts.items():
             object.__setattr__(weights, name, value)
         return weights
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The parameters as plain arrays, by PyTorch's names; quantised ones as what they stand for, made anew."""
+        return {
+            name: value.float32() if isinstance(value, Quantized) else value for name, value in self.stored.items()
+        }
+
+    @property
+    def weight_dtypes(self) -> tuple[str, ...]:
+        """The type of each layer's matrices: "float32", "float64", "bfloat16" or "int8"."""
+        first = (self.stored[f"weight_ih_l{layer}"] for layer in range(self.config.num_layers))
+        return tuple(value.weight_dtype if isinstance(value, Quantized) else str(self.dtype) for value in first)
 
     def astype(self, dtype):
         """The same weights in `dtype`."""
         dtype = check_dtype(dtype)
-        return self if dtype == self.dtype else Weights(self.config, self.tensors, dtype)
+        if dtype == self.dtype:
+            return self
+        if self.quantized_layers():
+            raise ValueError(f"quantised weights are float32's: dequantize() the model before it becomes {dtype}")
+        return Weights(self.config, self.stored, dtype)
+
+    def quantized_layers(self) -> list[int]:
+        """The layers whose matrices are quantised."""
+        return [layer for layer, name in enumerate(self.weight_dtypes) if name != str(self.dtype)]
+
+    def quantize(self, weight_dtype, layers=None):
+        """The same parameters with the matrices of `layers`, by default of all, in bfloat16 or int8.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `cgru.model.Model.quantize`.
+        """
+        check_weight_dtype(weight_dtype)
+        if self.dtype != np.float32:
+            raise ValueError(f"only float32 weights are quantised; got {self.dtype}: take astype(numpy.float32) first")
+        chosen = _layers(layers, self.config.num_layers)
+        twice = sorted(chosen.intersection(self.quantized_layers()))
+        if twice:
+            held = ", ".join(f"layer {layer} is {self.weight_dtypes[layer]}" for layer in twice)
+            raise ValueError(f"{held} already, and is not quantised again: quantise the float32 model")
+        names = {
+            f"weight_{part}_{suffix}"
+            for layer, _, suffix in self.config.directions() if layer in chosen for part in ("ih", "hh")
+        }  # fmt: skip
+        stored = {
+            name: quantized(name, np.asarray(value), weight_dtype) if name in names else value
+            for name, value in self.stored.items()
+        }
+        return Weights(self.config, stored, self.dtype)
 
     def replace(self, **changes):
         """The same arrays under another configuration, which must want the same shapes."""
         config = dataclasses.replace(self.config, **changes)
         if config.shapes() != self.config.shapes():
             raise ValueError(f"{', '.join(changes)} cannot be replaced: other parameters would be needed")
-        return Weights.unchecked(config, self.tensors)
+        return Weights.unchecked(config, self.stored)
 
     def direction(self, suffix):
         """(w_ih, w_hh, b_ih, b_hh) of one direction; zeros where the configuration has no bias."""
-        w_ih, w_hh = self.tensors[f"weight_ih_{suffix}"], self.tensors[f"weight_hh_{suffix}"]
+        w_ih, w_hh = self.stored[f"weight_ih_{suffix}"], self.stored[f"weight_hh_{suffix}"]
         if self.config.bias:
-            return w_ih, w_hh, self.tensors[f"bias_ih_{suffix}"], self.tensors[f"bias_hh_{suffix}"]
-        zeros = np.zeros(w_ih.shape[0], w_ih.dtype)
+            return w_ih, w_hh, self.stored[f"bias_ih_{suffix}"], self.stored[f"bias_hh_{suffix}"]
+        zeros = np.zeros(w_ih.shape[0], self.dtype)
         return w_ih, w_hh, zeros, zeros
 
     def __eq__(self, other):
         if not isinstance(other, Weights):
             return NotImplemented
         return (self.config, self.dtype) == (other.config, other.dtype) and all(
-            np.array_equal(array, other.tensors[name], equal_nan=True) for name, array in self.tensors.items()
+            _equal(value, other.stored[name]) for name, value in self.stored.items()
         )
 
     def __hash__(self):
         return hash((self.config, self.dtype))
+
+
+def _equal(one, other):
+    if isinstance(one, Quantized) or isinstance(other, Quantized):
+        return one is other or (isinstance(one, Quantized) and isinstance(other, Quantized) and one == other)
+    return np.array_equal(one, other, equal_nan=True)
+
+
+def _layers(layers, count):
+    """The set of these layers' numbers, negative ones counted from the end; all of them for None."""
+    if layers is None:
+        return set(range(count))
+    try:
+        numbers = [operator.index(layer) for layer in layers]
+    except TypeError:
+        raise TypeError(f"layers must be the numbers of layers, such as [0]; got {layers!r}") from None
+    if not numbers or not all(-count <= number < count for number in numbers):
+        raise ValueError(f"layers must be from {-count} to {count - 1}, at least one of them; got {layers!r}")
+    return {number % count for number in numbers}
+
+
+def _dtype_of(config, given, asked):
+    """The dtype of what is not quantised; checks that layers are quantised whole."""
+    matrices = {name: value for name, value in given.items() if isinstance(value, Quantized)}
+    if not matrices:
+        return common_dtype(given.values(), asked)
+    if asked is not None and check_dtype(asked) != np.float32:
+        raise ValueError(f"beside quantised weights the other parameters are float32; got dtype {np.dtype(asked)}")
+    for layer in range(config.num_layers):
+        types = {
+            getattr(given[f"weight_{part}_{suffix}"], "weight_dtype", "float32")
+            for level, _, suffix in config.directions() if level == layer for part in ("ih", "hh")
+        }  # fmt: skip
+        if len(types) > 1:
+            raise ValueError(f"the matrices of layer {layer} are {' and '.join(sorted(types))}, expected one type")
+    odd = [name for name in matrices if not name.startswith("weight_")]
+    if odd:
+        raise ValueError(f"{', '.join(odd)} cannot be quantised: only matrices of weights can")
+    return np.dtype(np.float32)
 
 
 def _frozen(array, dtype):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overloa
 import numpy as np
 
 from cgru.activations import code
-from cgru.engines.isas import ISAS, named
+from cgru.engines.isas import ISAS, Isa, module_row
 from cgru.engines.missing import NoScipy, no_scipy
 
 try:
@@ -34,6 +34,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cgru.quantize import Quantized
     from cgru.weights import Config
 
 ENGINES = ("blas", "packed")
@@ -131,8 +132,8 @@ class _Maker(Protocol[_Made]):
 
     def __call__(
         self,
-        w_ih: np.ndarray,
-        w_hh: np.ndarray,
+        w_ih: np.ndarray | Quantized,
+        w_hh: np.ndarray | Quantized,
         b_ih: np.ndarray,
         b_hh: np.ndarray,
         *,
@@ -175,7 +176,7 @@ def options(config: Config, reverse: bool) -> dict[str, Any]:
 
 def isas_built() -> tuple[str, ...]:
     """The instruction sets that this installation has modules for, best first."""
-    return tuple(isa.name for isa in ISAS if importlib.util.find_spec(isa.module(ENGINES[0])) is not None)
+    return tuple(isa.name for isa in ISAS if importlib.util.find_spec(isa.module("packed")) is not None)
 
 
 def isas_usable() -> tuple[str, ...]:
@@ -264,7 +265,7 @@ def check_engine(engine: object) -> None:
         raise ValueError(f"engine must be one of {names}; got {engine!r}")
 
 
-def choose(engine: str, dtype: Any) -> str:
+def choose(engine: str, dtype: Any, *, quantized: bool = False) -> str:
     """The engine that computes: "auto" is "packed" for float32 on an FMA-class ISA, else "blas".
 
     Parameters
@@ -272,6 +273,8 @@ def choose(engine: str, dtype: Any) -> str:
     engine : {"auto", "packed", "blas"}
     dtype : dtype
         float32 or float64, of the parameters.
+    quantized : bool
+        Whether there are weights in 16 or 8 bits, which only "packed" computes.
 
     Raises
     ------
@@ -279,6 +282,10 @@ def choose(engine: str, dtype: Any) -> str:
         There is no such engine, or it does not compute in `dtype`.
     """
     check_engine(engine)
+    if quantized:
+        if engine == "blas":
+            raise ValueError("engine 'blas' computes no quantised weights: take 'packed', or dequantize() the model")
+        return "packed"
     if engine == "auto":
         return "packed" if dtype == np.float32 and load("packed").FUSED else "blas"
     if engine == "packed" and dtype != np.float32:
@@ -286,19 +293,30 @@ def choose(engine: str, dtype: Any) -> str:
     return engine
 
 
+def row_of(name: str, weight_dtype: str = "float32") -> Isa:
+    """The row of the table whose module `load` gives for these weights."""
+    return module_row(isa(), name, weight_dtype)
+
+
 @overload
 def load(name: Literal["backward"]) -> Backward: ...  # type: ignore[overload-overlap]
 @overload
-def load(name: str) -> Engine: ...
-def load(name: str) -> Engine | Backward:
+def load(name: str, weight_dtype: str = ...) -> Engine: ...
+def load(name: str, weight_dtype: str = "float32") -> Engine | Backward:
     """The module of an engine, or "backward", for the instruction set in force; imported when first needed.
+
+    Parameters
+    ----------
+    name : str
+    weight_dtype : str
+        The type of the weights: for int8 an instruction set may have a module of its own.
 
     Raises
     ------
     NoScipy
         It calls SciPy's BLAS, which is not there: all but "packed" do.
     """
-    row = named(isa())
+    row = row_of(name, weight_dtype)
     try:
         if name != "packed":
             importlib.import_module("scipy.linalg.cython_blas")

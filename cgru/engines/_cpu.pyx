@@ -63,13 +63,54 @@ cdef extern from *:
             return 3;
         return 4;
     }
+
+    /* whether it has 8-bit dot products, in vectors of 512 bits (1) and in AVX2's encoding (2); what they stand on is
+       asked of the level */
+    static int cgru_dot_products(void)
+    {
+        unsigned a, b, c, d, a1;
+        if (!cgru_cpuid(7, &a, &b, &c, &d))
+            return 0;
+        int found = c >> 11 & 1;                          /* avx512_vnni */
+        #if defined(_MSC_VER) && !defined(__clang__)
+        int r[4];
+        __cpuidex(r, 7, 1);
+        a1 = (unsigned)r[0];
+        #else
+        unsigned b1, c1, d1;
+        __cpuid_count(7, 1, a1, b1, c1, d1);
+        #endif
+        return a >= 1 && a1 >> 4 & 1 ? found | 2 : found;   /* avx_vnni */
+    }
     #else
     static int cgru_x86_level(void) { return 0; }
+
+    #if defined(__aarch64__) && defined(__linux__)
+    #include <sys/auxv.h>
+    static int cgru_dot_products(void) { return getauxval(AT_HWCAP) >> 20 & 1; }      /* HWCAP_ASIMDDP */
+    #elif defined(__aarch64__) && defined(__APPLE__)
+    static int cgru_dot_products(void) { return 1; }                                  /* all of Apple's have them */
+    #elif defined(_M_ARM64)
+    #include <windows.h>
+    static int cgru_dot_products(void)
+    {
+        return IsProcessorFeaturePresent(43) != 0;       /* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE */
+    }
+    #else
+    static int cgru_dot_products(void) { return 0; }
+    #endif
     #endif
     """
     int cgru_x86_level()
+    int cgru_dot_products()
 
 
 def features():
     """What processor and operating system support together, in the words of `Isa.needs` (isas.py)."""
-    return frozenset(f"x86-64-v{level}" for level in range(2, cgru_x86_level() + 1))
+    cdef int level = cgru_x86_level(), dots = cgru_dot_products()
+    words = {f"x86-64-v{number}" for number in range(2, level + 1)}
+    if level == 0:
+        words |= {"dotprod"} if dots else set()
+    else:
+        words |= ({"avx512vnni"} if dots & 1 else set()) | ({"avxvnni"} if dots & 2 else set())
+    return frozenset(words)

@@ -20,6 +20,7 @@ cdef struct Scratch:
     float* gh                           # (N, U.columns)
     float* hn                           # (N, V.columns)
     float* rh                           # (N, H), rows rounded up to blocks
+    void* work                          # what products want for themselves
     const float** x_rows                # where the rows of a chunk are
     # (N,) each, for every active row:
     float** h_rows                      # where its old state is
@@ -36,11 +37,17 @@ cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
 
 
 cdef inline Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:
-    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first, and last what the gates read too much."""
+    """Bytes for a chunk of `rows` rows and a batch of N; row pointers first.
+
+    LANES numbers that the gates read too much stand behind the others, and then the products' own memory.
+    """
     cdef Py_ssize_t floats = rows * packed.W.columns + N * packed.U.columns + LANES
     if packed.V.columns:
         floats += N * (packed.V.columns + padded(packed.cell.H))
-    return (rows + 6 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float) + 64
+    return (
+        (rows + 6 * N) * <Py_ssize_t>sizeof(float*) + floats * <Py_ssize_t>sizeof(float)
+        + max(rows * packed.W.work, N * packed.U.work) + 128
+    )
 
 
 cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t N, void* memory) noexcept nogil:
@@ -57,4 +64,5 @@ cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t
     scratch.gh = scratch.gi + rows * packed.W.columns
     scratch.hn = scratch.gh + N * packed.U.columns
     scratch.rh = scratch.hn + N * packed.V.columns
+    scratch.work = scratch.rh + (N * padded(packed.cell.H) if packed.V.columns else 0) + LANES
     return scratch

@@ -79,6 +79,11 @@ cdef extern from *:
     #else
     #define CGRU_SPELLED 0
     #endif
+
+    /* whether this build is for int8 weights alone: its instruction set adds to another one (isas.py) */
+    #if !defined(CGRU_ONLY_INT8)
+    #define CGRU_ONLY_INT8 0
+    #endif
     """
     float fmaf "cgru_fmaf"(float a, float b, float c) noexcept nogil
     double fmad "cgru_fma"(double a, double b, double c) noexcept nogil
@@ -87,6 +92,7 @@ cdef extern from *:
     enum: WIDTH "CGRU_WIDTH"
     enum: ROWS "CGRU_ROWS"
     enum: SPELLED "CGRU_SPELLED"
+    enum: ONLY_INT8 "CGRU_ONLY_INT8"
 
 
 cdef inline floating fma(floating a, floating b, floating c) noexcept nogil:

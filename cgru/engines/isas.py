@@ -33,7 +33,11 @@ FLAGS = {
 
 
 class Isa(NamedTuple):
-    """One instruction set."""
+    """One instruction set.
+
+    One with a `base` adds to it what only int8 weights want: it has a "packed" for these alone, and the modules for
+    everything else are its base's.
+    """
 
     name: str
     """As `CGRU_ISA` and `show_config` have it."""
@@ -45,6 +49,13 @@ class Isa(NamedTuple):
     """What the processor must have, of `cgru.engines._cpu.features()`."""
     flags: dict[str, tuple[str, ...]]
     """compiler -> its flags, beside those in `FLAGS`."""
+    base: str | None = None
+    """The name of the row that it adds to."""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What is built for it."""
+        return ENGINES if self.base is None else ("packed",)
 
     def module(self, engine: str) -> str:
         """The module of an engine for this instruction set."""
@@ -55,6 +66,21 @@ class Isa(NamedTuple):
 #: 16 or 8 numbers do not. Else gcc writes the latter out, number by number, before it looks for vectors.
 ISAS = (
     Isa(
+        "x86-64-v4-vnni", "x86_64", "defined(__AVX512VNNI__) || defined(CGRU_VNNI)",
+        frozenset({"x86-64-v4", "avx512vnni"}),
+        {
+            "gcc": (
+                "-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512",
+                "--param=max-completely-peel-times=8",
+            ),
+            "clang": ("-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"),
+            "zig": ("-mcpu=x86_64_v4+avx512vnni", "-mprefer-vector-width=512"),
+            "clang-cl": _to_clang("-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"),
+            "msvc": ("/arch:AVX512", "/DCGRU_VNNI"),
+        },
+        "x86-64-v4",
+    ),
+    Isa(
         "x86-64-v4", "x86_64", "defined(__AVX512VL__)", frozenset({"x86-64-v4"}),
         {
             "gcc": ("-march=x86-64-v4", "-mprefer-vector-width=512", "--param=max-completely-peel-times=8"),
@@ -63,6 +89,17 @@ ISAS = (
             "clang-cl": _to_clang("-march=x86-64-v4", "-mprefer-vector-width=512"),
             "msvc": ("/arch:AVX512",),
         },
+    ),
+    Isa(
+        "x86-64-v3-vnni", "x86_64", "defined(__AVXVNNI__) || defined(CGRU_VNNI)", frozenset({"x86-64-v3", "avxvnni"}),
+        {
+            "gcc": ("-march=x86-64-v3", "-mavxvnni", "--param=max-completely-peel-times=6"),
+            "clang": ("-march=x86-64-v3", "-mavxvnni"),
+            "zig": ("-mcpu=x86_64_v3+avxvnni",),
+            "clang-cl": _to_clang("-march=x86-64-v3", "-mavxvnni"),
+            "msvc": ("/arch:AVX2", "/DCGRU_VNNI"),
+        },
+        "x86-64-v3",
     ),
     Isa(
         "x86-64-v3", "x86_64", "defined(__AVX2__)", frozenset({"x86-64-v3"}),
@@ -84,8 +121,20 @@ ISAS = (
             "msvc": (),
         },
     ),
-    # NEON and fused multiply-adds are in every one. gcc's other way to schedule would put sums of the largest tiles on
-    # the stack. clang leaves the gates of a last, shorter block scalar unless it may unroll their loop of 4.
+    # NEON and fused multiply-adds are in every one; dot products of 8 bits are not. gcc's other way to schedule would
+    # put sums of the largest tiles on the stack. clang leaves the gates of a last, shorter block scalar unless it may
+    # unroll their loop of 4.
+    Isa(
+        "aarch64-dotprod", "aarch64", "defined(__ARM_FEATURE_DOTPROD) || defined(CGRU_DOTPROD)", frozenset({"dotprod"}),
+        {
+            "gcc": ("-march=armv8.2-a+dotprod", "--param=sched-pressure-algorithm=1"),
+            "clang": ("-march=armv8.2-a+dotprod", "-mllvm", "-unroll-threshold=1000"),
+            "zig": ("-mcpu=generic+dotprod", "-mllvm", "-unroll-threshold=1000"),
+            "clang-cl": _to_clang("-march=armv8.2-a+dotprod", "-mllvm", "-unroll-threshold=1000"),
+            "msvc": ("/DCGRU_DOTPROD",),
+        },
+        "aarch64",
+    ),
     Isa(
         "aarch64", "aarch64", "defined(__ARM_NEON) || defined(_M_ARM64)", frozenset(),
         {
@@ -110,6 +159,12 @@ def named(name: str) -> Isa:
     """The row of a name."""
     (row,) = (isa for isa in ISAS if isa.name == name)
     return row
+
+
+def module_row(name: str, engine: str, weight_dtype: str) -> Isa:
+    """The row whose module computes with these weights where the row `name` is in force: it, or its base."""
+    isa = named(name)
+    return isa if isa.base is None or (engine, weight_dtype) == ("packed", "int8") else named(isa.base)
 
 
 def architecture_of(platform: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The packed engine: float32, weights packed once, products and gates as typed loops.
+"""The packed engine: float32, weights packed once in their own type, products and gates as typed loops.
 
     gi = b + W x        panel product over the steps of a time chunk
     gh = c + U h        panel product, every step
@@ -9,8 +9,8 @@ What is left of H after whole blocks stands at the end, in the same order withou
 With reset_after=False, U is two matrices: gh = r z | r z | ..., and, once r h is known, hn = n | n | ...
 
 The products add in one fixed order (_panels.pxd), and the gates are elementwise, so a row's bits depend on that row
-alone. This file has the time loop; it knows neither the type of the weights (_panels_float32.pxd) nor the cell
-(_cells.pxd).
+alone. This file has the time loop; it knows neither the type of the weights (_panels.pxd, and a file for each) nor the
+cell (_cells.pxd).
 """
 
 cimport numpy as cnp
@@ -19,12 +19,16 @@ from cgru.engines._cells cimport GRU, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._packed cimport Packed, Scratch, padded, scratch_at, scratch_size
-from cgru.engines._panels_float32 cimport panels_float32
+from cgru.engines._panels cimport BFLOAT16, FLOAT32, INT8, Panels
+from cgru.engines._panels_bfloat16 cimport product_bfloat16, product_pair_bfloat16
+from cgru.engines._panels_float32 cimport product_float32, product_pair_float32
+from cgru.engines._panels_int8 cimport product_int8, product_pair_int8, work_int8
 from cgru.engines._sequence cimport (
     Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
 )
-from cgru.engines._target cimport HAS_FMA, LANES, ROWS
+from cgru.engines._target cimport HAS_FMA, LANES, ONLY_INT8, ROWS, WIDTH
 from cpython.pycapsule cimport PyCapsule_New
+from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -41,7 +45,7 @@ FUSED = bool(HAS_FMA)                   # whether this build has the contract's 
 cdef class Direction:
     """One direction of a layer: packed weights and the time loop over them; see `blas.Direction` for parameters.
 
-    float32 only. Immutable: any number of threads may `run` one at a time.
+    float32; w_ih and w_hh may be `Quantized`, in one type. Immutable: any number of threads may `run` one at a time.
     """
 
     cdef Packed packed
@@ -49,7 +53,7 @@ cdef class Direction:
     cdef tuple arrays
 
     def __init__(
-        self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
+        self, w_ih, w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
         *, int kind=GRU, bint reset_after=True, f=(SIGMOID, 0.0, 0.0), g=(TANH, 0.0, 0.0), h=(TANH, 0.0, 0.0),
         double clip=0.0,
     ):
@@ -58,17 +62,16 @@ cdef class Direction:
         packed.cell = cell_of(True, kind, H, reset_after, f, g, h, clip)
         packed.K = w_ih.shape[1]
         together = packed.cell.together * H       # rows of U; the rest is V
-        panels, biases = zip(
-            packing.pack(w_ih, b_ih, H, LANES),
-            packing.pack(w_hh[:together], b_hh[:together], H, LANES),
-            packing.pack(w_hh[together:], b_hh[together:], H, LANES),
-            strict=True,
-        )
-        panels = packing.place(panels)
-        self.arrays = (panels, biases)
-        packed.W = panels_float32(panels[0], biases[0], packed.K)
-        packed.U = panels_float32(panels[1], biases[1], H)
-        packed.V = panels_float32(panels[2], biases[2], H)
+        packs = [
+            packing.pack(w_ih, b_ih, slice(None), H, LANES),
+            packing.pack(w_hh, b_hh, slice(together), H, LANES),
+            packing.pack(w_hh, b_hh, slice(together, None), H, LANES),
+        ]
+        data = packing.place([pack.data for pack in packs])
+        self.arrays = (packs, data)
+        packed.W = panels_of(data[0], packs[0], packed.K)
+        packed.U = panels_of(data[1], packs[1], H)
+        packed.V = panels_of(data[2], packs[2], H)
         packed.rows = max(1, LIMIT // scratch_size(packed, 1, 1) // ROWS) * ROWS
         self.step_kernel = Kernel(
             direction=packed, K=packed.K, H=H, planes=packed.cell.planes, itemsize=sizeof(float),
@@ -90,6 +93,34 @@ cdef class Direction:
             failed = run_blocks(&self.packed, seq)
         if failed:
             raise_for(failed, "the scratch space of the time loop")
+
+
+#: dtype of packed weights -> their type, and how many stand in a word
+TYPES = {"float32": (FLOAT32, 1), "uint16": (BFLOAT16, 2), "int8": (INT8, 4)}
+
+
+cdef Panels panels_of(cnp.ndarray data, pack, Py_ssize_t K):
+    """Of packed weights (packing.py), which the caller keeps alive."""
+    cdef Panels panels
+    cdef cnp.ndarray bias = pack.bias, scale = pack.scale, start = pack.start
+    cdef int type
+    type, group = TYPES[data.dtype.name]
+    if ONLY_INT8 and type != INT8:
+        raise TypeError(f"this module computes int8 weights only; got {data.dtype}")
+    panels.columns, panels.K, panels.depth = cnp.PyArray_SIZE(bias), K, (K + group - 1) // group
+    panels.full, panels.extra = panels.columns // WIDTH, panels.columns % WIDTH // LANES
+    panels.data, panels.bias = cnp.PyArray_DATA(data), <const float*>cnp.PyArray_DATA(bias)
+    panels.scale, panels.start = <const float*>cnp.PyArray_DATA(scale), <const int32_t*>cnp.PyArray_DATA(start)
+    panels.work = work_int8(panels.depth) if type == INT8 else 0
+    if type == INT8:
+        panels.product, panels.product_pair = product_int8, product_pair_int8
+    elif ONLY_INT8:
+        pass
+    elif type == BFLOAT16:
+        panels.product, panels.product_pair = product_bfloat16, product_pair_bfloat16
+    else:
+        panels.product, panels.product_pair = product_float32, product_pair_float32
+    return panels
 
 
 cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
@@ -142,7 +173,7 @@ cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) n
         for s in range(s_0, s_1):
             i = active_at(seq, s, i)
             rows = add_rows(seq, s, i, scratch.x_rows, rows)
-        packed.W.product(&packed.W, rows, scratch.x_rows, scratch.gi, ld)
+        packed.W.product(&packed.W, rows, scratch.x_rows, scratch.gi, ld, scratch.work)
         gi = scratch.gi
         for s in range(s_0, s_1):
             rows = active_at(seq, s, active)
@@ -205,7 +236,7 @@ cdef void update(
 ) noexcept nogil:
     """The new states of N rows, from gi and the old ones."""
     # gh[N, :] = c + h[N, H] U^T
-    packed.U.product(&packed.U, N, <const float* const*>scratch.h_rows, scratch.gh, packed.U.columns)
+    packed.U.product(&packed.U, N, <const float* const*>scratch.h_rows, scratch.gh, packed.U.columns, scratch.work)
     gates(packed, N, gi, scratch, c_new, tape)
 
 
@@ -221,7 +252,7 @@ cdef void gates(
         for i in range(N):
             scratch.rh_rows[i] = scratch.rh + i * ldr
         # hn[N, :] = c_n + (r h)[N, H] U_n^T
-        packed.V.product(&packed.V, N, <const float* const*>scratch.rh_rows, scratch.hn, ldn)
+        packed.V.product(&packed.V, N, <const float* const*>scratch.rh_rows, scratch.hn, ldn, scratch.work)
     update_rows(
         &packed.cell, N, gi, lda, <const float*>scratch.gh, ldb, <const float*>scratch.hn, ldn,
         h, <const float* const*>scratch.c_rows, scratch.y_rows, c_new, tape,
@@ -260,7 +291,8 @@ cdef void step_row(
     scratch.x_rows[0] = x
     point(packed, 0, 0, states, new_states, &scratch)
     packed.W.product_pair(
-        &packed.W, scratch.x_rows, scratch.gi, &packed.U, <const float* const*>scratch.h_rows, scratch.gh
+        &packed.W, scratch.x_rows, scratch.gi, &packed.U, <const float* const*>scratch.h_rows, scratch.gh,
+        scratch.work,
     )
     gates(packed, 1, scratch.gi, &scratch, scratch.c_new_rows, NULL)
 
@@ -275,7 +307,7 @@ cdef void step_rows(
     for i in range(N):
         scratch.x_rows[i] = x + i * ldx
         point(packed, i, first + i, states, new_states, &scratch)
-    packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.columns)
+    packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.columns, scratch.work)
     update(packed, N, scratch.gi, &scratch, scratch.c_new_rows, NULL)
 
 

@@ -18,12 +18,12 @@ MOST_LINES = 330
 #: From the ground up: a module imports from its own line, if it must, and from those below. A name with a dot at its
 #: end is a folder with all that is in it.
 LEVELS = [
-    ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "engines._cpu", "engines.isas",
-     "engines.packing", "engines.interruption", "engines.missing"],
+    ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "quantize",
+     "engines._cpu", "engines.isas", "engines.packing", "engines.interruption", "engines.missing"],
     ["config", "engines."],
     ["weights"],
     ["files", "equations", "forward", "summary"],
-    ["sequences"],
+    ["sequences", "properties"],
     ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
     ["model", "stream"],
     ["recurrent"],

@@ -1,0 +1,124 @@
+"""What a model says about itself: sizes, options, the type of its weights, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cgru.activations import plain, shown
+from cgru.config import Config
+from cgru.summary import summary_lines, text_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cgru.activations import Activation
+    from cgru.weights import Weights
+
+
+class Properties:
+    """Base of `Model`: everything that can be asked of it and follows from its weights."""
+
+    __slots__ = ()
+
+    config: Config
+    weights: Weights
+    dtype: np.dtype
+    engine: str
+
+    @property
+    def input_size(self) -> int:
+        """Features of x."""
+        return self.config.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Hidden units H per direction."""
+        return self.config.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Stacked layers."""
+        return self.config.num_layers
+
+    @property
+    def bias(self) -> bool:
+        """Whether there are bias parameters."""
+        return self.config.bias
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether x is (N, T, I)."""
+        return self.config.batch_first
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether there are two directions."""
+        return self.config.bidirectional
+
+    @property
+    def activations(self) -> tuple[tuple[Activation, ...], ...]:
+        """For each direction an `Activation` for each function: (f, g), of an LSTM (f, g, h), of an RNN (g,)."""
+        return self.config.activations
+
+    @property
+    def clip(self) -> float | None:
+        """What the activations' arguments are clamped to, or None."""
+        return self.config.clip
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the only direction runs from the end to the start, with y in order."""
+        return self.config.reverse
+
+    @property
+    def go_backwards(self) -> bool:
+        """Whether it does, each layer's output left in reversed order."""
+        return self.config.go_backwards
+
+    @property
+    def merge_mode(self) -> str:
+        """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
+        return self.config.merge_mode
+
+    @property
+    def weight_dtype(self) -> str:
+        """The type of its matrices: "float32", "float64", "bfloat16", "int8", or "mixed" where layers differ."""
+        names = set(self.weights.weight_dtypes)
+        return names.pop() if len(names) == 1 else "mixed"
+
+    @property
+    def weight_dtypes(self) -> tuple[str, ...]:
+        """The type of each layer's matrices."""
+        return self.weights.weight_dtypes
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model has learnt, biases and a stored initial state included."""
+        return sum(value.size for value in self.weights.stored.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the parameters, and of quantised ones' scales; an engine may keep a packed copy beside them."""
+        return sum(value.nbytes for value in self.weights.stored.values())
+
+    def summary(self) -> str:
+        """Sizes, parameters, the cost of a step and conventions, in lines: what ``cgru info`` prints."""
+        return text_of(summary_lines(self))
+
+    def __repr__(self) -> str:
+        config, fields = self.config, Config.__dataclass_fields__
+        words = [f"{config.input_size}, {config.hidden_size}"]
+        words += [
+            f"{name}={getattr(config, name)!r}"
+            for name in fields
+            if name not in ("input_size", "hidden_size", "kind", "activations")
+            and getattr(config, name) != fields[name].default
+        ]
+        if "activations" in config.cell.options and set(config.activations) != {plain(config.cell.functions)}:
+            words.append(f"activations={shown(config.activations)!r}")
+        if "nonlinearity" in config.cell.options:
+            words.append(f"nonlinearity={config.nonlinearity!r}")
+        words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
+        if self.weight_dtype != str(self.dtype):
+            words.append(f"weight_dtype={self.weight_dtype!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
