@@ -3,8 +3,8 @@
 A tile of up to ROWS rows of x by one panel is accumulated in registers; of few rows, by several panels.
 """
 
-from cgru.engines._panels cimport FLOAT32, INT8, Panels
-from cgru.engines._target cimport LANES, ONLY_INT8, ROWS, WIDTH
+from cgru.engines._panels cimport BFLOAT16, INT8, Panels
+from cgru.engines._target cimport ONLY_INT8, ROWS, SPELLED, WIDTH
 from cgru.engines._tile cimport tile_float, tile_pair
 from cgru.engines._tile_int8 cimport tile_int8
 
@@ -25,18 +25,23 @@ cdef inline void tile(
         tile_float(type, rows, panels, extra, matrix, p, x, out + p * WIDTH, ld)
 
 
+cdef inline Py_ssize_t most_rows(int type) noexcept nogil:
+    """Of a tile of one panel. With 16 registers the expanded halves of bfloat16 take those of a row of sums."""
+    return 3 if type == BFLOAT16 and ROWS == 4 and not SPELLED else ROWS
+
+
 cdef inline void tile_of(
     int type, Py_ssize_t panels, Py_ssize_t extra,                   # compile-time constants
     Py_ssize_t rows, const Panels* matrix, Py_ssize_t p, const float* const* x, float* out, Py_ssize_t ld,
 ) noexcept nogil:
-    """One panel, or a narrow one, by 1 to ROWS rows."""
+    """One panel, or a narrow one, by 1 to most_rows(type) rows."""
     if rows == 1:
         tile(type, 1, panels, extra, matrix, p, x, out, ld)
     elif rows == 2:
         tile(type, 2, panels, extra, matrix, p, x, out, ld)
-    elif rows == 3:
+    elif rows == 3 or most_rows(type) == 3:
         tile(type, 3, panels, extra, matrix, p, x, out, ld)
-    elif rows == 4 or ROWS == 4:
+    elif rows == 4 or most_rows(type) == 4:
         tile(type, 4, panels, extra, matrix, p, x, out, ld)
     elif rows == 5:
         tile(type, 5, panels, extra, matrix, p, x, out, ld)
@@ -57,7 +62,7 @@ cdef inline void all_rows(
     9 rows are 5 and 4, not 8 and 1, because a tile of a single row leaves the processor idle for much of the time (see
     few_rows).
     """
-    cdef Py_ssize_t r = 0, tiles = (rows + ROWS - 1) // ROWS, size_of_tile
+    cdef Py_ssize_t r = 0, tiles = (rows + most_rows(type) - 1) // most_rows(type), size_of_tile
     while tiles > 0:
         size_of_tile = (rows - r + tiles - 1) // tiles
         tile_of(type, panels, extra, size_of_tile, matrix, p, x + r, out + r * ld, ld)
@@ -121,7 +126,7 @@ cdef inline void product(
     if rows == 1:
         row_product(type, matrix, x, out)
         return
-    if rows == 2:
+    if rows == 2 and 2 * 2 <= most_rows(type):
         p = few_rows(type, 2, 2, matrix, full, x, out, ld)
     elif rows == 3 and ROWS == 8:
         p = few_rows(type, 3, 2, matrix, full, x, out, ld)
