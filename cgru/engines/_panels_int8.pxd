@@ -5,7 +5,7 @@ What is computed is said in cgru/quantize.py.
 
 from cgru.engines._panels cimport INT8, Panels
 from cgru.engines._products cimport product
-from cgru.engines._tile_int8 cimport SHIFT
+from cgru.engines._tile_int8 cimport NUMBERS, SHIFT, finish_row, row_bytes
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
@@ -29,17 +29,17 @@ cdef enum:
 
 
 cdef inline Py_ssize_t work_int8(Py_ssize_t depth) noexcept nogil:
-    """Bytes of memory for a row: a pointer, the scale and the numbers, on whole cache lines."""
-    return sizeof(void*) + (sizeof(float) + 4 * depth + 63) // 64 * 64
+    """Bytes of memory for a row: a pointer, and a quantised row on whole cache lines."""
+    return sizeof(void*) + (row_bytes(depth) + 63) // 64 * 64
 
 
 cdef inline void quantize_row(const float* a, Py_ssize_t K, char* row) noexcept nogil:
-    """Scale and numbers of a row of activations; 0 up to a whole word, where the weights are 0 too."""
+    """Scale and numbers of a row of activations; 0 up to whole vectors, where the weights are 0 too."""
     cdef uint32_t greatest = 0
-    cdef unsigned char* numbers = <unsigned char*>row + sizeof(float)
+    cdef unsigned char* numbers = <unsigned char*>row + NUMBERS
     cdef float scale, factor, m, magic
     cdef Py_ssize_t k
-    memset(numbers + (K - 1) // 4 * 4, 0, 4)
+    memset(numbers + (K - 1) // 16 * 16, 0, 16)
     for k in range(K):
         greatest = max(greatest, bits_of(a[k]) & <uint32_t>MAGNITUDE)
     memcpy(&m, &greatest, sizeof(float))
@@ -68,6 +68,8 @@ cdef inline char* quantize_rows(
     cdef Py_ssize_t r, size = panels.work - sizeof(void*)
     for r in range(rows):
         quantize_row(x[r], panels.K, row)
+        if rows > 1:
+            finish_row(row, panels.depth)
         pointers[r] = row
         row += size
     return row

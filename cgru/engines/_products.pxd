@@ -3,8 +3,8 @@
 A tile of up to ROWS rows of x by one panel is accumulated in registers; of few rows, by several panels.
 """
 
-from cgru.engines._panels cimport BFLOAT16, INT8, Panels
-from cgru.engines._target cimport ONLY_INT8, ROWS, SPELLED, WIDTH
+from cgru.engines._panels cimport FLOAT32, INT8, Panels
+from cgru.engines._target cimport ONLY_INT8, ROWS, WIDTH
 from cgru.engines._tile cimport tile_float, tile_pair
 from cgru.engines._tile_int8 cimport tile_int8
 
@@ -26,8 +26,8 @@ cdef inline void tile(
 
 
 cdef inline Py_ssize_t most_rows(int type) noexcept nogil:
-    """Of a tile of one panel. With 16 registers the expanded halves of bfloat16 take those of a row of sums."""
-    return 3 if type == BFLOAT16 and ROWS == 4 and not SPELLED else ROWS
+    """Of a tile of one panel. Of 16 registers, expanded weights take those of a row of sums."""
+    return 3 if type != FLOAT32 and ROWS == 4 else ROWS
 
 
 cdef inline void tile_of(

@@ -6,7 +6,10 @@
 
    VNNI multiplies unsigned with signed numbers: it takes a + 128 (CGRU_SHIFT), and each sum starts from -128 times the
    sum of its weights. Sums wrap around on the way, which the end result, an int32, does not see. The others take a as
-   it is, and sums start from 0. */
+   it is, and sums start from 0.
+
+   Where there is cgru_dot_wide (CGRU_WIDE), several rows take it: products of 16 bits, with weights expanded once for
+   all of them, need fewer of the units that multiply. There the activations are wanted as numbers of 16 bits too. */
 
 #ifndef CGRU_DOT_INT8_H
 #define CGRU_DOT_INT8_H
@@ -45,6 +48,11 @@ typedef __m512i cgru_ints;
 #define cgru_store(p, v) _mm512_storeu_si512((p), (v))
 #define cgru_all(word) _mm512_set1_epi32(word)
 
+#define CGRU_WIDE 1
+#define cgru_even(w) _mm512_srai_epi16(_mm512_slli_epi16((w), 8), 8)
+#define cgru_odd(w) _mm512_srai_epi16((w), 8)
+#define cgru_dot_wide(sums, w, a) _mm512_add_epi32((sums), _mm512_madd_epi16((w), (a)))
+
 /* As with AVX2; there is no vpsignb here, but a subtraction under the mask of a's signs. */
 CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints a)
 {
@@ -71,6 +79,11 @@ typedef __m256i cgru_ints;
 #define cgru_load(p) _mm256_loadu_si256((const __m256i *)(p))
 #define cgru_store(p, v) _mm256_storeu_si256((__m256i *)(p), (v))
 #define cgru_all(word) _mm256_set1_epi32(word)
+
+#define CGRU_WIDE 1
+#define cgru_even(w) _mm256_srai_epi16(_mm256_slli_epi16((w), 8), 8)
+#define cgru_odd(w) _mm256_srai_epi16((w), 8)
+#define cgru_dot_wide(sums, w, a) _mm256_add_epi32((sums), _mm256_madd_epi16((w), (a)))
 
 /* |a| times the weight under a's sign. A pair of products is at most 2 * 127 * 127 = 32258: it never saturates. */
 CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints a)
@@ -144,6 +157,21 @@ CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints
         sums.lanes[lane] += w[4 * lane] * v[4 * lane] + w[4 * lane + 1] * v[4 * lane + 1]
             + w[4 * lane + 2] * v[4 * lane + 2] + w[4 * lane + 3] * v[4 * lane + 3];
     return sums;
+}
+#endif
+
+#if !defined(CGRU_WIDE)
+#define CGRU_WIDE 0
+#else
+/* Groups of four activations as numbers of 16 bits: those of the even columns, then those of the odd ones. Both arrays
+   go on to a multiple of 16 bytes. */
+static void cgru_widen(const char *bytes, char *wide, Py_ssize_t depth)
+{
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    for (Py_ssize_t d = 0; d < depth; d += 4) {
+        __m128i groups = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(bytes + 4 * d)), order);
+        _mm256_storeu_si256((__m256i *)(wide + 8 * d), _mm256_cvtepi8_epi16(groups));
+    }
 }
 #endif
 
