@@ -1,7 +1,8 @@
 """Tiles of int8 weights: some quantised rows by some panels, in registers, and the one conversion of their sums.
 
 A quantised row is a float, its scale s_a, and from CGRU_NUMBERS on its numbers p_k + CGRU_SHIFT, a byte each, rounded
-up to words of four; and behind them, where several rows want it (CGRU_WIDE), the same in 16 bits. What is computed is said in cgru/quantize.py.
+up to words of four; and behind them, where several rows want it (CGRU_WIDE), the same in 16 bits. What is computed is
+said in cgru/quantize.py.
 """
 
 from libc.stdint cimport int32_t
@@ -17,7 +18,7 @@ cdef extern from *:
     #endif
 
     #define CGRU_NUMBERS 16
-    #define cgru_rounded(depth) (((depth) + 3) / 4 * 16)    /* bytes of the numbers of so many words, on whole vectors */
+    #define cgru_rounded(depth) (((depth) + 3) / 4 * 16)    /* bytes of so many words' numbers, on whole vectors */
     #define CGRU_ROW_BYTES(depth) (CGRU_NUMBERS + (CGRU_WIDE ? 3 : 1) * cgru_rounded(depth))
 
     CGRU_SAME_INLINE int32_t cgru_word(const char *words, Py_ssize_t d)
