@@ -1,4 +1,8 @@
-"""Model files: safetensors, with the configuration in the metadata."""
+"""Model files: safetensors, with the configuration in the metadata.
+
+Parameters stand under PyTorch's names. Quantised matrices (quantize.py) stand there in their own type, BF16 or I8, the
+scales of an I8 one, F32, under its name with ".scale" behind it; the metadata then say each layer's weight type.
+"""
 
 import contextlib
 import dataclasses
@@ -9,22 +13,42 @@ import os
 import stat
 import sys
 
+import numpy as np
 import safetensors.numpy
 
 from cgru.cells import CELLS
 from cgru.config import Config
-from cgru.tensors import TensorFile
+from cgru.quantize import WEIGHT_DTYPES, Quantized
+from cgru.tensors import TensorFile, serialized
 from cgru.weights import Weights
 
 FORMAT_VERSION = 2      # 1, of cgru 0.1, spelt the configuration's `kind` as "cell"; it is still read
+QUANTIZED_VERSION = 3       # the same with quantised matrices, so that a cgru that has none refuses them
+_VERSIONS = (1, FORMAT_VERSION, QUANTIZED_VERSION)
 _KEY = "cgru"
+_STORED = {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "int8": "I8"}     # a type as safetensors calls it
 
 
 def save(path, weights):
     """Write `weights`, atomically."""
     configuration = {"format": FORMAT_VERSION, "config": dataclasses.asdict(weights.config)}
-    data = safetensors.numpy.save(weights.tensors, metadata={_KEY: json.dumps(configuration)})
+    if not weights.quantized_layers():
+        data = safetensors.numpy.save(weights.tensors, metadata={_KEY: json.dumps(configuration)})
+    else:
+        configuration |= {"format": QUANTIZED_VERSION, "weight_dtypes": weights.weight_dtypes}
+        data = serialized(dict(_parts(weights)), {_KEY: json.dumps(configuration)})
     write_whole(path, data)
+
+
+def _parts(weights):
+    """Yield (name, (type, numbers)) of everything that a file with quantised matrices holds."""
+    for name, value in weights.stored.items():
+        if not isinstance(value, Quantized):
+            yield name, ("F32", value)
+            continue
+        yield name, (_STORED[value.weight_dtype], value.values)
+        if value.scale is not None:
+            yield f"{name}.scale", ("F32", value.scale)
 
 
 def write_whole(path, data):
@@ -176,36 +200,79 @@ def load(path):
         The file cannot be read.
     ValueError
         It is truncated, no safetensors file, of an unknown format version, or its tensors do not fit its
-        configuration.
+        configuration; quantised ones are not as `cgru.quantize` has them.
     """
     path = os.fsdecode(path)
     with TensorFile(path) as file:
         metadata = file.metadata
+        types = {name: tensor.dtype for name, tensor in file.tensors.items()}
         tensors = {name: file.read(name) for name in file.tensors}
     if _KEY not in metadata:
         raise ValueError(
             f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"
         )
     try:
-        weights = Weights(_read_config(metadata[_KEY]), tensors)
+        config, weight_dtypes = _read_config(metadata[_KEY])
+        if weight_dtypes is not None:
+            return Weights(config, _quantized(config, weight_dtypes, tensors, types))
+        weights = Weights(config, tensors)
         for name, array in tensors.items():     # a file of cgru needs no conversion
-            if array.dtype != weights.dtype:
-                raise ValueError(f"{name} has dtype {array.dtype}, expected that of the model, {weights.dtype}")
+            if types[name] != _STORED[str(weights.dtype)]:
+                found = "bfloat16" if types[name] == _STORED["bfloat16"] else array.dtype
+                raise ValueError(f"{name} has dtype {found}, expected that of the model, {weights.dtype}")
         return weights
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
+def _quantized(config, weight_dtypes, tensors, types):
+    """The parameters in a file whose layers have these weight types: `Weights.stored`, where all is as it should be.
+
+    Parameters
+    ----------
+    config : Config
+    weight_dtypes : list of str
+        One for each layer.
+    tensors, types : dict
+        By name what is in the file, and the types as the file has them.
+    """
+    matrices = {
+        f"weight_{part}_{suffix}": weight_dtypes[layer]
+        for layer, _, suffix in config.directions() for part in ("ih", "hh")
+    }  # fmt: skip
+    for name, found in types.items():
+        expected = _STORED[matrices.get(name, "float32")]
+        if found != expected:
+            raise ValueError(f"{name} is stored as {found}, expected {expected}")
+    stored = dict(tensors)
+    for name, weight_dtype in matrices.items():
+        if weight_dtype == "float32" or name not in stored:      # that it is missing `Weights` says, with its shape
+            continue
+        values, scale = stored[name], None
+        if weight_dtype == "bfloat16":
+            values = (values.view(np.uint32) >> 16).astype(np.uint16)
+        elif f"{name}.scale" in stored:
+            scale = stored.pop(f"{name}.scale")
+        else:
+            raise ValueError(f"missing {name}.scale, the scales of int8 weights")
+        try:
+            stored[name] = Quantized(values, scale)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name}: {error}") from error
+    return stored
+
+
 def _read_config(text):
+    """Configuration and weight types of the layers; None for the latter where nothing is quantised."""
     try:
         configuration = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its cgru metadata is not JSON: {error}") from error
     version = configuration.get("format") if isinstance(configuration, dict) else None
-    if version not in (1, FORMAT_VERSION):
+    if version not in _VERSIONS:
         raise ValueError(
-            f"format version {version!r} is unknown to this cgru, which reads versions 1 and {FORMAT_VERSION}; "
-            "update cgru"
+            f"format version {version!r} is unknown to this cgru, which reads versions {_VERSIONS[0]} to "
+            f"{_VERSIONS[-1]}; update cgru"
         )
     fields = configuration.get("config")
     if not isinstance(fields, dict):
@@ -219,7 +286,16 @@ def _read_config(text):
     missing = {"input_size", "hidden_size"} - set(fields)
     if missing:
         raise ValueError(f"the configuration lacks {', '.join(sorted(missing))}")
-    return Config(**fields)
+    config = Config(**fields)
+    if version != QUANTIZED_VERSION:
+        return config, None
+    types = configuration.get("weight_dtypes")
+    if not isinstance(types, list) or len(types) != config.num_layers:
+        raise ValueError(f"weight_dtypes in the metadata must be a list, a type for each layer; got {types!r:.80}")
+    for weight_dtype in types:
+        if weight_dtype not in ("float32", *WEIGHT_DTYPES):
+            raise ValueError(f"weight type {weight_dtype!r:.80} is unknown to this cgru; update cgru")
+    return config, types
 
 
 def _without_surplus_activations(fields):

@@ -1,12 +1,16 @@
-"""Reading .safetensors files into memory of their own.
+"""Reading .safetensors files into memory of their own, and their bytes where NumPy lacks a type that is in them.
 
 The library maps them, and a process that reads on where somebody else has cut a mapped file off is killed. What a file
 declares is held against its size before memory is spent, and only the tensors that are asked for are read.
+
+The library's NumPy interface writes no bfloat16, and what lies below it is not the same in all of its versions. The
+format is short: eight bytes, the length of a JSON header, the header, and the numbers.
 """
 
 import json
 import math
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,3 +126,26 @@ def _tensor(name: str, entry: Any) -> _Tensor:
         if declared != end - begin:
             raise ValueError(f"tensor {name}, {tensor.dtype} {tensor.shape}, takes {declared} bytes, not {end - begin}")
     return tensor
+
+
+def serialized(tensors: Mapping[str, tuple[str, np.ndarray]], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a .safetensors file.
+
+    Parameters
+    ----------
+    tensors : dict of str to (str, ndarray)
+        By name the type as the format calls it, and the numbers; of BF16 the bits, uint16.
+    metadata : dict of str to str
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    parts, place = [], 0
+    for name in sorted(tensors, key=lambda name: (-np.dtype(_DTYPES[tensors[name][0]]).itemsize, name)):   # aligned
+        dtype, array = tensors[name]
+        parts.append(array.astype(_DTYPES[dtype], copy=False).tobytes())
+        header[name] = {
+            "dtype": dtype, "shape": list(array.shape), "data_offsets": [place, place + len(parts[-1])]
+        }  # fmt: skip
+        place += len(parts[-1])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])

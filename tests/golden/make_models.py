@@ -1,10 +1,11 @@
-"""Make the model files of version 0.1 in `models/`, and what they compute.
+"""Make the model files in `models/`, and what they compute.
 
-    python tests/golden/make_models.py
+    python tests/golden/make_models.py                  those of version 0.1, with cgru 0.1.0
+    python tests/golden/make_models.py quantized        those with quantised weights, format 3
 
-It was run with cgru 0.1.0 and stays as it was then: the files prove that later versions read them. Each is a model of
-3 features and 4 units or so, as `save` wrote it. `outputs.npz` holds "NAME x" and "NAME y", "NAME h_n", "NAME c_n";
-`models.json` the class and the attributes of each.
+They prove that later versions read them, and are not made again by a later one. Each is a model of 3 features and 4
+units or so, as `save` wrote it. Of the first ones `outputs.npz` holds "NAME x" and "NAME y", "NAME h_n", "NAME c_n",
+and `models.json` the class and the attributes of each; of the others it is `quantized.npz` and `quantized.json`.
 """
 
 import json
@@ -39,6 +40,18 @@ MODELS = {
     "lstm_bidirectional": ("LSTM", 2, 2, True, False, "float64", {}),
 }  # fmt: skip
 
+# name: weight types of the layers, and the rest as above
+QUANTIZED = {
+    "gru_bfloat16": (("bfloat16", "bfloat16"), "GRU", 2, 1, True, False, "float32", {}),
+    "gru_int8": (("int8", "int8"), "GRU", 2, 1, True, True, "float32", {}),
+    "gru_int8_reset_before": (("int8",), "GRU", 1, 2, True, False, "float32", {"reset_after": False}),
+    "gru_mixed": (("int8", "bfloat16", "float32"), "GRU", 3, 2, True, False, "float32", {"batch_first": True}),
+    "rnn_bfloat16": (("bfloat16",), "RNN", 1, 2, False, False, "float32", {"nonlinearity": "relu"}),
+    "rnn_int8": (("int8", "int8"), "RNN", 2, 1, True, False, "float32", {}),
+    "lstm_bfloat16": (("bfloat16", "float32"), "LSTM", 2, 1, True, False, "float32", {}),
+    "lstm_int8": (("int8",), "LSTM", 1, 2, True, False, "float32", {"batch_first": True}),
+}  # fmt: skip
+
 
 def draw(rng, shape, dtype):
     """Uniform in +-0.7."""
@@ -60,15 +73,21 @@ def state(rng, kind, layers, directions, bias, initial_state, dtype):
     return found
 
 
-def main():
-    """Write all of them, into an empty folder."""
-    FOLDER.mkdir(exist_ok=True)
-    if any(FOLDER.iterdir()):
-        sys.exit(f"{FOLDER} is not empty: files of an old version are not made again by a new one")
+def quantized(model, types):
+    """The model with these types of weights, layer by layer."""
+    for layer, weight_dtype in enumerate(types):
+        if weight_dtype != "float32":
+            model = model.quantize(weight_dtype, layers=[layer])
+    return model
+
+
+def write(models, outputs, about):
+    """Write models, name -> (weight types, class, ..., options), what they compute, and what they are."""
     arrays, table = {}, {}
-    for seed, (name, (kind, *layout, options)) in enumerate(MODELS.items()):
+    for seed, (name, (types, kind, *layout, options)) in enumerate(models.items()):
         rng = np.random.default_rng(seed)
         model = getattr(cgru, kind).from_state_dict(state(rng, kind, *layout), **options)
+        model = quantized(model, types)
         model.save(FOLDER / f"{name}.safetensors")
         arrays[f"{name} x"] = draw(rng, (N, T, I) if model.batch_first else (T, N, I), model.dtype)
         arrays[f"{name} y"], final = model(arrays[f"{name} x"])
@@ -79,10 +98,23 @@ def main():
         attributes |= {"bias": bias, "dtype": dtype, **options}
         if "activations" in options:
             attributes["activations"] = model.activations
+        if types:
+            attributes["weight_dtypes"] = types
         table[name] = {"class": kind, "attributes": attributes}
-    np.savez_compressed(FOLDER / "outputs.npz", **arrays)
-    (FOLDER / "models.json").write_text(json.dumps(table, indent=1) + "\n")
-    print(f"cgru {cgru.__version__}, {len(MODELS)} models")
+    np.savez_compressed(FOLDER / outputs, **arrays)
+    (FOLDER / about).write_text(json.dumps(table, indent=1) + "\n")
+    print(f"cgru {cgru.__version__}, {len(models)} models")
+
+
+def main():
+    """Write those that were asked for, where there are none of them."""
+    FOLDER.mkdir(exist_ok=True)
+    models, outputs, about = {name: ((), *row) for name, row in MODELS.items()}, "outputs.npz", "models.json"
+    if sys.argv[1:] == ["quantized"]:
+        models, outputs, about = QUANTIZED, "quantized.npz", "quantized.json"
+    if (FOLDER / about).exists():
+        sys.exit(f"{FOLDER / about} is there: files of an old version are not made again by a new one")
+    write(models, outputs, about)
 
 
 if __name__ == "__main__":

@@ -129,8 +129,9 @@ def rewrite(path, tensors=None, **changes):
 
 
 BAD_FILES = {
-    "newer format": ({"format": 3}, ["format version 3", "reads versions 1 and 2", "update cgru"]),
-    "no format": ({"format": None}, ["format version None", "reads versions 1 and 2"]),
+    "newer format": ({"format": 4}, ["format version 4", "reads versions 1 to 3", "update cgru"]),
+    "format of quantised weights": ({"format": 3}, ["weight_dtypes in the metadata must be a list"]),
+    "no format": ({"format": None}, ["format version None", "reads versions 1 to 3"]),
     "no configuration": ({"config": None}, ["no configuration"]),
     "unknown entry": ({"config": {"peephole": True}}, ["peephole", "update cgru"]),
     "missing entry": ({"config": {"hidden_size": ...}}, ["lacks hidden_size"]),
