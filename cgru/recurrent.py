@@ -249,6 +249,10 @@ class Recurrent(Model, Views[State, StateLike, Gates], Generic[State, StateLike,
     def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, `LSTM` or `RNN`, with copies of the weights.
 
+        Quantised weights become the float32 numbers that they stand for. The module made of an int8 model computes
+        other outputs, since its activations are not rounded; that of a bfloat16 model the same, up to float32's
+        rounding.
+
         Raises
         ------
         ValueError
@@ -278,6 +282,9 @@ class Recurrent(Model, Views[State, StateLike, Gates], Generic[State, StateLike,
         The inputs are ``x`` and what was asked for, the outputs ``y`` and ``h_n`` (and ``c_n``), in this model's
         layout. T and N are free. ONNX Runtime gives an h_n of zeros, where cgru gives h_0, for a row of length 0; it
         computes float32 only.
+
+        Quantised weights become the float32 numbers that they stand for. The file made of an int8 model computes other
+        outputs, since its activations are not rounded; that of a bfloat16 model the same, up to float32's rounding.
 
         Raises
         ------

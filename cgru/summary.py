@@ -43,13 +43,14 @@ def multiply_adds(weights):
 
 def _types(model):
     """The type of the numbers; where some are quantised, of the matrices of each layer and of the rest."""
-    types = model.weight_dtypes
+    types, config = model.weight_dtypes, model.config
     if set(types) == {str(model.dtype)}:
         return str(model.dtype)
-    if len(set(types)) == 1:
-        return f"{types[0]} and, in biases, {model.dtype}"
     layers = ", ".join(f"{name} in layer {layer}" for layer, name in enumerate(types))
-    return f"{layers} and, in biases, {model.dtype}"
+    rest = ["biases"] * config.bias + ["the initial state"] * config.initial_state
+    return (types[0] if len(set(types)) == 1 else layers) + (
+        f" and, in {' and '.join(rest)}, {model.dtype}" if rest else ""
+    )
 
 
 def _sizes(config):

@@ -15,6 +15,7 @@ from cgru.commands._exit import Parser
 COMMANDS = {
     "info": "say what a model file holds: sizes, cost of a step, conventions",
     "convert": "turn a model file of any readable format into safetensors or ONNX",
+    "quantize": "write a model with weights in 16 or 8 bits, and say what that saves and costs",
     "run": "run a model over a file of any size, in bounded memory",
     "trace": "show the gates r, z, n and the state h over time, as a picture or as arrays",
     "check": "compare a model with recorded outputs, and name the convention that is wrong",

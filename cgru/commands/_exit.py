@@ -129,6 +129,7 @@ threads.__name__ = "number of threads"
 #: Attributes of a command's arguments that name files which it reads -> what the user calls them.
 _INPUTS = {
     "model": "the model", "input": "INPUT", "expected": "EXPECTED", "h0": "--h0", "c0": "--c0", "lengths": "--lengths",
+    "data": "--data",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 import cgru
 from cgru.commands._timing import duration
+from cgru.quantize import WEIGHT_DTYPES
 from cgru.summary import multiply_adds
 
 PERCENTILES = {"p50": 50, "p99": 99, "p99.9": 99.9, "max": 100}
@@ -119,8 +120,9 @@ def _preempted():
 def limit(model, batch_size):
     """The `Limit` of a step of `batch_size` rows; it takes some tenths of a second."""
     adds = multiply_adds(model.weights)
-    size = adds * model.dtype.itemsize
-    peak = _fastest(*_batch()) * (1 if model.dtype == np.float32 else 0.5)      # half as many numbers in a register
+    stored = model.weights.stored
+    size = sum(value.nbytes for name, value in stored.items() if name.startswith("weight"))
+    peak = max(_fastest(*_batch(weight_dtype)) for weight_dtype in sorted(set(model.weight_dtypes)))
     return Limit(size, _fastest(*_reading(size)), 2 * adds * batch_size, peak)
 
 
@@ -133,12 +135,15 @@ def _reading(size):
     return lambda: np.maximum.reduce(again, axis=1, out=out), 4 * words * times
 
 
-def _batch():
-    """A function of matrix products in cgru's fastest way, and how many operations that makes."""
+def _batch(weight_dtype):
+    """A function of matrix products with such weights in cgru's fastest way, and how many operations that makes."""
     steps, rows, units = 8, 64, 256
     gru = cgru.GRU(units, units, rng=0)
+    if weight_dtype in WEIGHT_DTYPES:
+        gru = gru.replace(engine="packed").quantize(weight_dtype)
     x = np.ones((steps, rows, units), np.float32)
-    return lambda: gru(x), 2 * steps * rows * multiply_adds(gru.weights)
+    share = 0.5 if weight_dtype == "float64" else 1     # half as many numbers in a register
+    return lambda: gru(x), share * 2 * steps * rows * multiply_adds(gru.weights)
 
 
 def _fastest(function, amount, tries=20):

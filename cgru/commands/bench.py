@@ -11,6 +11,7 @@ from cgru.commands import _latency, _pictures
 from cgru.commands._exit import positive, positive_seconds, threads
 from cgru.commands._models import add_model_options, read_model
 from cgru.commands._timing import duration, measure, sequence_sampler, step_sampler
+from cgru.quantize import WEIGHT_DTYPES
 from cgru.summary import multiply_adds
 
 
@@ -19,6 +20,7 @@ def add_arguments(parser):
     parser.add_argument("--input-size", type=positive, default=64, metavar="I", help="default 64")
     parser.add_argument("--hidden-size", type=positive, default=64, metavar="H", help="default 64")
     parser.add_argument("--num-layers", type=positive, default=1, metavar="L", help="default 1")
+    parser.add_argument("--weights", choices=WEIGHT_DTYPES, help="quantise the model first; default as it is")
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="rows; default 1")
     parser.add_argument("--steps", type=positive, default=100, metavar="T", help="of a sequence; default 100")
     parser.add_argument(
@@ -43,9 +45,13 @@ def main(args):
 
 def _model(args):
     if args.model is not None:
-        return read_model(args)[0]
-    options = {"reset_after": args.reset != "before", "dtype": args.dtype or "float32", "engine": args.engine}
-    return cgru.GRU(args.input_size, args.hidden_size, args.num_layers, rng=0, **options)
+        model = read_model(args)[0]
+    else:
+        options = {"reset_after": args.reset != "before", "dtype": args.dtype or "float32", "engine": args.engine}
+        model = cgru.GRU(args.input_size, args.hidden_size, args.num_layers, rng=0, **options)
+    if args.weights is None:
+        return model
+    return (model.replace(engine="packed") if args.engine == "auto" else model).quantize(args.weights)
 
 
 def latency(args, model):

@@ -1,6 +1,10 @@
-"""``cgru convert``: from any readable format to safetensors or ONNX."""
+"""``cgru convert``: from any readable format to safetensors or ONNX.
+
+Quantised weights stay so in safetensors; ONNX gets the float32 numbers that they stand for.
+"""
 
 import os
+import sys
 
 from cgru.commands._exit import MissingExtra, writable
 from cgru.commands._models import add_model_options, read_model
@@ -20,6 +24,12 @@ def main(args):
             model.to_onnx(args.output, lengths=args.lengths)
         except ImportError as error:
             raise MissingExtra(str(error)) from error
+        if "int8" in model.weight_dtypes:
+            print(
+                f"cgru: note: {args.output} computes other outputs: the int8 model also rounds its activations, and "
+                "the float32 model that was written does not",
+                file=sys.stderr,
+            )
     else:
         model.save(args.output)
     print(f"read {args.model} ({form}): {model!r}")

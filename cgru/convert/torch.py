@@ -11,9 +11,17 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cgru import files
 from cgru.convert._build import BY_ROWS, functions, model_from
 from cgru.convert._errors import check_one_name, chosen, missing, networks_in_words, warn_left_out
-from cgru.convert.untrusted.files import array_names, check_expansion, check_zip, file_size, read_arrays
+from cgru.convert.untrusted.files import (
+    array_names,
+    check_expansion,
+    check_zip,
+    file_size,
+    read_arrays,
+    safetensors_metadata,
+)  # fmt: skip
 from cgru.weights import Weights, weights_from_state_dict
 
 if TYPE_CHECKING:
@@ -185,8 +193,11 @@ def _read(path):
     """The state dict in a file, and the names of arrays that were not read."""
     if not path.lower().endswith((".safetensors", ".npz")):
         return _read_pt(path), []
-    state = read_arrays(path, lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
     names = array_names(path)
+    scaled = path.lower().endswith(".safetensors") and any(name.endswith(".scale") for name in names)
+    if scaled and "cgru" in safetensors_metadata(path):
+        return dict(files.load(path).tensors), []       # cgru's own with int8 weights, which are nothing without scales
+    state = read_arrays(path, lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
     # names alone, for the message that says what it holds
     return state or dict.fromkeys(names), [name for name in names if name not in state]
 
