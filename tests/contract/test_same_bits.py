@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from support.compare import assert_same_bits, flat
 from support.models import Configuration, build, configurations, draw, on_planes, pack, planes, random_lengths
-from support.variants import variants
+from support.variants import WEIGHTS, variants
 
 T = 11
-PACKED, FUSED = variants(engine="packed"), variants(engine="packed", fused=True)
+PACKED, FUSED = (variants(engine="packed", weights=WEIGHTS, fused=fused) for fused in ((True, False), True))
 KINDS = list(dict.fromkeys(variant.kind for variant in PACKED))
 
 #: Every remainder of a block of 16, 8 and 4 units, of a tile of 8 and 4 rows, one feature and many; and (I, H, N)
@@ -25,7 +25,7 @@ HIDDEN, ROWS, FEATURES = (24, 33, 100), (3, 9, 33), (1, 5, 40)
 SMALL = (1, 1, 2), (5, 7, 3), (40, 13, 2), (3, 8, 5), (2, 16, 9), (9, 32, 4)
 SIZES = (*itertools.product(FEATURES, HIDDEN, ROWS), *SMALL)
 
-pytestmark = pytest.mark.variants(engine="packed")
+pytestmark = pytest.mark.variants(engine="packed", weights=WEIGHTS)
 
 
 def in_chunks(run, x, size, axis):
@@ -160,7 +160,7 @@ def valid(configuration, length):
     return slice(T - length, T) if behind else slice(0, length)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_rows_in_any_order_in_any_pieces(data):
     """Random sizes, rows repeated and exchanged, a sequence cut anywhere, on any number of threads."""
@@ -212,6 +212,7 @@ def test_memory_orders(variant, configuration, rng):
         assert_same_bits(model(view, hx, threads=3), expected)
 
 
+@pytest.mark.variants(weights="float32")
 @pytest.mark.configurations(layout="two layers")
 def test_not_a_number_stays_what_and_where_it_is(variant, configuration, rng):
     """NaN and infinity: other rows keep their bits, and pieces give NaN where the whole does.
@@ -239,11 +240,23 @@ def test_not_a_number_stays_what_and_where_it_is(variant, configuration, rng):
 # ------------------------------------------------------------------------------------- instruction sets
 
 
-@pytest.mark.skipif(len(FUSED) < 2, reason="this machine has one instruction set with fused multiply-adds only")
-@pytest.mark.parametrize("configuration", [one for kind in KINDS for one in configurations(kind=kind)], ids=str)
-def test_instruction_sets(rng, configuration):
-    """x86-64-v3 = x86-64-v4: whole and stepped, with lengths and without."""
-    fused = [variant for variant in FUSED if variant.kind == configuration.kind]
+def fused_ones(configuration, weights):
+    """The variants with fused multiply-adds that compute a configuration with these weights, if tests want them."""
+    wanted = configuration.quantizes or weights == "float32"
+    return [one for one in FUSED if (one.kind, one.weights) == (configuration.kind, weights) and wanted]
+
+
+ACROSS = [
+    pytest.param(fused_ones(one, weights), one, id=f"{one}, {weights}")
+    for kind in KINDS for one in configurations(kind=kind) for weights in WEIGHTS
+    if len(fused_ones(one, weights)) > 1
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not ACROSS, reason="this machine has one instruction set with fused multiply-adds only")
+@pytest.mark.parametrize("fused,configuration", ACROSS)
+def test_instruction_sets(rng, fused, configuration):
+    """x86-64-v3 = x86-64-v4, and of int8 with VNNI and without: whole and stepped, with lengths and without."""
     for input_size, H, N in SIZES:
         models = [build(variant, configuration, input_size, H) for variant in fused]
         x, hx = draw(fused[0], rng, models[0], T, N)

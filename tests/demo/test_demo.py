@@ -116,3 +116,20 @@ def test_confusion_table(utterances, result):
     assert np.trace(table) / 370 == np.mean(result.batched == utterances.speaker)
     by_hand = demo.confusion(np.array([0, 0, 2]), np.array([0, 1, 2]))
     assert (by_hand[0, 0], by_hand[0, 1], by_hand[2, 2], by_hand.sum()) == (1, 1, 1, 3)
+
+
+# ---- in 16 and 8 bits
+
+
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_guesses_of_quantised_weights(utterances, result, weights):
+    """At least 368 of the 370 as in float32; both ways of running it the same, and not simply float32."""
+    small = Classifier(load_tensors())
+    small.gru = small.gru.replace(engine="packed").quantize(weights)
+    found = demo.recognise(small, utterances, repeats=1)
+    assert found.batched.shape == (370,)
+    assert (found.batched == result.batched).sum() >= 368
+    assert np.mean(found.batched == utterances.speaker) >= 0.97
+    assert found.difference == 0
+    np.testing.assert_array_equal(found.batched, found.stepped)
+    assert 1e-4 < np.abs(found.probabilities - result.probabilities).max() < 0.1

@@ -14,6 +14,9 @@ from cgru import threads as threads_module
 from cgru.checks import lengths_array
 from cgru.threads import in_threads, row_groups
 from support.compare import assert_equal
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 
 def rows_of(groups):

@@ -7,6 +7,9 @@ from numpy.testing import assert_array_equal
 from support.arrays import ones, read_only, unaligned
 from support.compare import flat
 from support.models import on_planes, pack
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, INPUT, H = 7, 4, 3, 5
 
@@ -208,6 +211,7 @@ def test_batch_first_is_named(best):
         best.model(INPUT, H, batch_first=True)(ones(INPUT))
 
 
+@pytest.mark.variants(weights="float32")    # record refuses quantised ones
 def test_the_state_is_called_hx(best):
     """One name in every call; h_0 is a plane of it."""
     model = best.model(INPUT, H, rng=1)

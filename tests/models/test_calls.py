@@ -9,6 +9,9 @@ from numpy.testing import assert_array_equal
 import cgru
 from support.compare import assert_close, assert_equal, assert_same_bits, flat
 from support.models import build, configurations, draw, draw_hx, on_planes, planes, random_lengths, zeros_hx
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, INPUT, H = 7, 4, 5, 19
 

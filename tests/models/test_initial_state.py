@@ -10,6 +10,9 @@ import cgru
 from cgru.cells import CELLS
 from support.compare import assert_close, assert_same_bits, assert_same_model
 from support.models import on_planes, pack, planes
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, INPUT, H = 7, 4, 5, 19
 

@@ -5,6 +5,9 @@ import pytest
 
 from support.compare import assert_same_bits
 from support.models import pack
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, H = 20, 3, 8
 

@@ -76,7 +76,7 @@ def test_an_engine_that_is_not_there_is_replaced(best, monkeypatch):
     model = best.model(3, 5, rng=1)
     pickled = pickle.dumps(model)
     monkeypatch.setattr(cgru.engines, "ENGINES", ("blas",))
-    monkeypatch.setattr(cgru.engines, "choose", lambda *_: "blas")
+    monkeypatch.setattr(cgru.engines, "choose", lambda *_, **__: "blas")
     assert pickle.loads(pickled).engine == "blas"
 
 

@@ -10,6 +10,9 @@ import cgru
 from cgru.threads import map_in_threads, thread_count
 from support.compare import assert_close, assert_same_bits
 from support.models import build, draw_hx, on_planes, planes, random_lengths
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 INPUT, H = 5, 19
 LENGTHS = (4, 9, 0, 1, 9, 6)
@@ -97,6 +100,7 @@ def test_a_trace_takes_no_list(best, rng):
 
 @pytest.mark.parametrize("enforce_sorted", [True, False])
 @pytest.mark.parametrize("layout", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}], ids=str)
+@pytest.mark.variants(weights="float32")
 def test_a_packed_sequence_as_pytorch_has_it(best, rng, torch, layout, enforce_sorted):
     theirs = getattr(torch.nn, best.cell.name)(INPUT, H, dtype=getattr(torch, best.name), **layout)
     options = {"batch_first": True} if layout else {}

@@ -4,10 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
 
 from support.compare import assert_equal
 from support.models import draw, planes
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 THREADS = 8
 

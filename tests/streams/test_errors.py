@@ -9,6 +9,9 @@ import cgru
 from support.arrays import read_only, unaligned
 from support.compare import assert_same_bits
 from support.models import build, pack
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, INPUT, H, LAYERS = 6, 4, 5, 19, 2
 

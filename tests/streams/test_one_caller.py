@@ -11,6 +11,9 @@ import cgru
 from cgru import forward
 from support.compare import assert_same_bits
 from support.models import draw
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, INPUT, H, LAYERS = 6, 4, 5, 19, 2
 

@@ -13,6 +13,9 @@ from support.compare import assert_same_bits
 from support.models import draw, draw_hx, on_planes, planes, zeros_hx
 from support.processes import run_python
 from support.rows import BAD_FORMS, FORMS, N
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, INPUT, H, LAYERS = 6, 5, 19, 2
 

@@ -10,6 +10,9 @@ from support.arrays import read_only, unaligned
 from support.compare import assert_close, assert_same_bits
 from support.models import build, draw, draw_hx, on_planes, planes
 from support.rows import BAD_FORMS, FORMS, N
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, INPUT, H, LAYERS = 6, 5, 19, 3
 

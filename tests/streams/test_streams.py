@@ -11,6 +11,9 @@ import cgru
 from support import reference
 from support.compare import assert_close, assert_equal, assert_same_bits
 from support.models import build, draw, draw_hx, float32_values, on_planes, pack, planes, random_state, zeros_hx
+from support.variants import WEIGHTS
+
+pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 T, N, INPUT, H = 9, 4, 5, 19
 
@@ -26,6 +29,7 @@ def feed(stream, x):
 @pytest.mark.configurations(layout="one layer")
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("rows", [None, 1, 3, 9])
+@pytest.mark.variants(weights="float32")
 def test_oracle_agreement(variant, configuration, rng, num_layers, rows):
     state = random_state(rng, INPUT, H, num_layers=num_layers, kind=variant.kind)
     batch = () if rows is None else (rows,)

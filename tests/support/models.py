@@ -48,6 +48,11 @@ class Configuration:
         return not any(self.options.get(name) for name in ("bidirectional", "reverse", "go_backwards"))
 
     @property
+    def quantizes(self):
+        """Whether quantised variants run over it: all forms, what weights have a part in, not everything else anew."""
+        return self.layout in QUANTIZED_LAYOUTS
+
+    @property
     def in_pytorch(self):
         """Whether torch.nn has it."""
         return self.trains and "reset_after" not in self.options
@@ -75,6 +80,7 @@ LAYOUTS = {
     "both ways, two layers": {"bidirectional": True, "num_layers": 2},
     "both ways, batch first": {"bidirectional": True, "batch_first": True},
 }
+QUANTIZED_LAYOUTS = "one layer", "no bias", "both ways, two layers"
 FORMS = {
     "gru": {"after": {}, "before": {"reset_after": False}},
     "rnn": {"tanh": {}, "relu": {"nonlinearity": "relu"}},
@@ -145,7 +151,7 @@ def options_of(configuration):
 
 
 def configurations(**wanted):
-    """Those with these values of attributes: kind, form, layout, trains, streams, in_pytorch, constructed."""
+    """Those with these values of attributes: kind, form, layout, trains, streams, quantizes, ..."""
     return [one for one in CONFIGURATIONS if all(getattr(one, name) == value for name, value in wanted.items())]
 
 
@@ -209,7 +215,7 @@ def build(variant, configuration, input_size, H):
 def build_from(variant, config, tensors):
     """A model of these parameters."""
     with variant.selected():
-        return variant.network.from_weights(Weights(config, tensors), variant.engine)
+        return variant.quantized(variant.network.from_weights(Weights(config, tensors), variant.engine))
 
 
 def draw(variant, rng, model, T, N):
@@ -252,10 +258,11 @@ def on_planes(state, function):
 # ---------------------------------------------------------------------------------------------- the oracle
 
 
-def oracle(configuration, state, x, hx=None, lengths=None, *, dtype=np.float64):
+def oracle(configuration, state, x, hx=None, lengths=None, *, dtype=np.float64, affine=reference.affine):
     """What a configuration computes with the parameters `state`, maybe with an "h_0" (and "c_0"): y, planes of h_n.
 
-    x in the configuration's layout; parameters of activations are rounded to `dtype`, as an engine rounds them.
+    x in the configuration's layout; parameters of activations are rounded to `dtype`, as an engine rounds them. The
+    products are those of `affine`: quantized.py has others.
     """
     options = dict(configuration.options)
     for name in ("num_layers", "bias", "initial_state"):
@@ -263,7 +270,7 @@ def oracle(configuration, state, x, hx=None, lengths=None, *, dtype=np.float64):
     batch_first, bidirectional = options.pop("batch_first", False), options.pop("bidirectional", False)
     reverse, go_backwards = options.pop("reverse", False), options.pop("go_backwards", False)
     merge_mode = options.pop("merge_mode", "concat")
-    options |= functions_of(configuration, dtype)
+    options |= functions_of(configuration, dtype) | {"affine": affine}
     for name in ("activations", "nonlinearity"):
         options.pop(name, None)
     state, rows = dict(state), x.shape[0 if batch_first else 1]

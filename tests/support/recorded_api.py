@@ -32,6 +32,11 @@ def using(isa):
         engines.ISA = before
 
 
+def computes(isa, engine, weights):
+    """Whether an instruction set has a module of its own for these weights: some have one for int8 alone."""
+    return not hasattr(engines, "module_row") or engines.module_row(isa, engine, weights).name == isa
+
+
 def is_fused(isa):
     """Whether the engine "packed" has fused multiply-adds there, which the contract's bits need."""
     with using(isa):

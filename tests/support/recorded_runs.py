@@ -31,6 +31,8 @@ class Case:
         Whether rows have lengths: in no order, one 0, one T.
     arguments : dict
         What the function in `RUNS` takes.
+    weights : {"", "bfloat16", "int8"}
+        What the model is quantised to.
     """
 
     what: str
@@ -42,12 +44,13 @@ class Case:
     given: str = "all"
     lengths: bool = False
     arguments: dict = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def name(self):
         """All of it in one line."""
         sizes = " ".join(f"{letter}{size}" for letter, size in zip("TNIH", self.sizes, strict=True))
-        words = [self.what, self.kind, self.engine, self.dtype, sizes]
+        words = [self.what, self.kind, self.engine, self.weights or self.dtype, sizes]
         words += [f"{key}={_short(value)}" for key, value in (self.options | self.arguments).items()]
         words += [f"given={self.given}"] if self.given else []
         return " ".join(words + ["lengths"] * self.lengths)
@@ -95,6 +98,8 @@ class Problem:
         self.inputs = {f"p.{name}": array for name, array in self.tensors.items()}
         self.inputs |= {name: array for name, array in given.items() if array is not None}
         self.model = api.build(case.kind, case.engine, self.tensors, input_size=input_size, hidden_size=H, **options)
+        if case.weights:
+            self.model = self.model.quantize(case.weights)
 
     def draw(self, shape, bound=1.0):
         """Uniform in +-bound, in the case's dtype."""

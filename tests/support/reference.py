@@ -55,7 +55,15 @@ def activation(case, dtype=np.float64):
 # ------------------------------------------------------------------------------------------- equations
 
 
-def gru_cell(x, h, W, U, b, c, *, reset_after=True, f=sigmoid, g=tanh, clip=None):
+def affine(a, W, b):
+    """W a + b for every row of a (N, K); W (M, K), b (M,). Returns (N, M).
+
+    A cell takes another such function in its place: that of quantised weights (quantized.py).
+    """
+    return a @ W.T + b
+
+
+def gru_cell(x, h, W, U, b, c, *, reset_after=True, f=sigmoid, g=tanh, clip=None, affine=affine):
     """One GRU step, PyTorch's form: gates stacked r, z, n, and z keeps the old h.
 
     ::
@@ -76,6 +84,8 @@ def gru_cell(x, h, W, U, b, c, *, reset_after=True, f=sigmoid, g=tanh, clip=None
         Activations of the gates r, z and of the candidate n.
     clip : float, optional
         What goes into f and g is clamped to [-clip, clip] (ONNX's sense of `clip`).
+    affine : callable
+        The products, biases included.
 
     Returns
     -------
@@ -89,12 +99,12 @@ def gru_cell(x, h, W, U, b, c, *, reset_after=True, f=sigmoid, g=tanh, clip=None
     b_r, b_z, b_n = np.split(b, 3)
     c_r, c_z, c_n = np.split(c, 3)
 
-    r = f(clamp(x @ W_r.T + b_r + h @ U_r.T + c_r))
-    z = f(clamp(x @ W_z.T + b_z + h @ U_z.T + c_z))
+    r = f(clamp(affine(x, W_r, b_r) + affine(h, U_r, c_r)))
+    z = f(clamp(affine(x, W_z, b_z) + affine(h, U_z, c_z)))
     if reset_after:
-        n = g(clamp(x @ W_n.T + b_n + r * (h @ U_n.T + c_n)))
+        n = g(clamp(affine(x, W_n, b_n) + r * affine(h, U_n, c_n)))
     else:
-        n = g(clamp(x @ W_n.T + b_n + (r * h) @ U_n.T + c_n))
+        n = g(clamp(affine(x, W_n, b_n) + affine(r * h, U_n, c_n)))
     return z * h + (1 - z) * n, {"r": r, "z": z, "n": n}
 
 
@@ -111,12 +121,12 @@ def starting_equations(x, h, W_r, W_z, W_h, b_r=0.0, b_z=0.0, b_h=0.0):
     return (1 - z) * h + z * n
 
 
-def rnn_cell(x, h, W, U, b, c, *, g=tanh, clip=None):
+def rnn_cell(x, h, W, U, b, c, *, g=tanh, clip=None, affine=affine):
     """One step of a plain RNN: h' = g(W x + b + U h + c), its argument clamped to +-clip. Returns h' (N, H)."""
-    return g(_clamp(clip)(x @ W.T + b + h @ U.T + c))
+    return g(_clamp(clip)(affine(x, W, b) + affine(h, U, c)))
 
 
-def lstm_cell(x, h_old, cell, W, U, b, c, *, f=sigmoid, g=tanh, h=tanh, clip=None):
+def lstm_cell(x, h_old, cell, W, U, b, c, *, f=sigmoid, g=tanh, h=tanh, clip=None, affine=affine):
     """One LSTM step, gates stacked i, f, g, o as in PyTorch; `cell` is the cell state.
 
     ::
@@ -128,7 +138,7 @@ def lstm_cell(x, h_old, cell, W, U, b, c, *, f=sigmoid, g=tanh, h=tanh, clip=Non
     Returns h', cell' (N, H) each, and the gates and cell' as a dict.
     """
     clamp = _clamp(clip)
-    a_i, a_f, a_g, a_o = np.split(clamp(x @ W.T + b + h_old @ U.T + c), 4, axis=1)
+    a_i, a_f, a_g, a_o = np.split(clamp(affine(x, W, b) + affine(h_old, U, c)), 4, axis=1)
     gates = {"i": f(a_i), "f": f(a_f), "g": g(a_g), "o": f(a_o)}
     cell = gates["f"] * cell + gates["i"] * gates["g"]
     return gates["o"] * h(cell), cell, gates | {"c": cell}
@@ -157,7 +167,7 @@ def gru(x, state, h_0=None, lengths=None, *, reset_after=True, batch_first=False
         Valid steps per row, 0 to T, in any order. Past them y is 0 and x is never looked at; h_n is the state
         after the row's own last step; the backward direction starts at that step; length 0 returns h_0.
     **cell_options
-        `f`, `g`, `clip` of `gru_cell`; a tuple holds one value per direction.
+        `f`, `g`, `clip`, `affine` of `gru_cell`; a tuple holds one value per direction.
 
     Returns
     -------
