@@ -12,6 +12,7 @@ import numpy as np
 
 from cgru import engines, fixed_run
 from support import reference
+from support.quantized import AFFINE
 
 FOLDER = Path(fixed_run.__file__).parent
 HEAD = """\
@@ -26,11 +27,12 @@ said in [\\_\\_init\\_\\_.py](__init__.py); `tests/golden/make_self_test.py` add
 
 
 def oracle(case):
-    """y, h_n and an LSTM's c_n of a case, float64."""
-    given = fixed_run.inputs(case)
+    """y, h_n and an LSTM's c_n of a case, float64; of int8 weights the activations are rounded as there."""
+    given = fixed_run.numbers(case)
     function = getattr(reference, case.kind)
     hx = given.states if len(given.states) > 1 else given.states[0]
-    y, final = function(given.x, given.weights.tensors, hx, fixed_run.LENGTHS, **case.options)
+    options = case.options | {"affine": AFFINE[case.weights]}
+    y, final = function(given.x, given.weights.tensors, hx, fixed_run.LENGTHS, **options)
     return [y, *(final if isinstance(final, tuple) else (final,))]
 
 
