@@ -4,6 +4,10 @@ from importlib.metadata import version
 from typing import ClassVar
 
 
+class Absent(RuntimeError):
+    """The machine or the installation lacks what a contestant needs; the message says what."""
+
+
 class Contestant:
     """What the parts of the benchmark see of a contestant.
 
@@ -24,6 +28,8 @@ class Contestant:
         The cells that it has.
     stacks : bool
         Whether it runs several layers and two directions.
+    weight_dtype : str
+        What its weights are stored as: "float32", "bfloat16" or "int8". The limit is of the bytes of these.
     """
 
     name = ""
@@ -33,6 +39,7 @@ class Contestant:
     peer = True
     cells = ("gru", "lstm", "rnn")
     stacks = True
+    weight_dtype = "float32"
 
     def __init__(self, threads=1):
         self.threads = threads
@@ -40,7 +47,7 @@ class Contestant:
         self.load()
 
     def load(self):
-        """Import the peer and set its number of threads; ImportError where it is missing."""
+        """Import the peer and set its number of threads; ImportError where it is missing, or Absent."""
 
     def takes(self, point):
         """Whether it has what the point asks for."""

@@ -16,6 +16,19 @@ _CPUS = "CGRU_BENCH_CPUS"  # those that the process had before it was bound to o
 # An OpenBLAS told to use another core's kernels or cache size slows NumPy, SciPy and cgru's engine `blas`.
 _CLEARED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_VERBOSE", "GOTO_NUM_THREADS", "CGRU_ISA")
 
+# What PyTorch, its oneDNN and its FBGEMM call the instruction sets that cgru may be forced to.
+_FORCED = {
+    "x86-64-v4": ("avx512", "AVX512_CORE", "AVX512"),
+    "x86-64-v3-vnni": ("avx2", "AVX2_VNNI", "AVX2"),
+    "x86-64-v3": ("avx2", "AVX2", "AVX2"),
+}
+
+
+def forced(isa):
+    """Variables that hold cgru, and peers that know the name, to an instruction set; none of them for None."""
+    names = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "FBGEMM_ENABLE_INSTRUCTIONS")
+    return ({"CGRU_ISA": isa} if isa else {}) | dict(zip(names, _FORCED.get(isa, ()), strict=False))
+
 
 def settings(threads):
     """Variables that must be set before the libraries load, for this many threads."""
@@ -29,16 +42,19 @@ def settings(threads):
     }
 
 
-def ensure_clean(threads, *, bound=False):
+def ensure_clean(threads, *, bound=False, isa=None):
     """Start this interpreter over with the clean environment, unless it already runs in it.
+
+    `isa`: the instruction set that cgru is forced to; peers that can be told are told the same (`_FORCED`).
 
     `bound`: to one CPU as well, where there is one thread. It is for comparisons with peers, since JAX takes a second
     CPU for large products, whatever it is told; not for a run that starts workers.
     """
-    if os.environ.get(_MARK) == str(threads):
+    mark = f"{threads} {isa or ''}".strip()
+    if os.environ.get(_MARK) == mark:
         return
     environment = {name: value for name, value in os.environ.items() if name not in _CLEARED}
-    environment |= settings(threads) | {_MARK: str(threads)}
+    environment |= settings(threads) | forced(isa) | {_MARK: mark}
     command = [sys.executable, *sys.orig_argv[1:]]
     if bound and threads == 1 and hasattr(os, "sched_setaffinity"):
         cpus = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""The machine's limits, measured: float32 FMA peak and read bandwidth by footprint."""
+"""The machine's limits, measured: float32 FMA peak, 8-bit dot product peak, and read bandwidth by footprint."""
 
 import ctypes
 import mmap
@@ -34,10 +34,19 @@ class Probe:
     Every further call of :meth:`measure` keeps the better of old and new. Each footprint is read as 1, 4 and 8
     parallel streams, from ordinary and (on Linux) from huge pages.
 
+    Parameters
+    ----------
+    isa : str, optional
+        A name of cgru's table of instruction sets: only what is in it is used, instead of all that the processor has.
+
     Attributes
     ----------
     peak : float
-        GFLOP/s of one core.
+        GFLOP/s of one core: fused multiply-adds of float32.
+    dot_peak : float
+        Billions of operations a second of one core: 8-bit dot products, a multiply-add being two operations.
+    dot_form : str
+        The instructions of `dot_peak`.
     bandwidth : dict of int to float
         GB/s by footprint in bytes, the best of all attempts.
     typical : dict of int to float
@@ -45,16 +54,18 @@ class Probe:
         more than one pace (seen: 47 or 64 bytes a cycle from the same L2), and it chooses.
     """
 
-    def __init__(self):
-        self._library = library = cbuild.build(SOURCE, ["-O3", "-march=native"])
-        library.probe_fma.restype = library.probe_read.restype = ctypes.c_double
-        library.probe_fma.argtypes = [ctypes.c_int64]
+    def __init__(self, isa=None):
+        self._library = library = cbuild.build(SOURCE, ["-O3", *_machine(isa)])
+        library.probe_fma.restype = library.probe_dot.restype = library.probe_read.restype = ctypes.c_double
+        library.probe_fma.argtypes = library.probe_dot.argtypes = [ctypes.c_int64]
         library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
         library.probe_vector_bytes.restype = ctypes.c_int64
+        library.probe_dot_form.restype = ctypes.c_char_p
         self.vector_bits = 8 * library.probe_vector_bytes()
+        self.dot_form = library.probe_dot_form().decode()
         self._buffers = [pages for pages in (_pages(huge=False), _pages(huge=True)) if pages]
         self._places = [address for _, address in self._buffers]
-        self.peak = 0.0
+        self.peak = self.dot_peak = 0.0
         self.bandwidth = dict.fromkeys(FOOTPRINTS, 0.0)
         self.typical = dict.fromkeys(FOOTPRINTS, 0.0)
 
@@ -62,6 +73,7 @@ class Probe:
         """Measure everything once more; about two seconds."""
         for _ in range(4 * repeats):
             self.peak = max(self.peak, self._library.probe_fma(500_000))
+            self.dot_peak = max(self.dot_peak, self._library.probe_dot(500_000))
         for address in self._places:
             for footprint in FOOTPRINTS:
                 for streams in STREAMS:
@@ -79,9 +91,10 @@ class Probe:
         self._library.probe_read(place, footprint, streams, 1)
         return self._library.probe_read(place, footprint, streams, max(1, read_bytes // footprint))
 
-    def watch(self, point):
-        """A :class:`Watch` over what a point needs."""
-        return Watch(self, footprints(point))
+    def watch(self, point, weight_dtypes=("float32",)):
+        """A :class:`Watch` over what a point needs with weights of these types."""
+        sizes = set().union(*(footprints(point, weight_dtype) for weight_dtype in weight_dtypes))
+        return Watch(self, sizes, dots="int8" in weight_dtypes)
 
     def glance(self, footprint, place):
         """GB/s at one footprint just now: the best of every kind of page and number of streams; half a millisecond."""
@@ -93,10 +106,16 @@ class Probe:
         """GFLOP/s just now; a millisecond."""
         return max(self._library.probe_fma(100_000) for _ in range(3))
 
+    def glance_dot_peak(self):
+        """The same of 8-bit dot products."""
+        return max(self._library.probe_dot(100_000) for _ in range(3))
+
     def as_dict(self):
         """What goes into the results file."""
         return {
             "fma_gflops": self.peak,
+            "dot_gops": self.dot_peak,
+            "dot_form": self.dot_form,
             "vector_bits": self.vector_bits,
             "read_gb_per_s": {str(size): speed for size, speed in self.bandwidth.items()},
             "read_typical_gb_per_s": {str(size): speed for size, speed in self.typical.items()},
@@ -111,25 +130,37 @@ class Watch:
     the machine could do at that time: the median of the looks, each the best of several attempts.
     """
 
-    def __init__(self, probe, sizes):
-        self._probe = probe
-        self.peaks, self.speeds = [], {size: [] for size in sorted(sizes)}
+    def __init__(self, probe, sizes, dots=False):
+        self._probe, self._dots = probe, dots
+        self.peaks, self.dot_peaks, self.speeds = [], [], {size: [] for size in sorted(sizes)}
 
     def look(self):
         """Measure once more; a millisecond or two."""
         self.peaks.append(self._probe.glance_peak())
+        if self._dots:
+            self.dot_peaks.append(self._probe.glance_dot_peak())
         for size, speeds in self.speeds.items():
             speeds.append(self._probe.glance(size, len(speeds)))
 
-    def limit(self, point):
+    def limit(self, point, weight_dtype="float32"):
         """:func:`bench.common.limit.limit` by the medians, which are added as ``gflops`` and ``gb_per_s``."""
-        peak = median(self.peaks)
-        usual = {size: median(speeds) for size, speeds in self.speeds.items()}
-        return limit(point, peak, usual.__getitem__) | {
+        peak = median(self.dot_peaks if weight_dtype == "int8" else self.peaks)
+        speeds = {size: self.speeds[size] for size in sorted(footprints(point, weight_dtype))}
+        usual = {size: median(found) for size, found in speeds.items()}
+        return limit(point, peak, usual.__getitem__, weight_dtype) | {
             "gflops": peak,
             "gb_per_s": {str(size): speed for size, speed in usual.items()},
-            "gb_per_s_range": {str(size): [min(speeds), max(speeds)] for size, speeds in self.speeds.items()},
+            "gb_per_s_range": {str(size): [min(found), max(found)] for size, found in speeds.items()},
         }
+
+
+def _machine(isa):
+    """The flags of the compiler for an instruction set, as the table has them; None: this processor."""
+    if isa is None:
+        return ["-march=native"]
+    from cgru.engines.isas import named
+
+    return [flag for flag in named(isa).flags["gcc"] if flag.startswith("-m")]
 
 
 def _pages(huge):

@@ -60,14 +60,14 @@ class PythonRunner:
 
     def __init__(self, statement, result, prepare, check_calls):
         self.call = statement
-        self._result, self._prepare, self._check_calls = result, prepare, check_calls
+        self.result_text, self.prepare, self.check_calls = result, prepare, check_calls
         compiled = self._compile()
         self.sample, self.single = compiled["sample"], compiled["single"]
 
     def _compile(self):
-        names = self._prepare()
+        names = self.prepare()
         text = _TEMPLATE.format(
-            names=", ".join(f"{name}={name}" for name in names), statement=self.call, result=self._result
+            names=", ".join(f"{name}={name}" for name in names), statement=self.call, result=self.result_text
         )
         scope = {"clock": time.perf_counter_ns, "repeat": repeat, "empty": np.empty, **names}
         exec(compile(text, "<timed loop>", "exec"), scope)
@@ -75,7 +75,7 @@ class PythonRunner:
 
     def result(self):
         """Output y after `check_calls` calls from a fresh start."""
-        return np.array(self._compile()["result"](self._check_calls))
+        return np.array(self._compile()["result"](self.check_calls))
 
 
 def fastest(runners, tries=5, seconds=0.01):

@@ -80,6 +80,11 @@ def ratios(point, peer):
     return [run[peer]["median"] / run[CGRU]["median"] for run in runs if peer in run and CGRU in run]
 
 
+def doubtful(point):
+    """Peers that were ahead at a point: they are measured once more."""
+    return [name for name in PEERS if any(ratio < 1 for ratio in ratios(point, name))]
+
+
 def lost(found):
     """Whether a peer is ahead by more than noise: by more than two runs differ, within the bounds of NOISE."""
     least, most = NOISE

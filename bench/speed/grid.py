@@ -1,4 +1,4 @@
-"""The shapes that are measured; README.md says why these."""
+"""The shapes that are measured, the grid and that of quantised weights; README.md says why these."""
 
 from bench.common.problem import Point
 
@@ -16,5 +16,11 @@ def _shapes():
 
 _QUICK = [(1, 1, 32, 32), (1, 1, 128, 128), (1, 1, 40, 100), (100, 1, 64, 64), (100, 8, 128, 128)]
 
+_SIZES = [*((h, h) for h in (32, 64, 128, 256, 512, 1024)), (40, 100)]  # I, H
+_WEIGHTS = [(t, n, i, h) for t, n in ((1, 1), (100, 1), (100, 8), (100, 32)) for i, h in _SIZES]
+_WEIGHTS_QUICK = [(1, 1, 128, 128), (1, 1, 40, 100), (100, 1, 256, 256), (100, 32, 256, 256)]
+
 GRID = [Point(*shape, cell) for cell in CELLS for shape in _shapes()]
 QUICK = [Point(*shape, cell) for cell in CELLS for shape in _QUICK]
+WEIGHTS_GRID = [Point(*shape, cell) for cell in CELLS for shape in _WEIGHTS]
+WEIGHTS_QUICK = [Point(*shape, cell) for cell in CELLS for shape in _WEIGHTS_QUICK]

@@ -11,15 +11,15 @@ QUIET = 0.1  # rounds whose medians differ by more than this were disturbed
 
 def text(results):
     """The whole report as text."""
-    parts = [_heading(results)]
-    for (cell, steps, rows), group in groupby(sorted(results["points"], key=_group), key=_group):
+    parts = [heading(results)]
+    for (cell, steps, rows), found in groupby(sorted(results["points"], key=group), key=group):
         title = "one step" if steps == 1 else f"sequences of {steps} steps"
-        parts.append(f"{cell.upper()}, {title}, N={rows}: median in microseconds\n{_medians(list(group), results)}")
-    parts += [_ratios(results), _extras(results["extras"]), _failures(results), goals_text(results["goals"])]
+        parts.append(f"{cell.upper()}, {title}, N={rows}: median in microseconds\n{_medians(list(found), results)}")
+    parts += [_ratios(results), _extras(results["extras"]), failures(results), goals_text(results["goals"])]
     return "\n\n".join(part for part in parts if part)
 
 
-def _group(point):
+def group(point):
     return point.get("cell", "gru"), point["T"], point["N"]
 
 
@@ -41,7 +41,7 @@ def digits(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _heading(results):
+def heading(results):
     machine = results["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, caches {machine['caches']}",
@@ -77,7 +77,7 @@ def _medians(points, results):
         median, p99, *rest = (digits(ns and ns / 1e3) for ns in cells)
         limit = digits(point["limit"]["ns"] / 1e3) if "limit" in point else "-"
         over = [digits(own.get(key)) for key in ("to_limit", "to_overlapped")]
-        rows.append([_shape(point), limit, median, p99, *over, *rest])
+        rows.append([shape(point), limit, median, p99, *over, *rest])
     return table(["", "limit", CGRU, "its p99", "/limit", "/overlapped", *others], rows)
 
 
@@ -143,7 +143,7 @@ def _gates(found):
     )
 
 
-def _failures(results):
+def failures(results):
     lines = [
         f"{point['key']} {name}: {reason}" for point in results["points"] for name, reason in point["failures"].items()
     ]
@@ -180,7 +180,7 @@ def goals_text(goals):
     return f"Goals: {summary}\n{table(header, rows)}"
 
 
-def _shape(point):
+def shape(point):
     words = f"H={point['H']}" if point["H"] == point["I"] else f"I={point['I']} H={point['H']}"
     if point.get("layers", 1) > 1:
         words = f"{point['layers']} layers {words}"

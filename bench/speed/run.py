@@ -4,6 +4,7 @@
     python bench/speed/run.py --quick                   five points of each cell and short extras, about a minute
     python bench/speed/run.py --cells lstm --points 'T1-*' --peers onnx,numpy
     python bench/speed/run.py --suite audio             shapes that others have published figures for
+    python bench/speed/run.py --weights --record        weights in bfloat16 and int8, about ten minutes
     python bench/speed/run.py --jitter                  only the jitter of single steps
     python bench/speed/run.py --report DIR              stored results once more
 
@@ -46,6 +47,14 @@ def arguments(argv):
         choices=SUITES,
         help="published shapes instead of the grid: 3 rounds, no goals, no extras; README.md has the figures",
     )
+    parser.add_argument(
+        "--weights", action="store_true", help="weights in bfloat16 and int8, with a grid, peers and goals of their own"
+    )
+    parser.add_argument(
+        "--isa",
+        metavar="NAME",
+        help="with --weights: hold cgru, and PyTorch where it knows it, to an instruction set such as x86-64-v3",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads for everybody but the C baselines")
     parser.add_argument(
         "--budget",
@@ -63,6 +72,10 @@ def arguments(argv):
         parser.error(f"--threads must be at least 1, got {options.threads}")
     if options.suite and (options.quick or options.jitter):
         parser.error("--suite goes neither with --quick nor with --jitter")
+    if options.weights and (options.suite or options.jitter):
+        parser.error("--weights goes neither with --suite nor with --jitter")
+    if options.isa and not options.weights:
+        parser.error("--isa goes with --weights only")
     if options.record and (options.quick or options.jitter):
         parser.error("--record keeps whole runs: it goes neither with --quick nor with --jitter")
     if options.report and not (options.report / "results.json").is_file():
@@ -74,24 +87,38 @@ def arguments(argv):
 def main(argv=None):
     """Run, print the report, write what is asked for. Exit status 1 if a contestant was wrong."""
     options = arguments(argv)
-    from bench.speed import measure, report
+    from bench.speed import measure
 
     found = results.read(options.report) if options.report else measure.measure(options)
-    print(report.text(found))
+    print(text(found))
     folder = options.report or results.folder(options, __file__)
-    if options.record and options.suite:
-        folder /= options.suite
+    if options.record:
+        folder = folder.joinpath(*part(options))
     if folder is not None:
         for path in write(found, folder, again=bool(options.report)):
             print(f"wrote {path}")
     return 1 if any(point["failures"] for point in found["points"]) or found["extras_failures"] else 0
 
 
+def part(options):
+    """The folders below that of the CPU that a record goes to."""
+    if options.weights:
+        return ["weights", *([options.isa] if options.isa else [])]
+    return [options.suite] if options.suite else []
+
+
+def text(found):
+    """The report of a run, or of a record."""
+    from bench.speed import report, weights_report
+
+    return (weights_report if found.get("weights") else report).text(found)
+
+
 def write(found, folder, again=False):
     """Write results.json (unless it is being read again) and the plots where there is Matplotlib; the paths."""
     written = [] if again else [results.write(found, folder)]
-    if found.get("suite") or any("cell" not in point for point in found["points"]):
-        return written  # a suite has a table only; the pictures of records of the old form stay as they are
+    if found.get("suite") or found.get("weights") or any("cell" not in point for point in found["points"]):
+        return written  # these have tables only; the pictures of records of the old form stay as they are
     try:
         from bench.speed import plots
     except ImportError as error:
@@ -101,5 +128,6 @@ def write(found, folder, again=False):
 
 
 if __name__ == "__main__":
-    environment.ensure_clean(arguments(sys.argv[1:]).threads, bound=True)
+    chosen = arguments(sys.argv[1:])
+    environment.ensure_clean(chosen.threads, bound=True, isa=chosen.isa)
     sys.exit(main())

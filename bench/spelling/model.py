@@ -78,13 +78,16 @@ class NumPyModel:
 
 
 class CgruModel:
-    """The same with cgru: the word in one call to the encoder, then a stream of the decoder."""
+    """The same with cgru: the word in one call to the encoder, then a stream of the decoder.
 
-    def __init__(self, weights):
+    `weight_dtype` is that of the matrices of both GRUs; embeddings and the output layer stay float32.
+    """
+
+    def __init__(self, weights, weight_dtype="float32"):
         self.enc_emb, self.dec_emb, self.fc_w, self.fc_b = (
             weights[name] for name in ("enc_emb", "dec_emb", "fc_w", "fc_b")
         )
-        self.encoder, self.decoder = (_gru(weights, kind) for kind in ("enc", "dec"))
+        self.encoder, self.decoder = (_gru(weights, kind, weight_dtype) for kind in ("enc", "dec"))
 
     def encode(self, word):
         """The encoder's state (1, 256) after a word."""
@@ -109,9 +112,10 @@ class CgruModel:
         return spelt
 
 
-def _gru(weights, kind):
+def _gru(weights, kind, weight_dtype):
     names = {"w_ih": "weight_ih_l0", "w_hh": "weight_hh_l0", "b_ih": "bias_ih_l0", "b_hh": "bias_hh_l0"}
-    return cgru.GRU.from_state_dict({name: weights[f"{kind}_{short}"] for short, name in names.items()})
+    model = cgru.GRU.from_state_dict({name: weights[f"{kind}_{short}"] for short, name in names.items()})
+    return model if weight_dtype == "float32" else model.quantize(weight_dtype)
 
 
 def words(count):

@@ -16,12 +16,15 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # the clone, behind w
 
 from bench.common import environment, results
 
+QUANTISED = ("bfloat16", "int8")
+
 
 def arguments(argv):
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--words", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quantised-words", type=int, default=1000, help="compared with weights of 16 and 8 bits")
     results.add_arguments(parser)
     return parser.parse_args(argv)
 
@@ -29,7 +32,7 @@ def arguments(argv):
 def main(argv=None):
     """Measure, print, write what is asked for."""
     options = arguments(argv)
-    found = measure(options.words, options.rounds)
+    found = measure(options.words, options.rounds, options.quantised_words)
     print(results.to_json(found), end="")
     folder = results.folder(options, __file__)
     if folder is not None:
@@ -37,7 +40,7 @@ def main(argv=None):
     return 0
 
 
-def measure(count, rounds):
+def measure(count, rounds, quantised_count):
     """Spell the same words by both, in turns; returns what the results file holds."""
     import numpy as np
 
@@ -62,7 +65,22 @@ def measure(count, rounds):
         "versions": {"cgru": cgru.__version__, "numpy": np.__version__},
         "machine": environment.describe(threads=1),
     }
+    found["quantised"] = quantised(weights, model.words(quantised_count))
     found["speed_ratio"] = found["numpy"]["median_us"] / found["cgru"]["median_us"]
+    return found
+
+
+def quantised(weights, words):
+    """How many words are spelt otherwise with quantised weights than with float32, and which, by the type."""
+    from bench.spelling import model
+
+    speller = model.CgruModel(weights)
+    right = {word: speller(word) for word in words}
+    found = {"words": len(words)}
+    for weight_dtype in QUANTISED:
+        other = model.CgruModel(weights, weight_dtype)
+        changed = {word: " ".join(spelt) for word in words if (spelt := other(word)) != right[word]}
+        found[weight_dtype] = {"changed": len(changed), "spelt": changed}
     return found
 
 

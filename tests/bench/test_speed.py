@@ -279,7 +279,7 @@ RECORDS = sorted((Path(bench.__file__).parent / "speed" / "results").rglob("resu
 def test_every_record_can_be_reported(path, capsys):
     """That of before there were LSTMs too; its pictures stay."""
     found = results.read(path.parent)
-    text = report.text(found)
+    text = run.text(found)
     assert "GRU, one step, N=1" in text or found.get("suite")
     if "cell" not in found["points"][0]:
         assert run.write(found, path.parent, again=True) == []

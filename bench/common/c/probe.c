@@ -1,10 +1,12 @@
-/* The machine's two limits, measured: float32 fused multiply-adds per second, and bytes read per second as a
- * function of the footprint. Compiled for the machine it runs on (-march=native or the like), so the vector
- * is the widest that the compiler knows there.
+/* The limits of a machine, measured: float32 fused multiply-adds per second, 8-bit multiply-adds per second (dots.h),
+ * and bytes read per second as a function of the footprint. Compiled for the machine it runs on (-march=native or the
+ * like), so the vector is the widest that the compiler knows there.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+
+#include "dots.h"
 
 #if !defined(VECTOR_BYTES)
 #if defined(__AVX512F__)
@@ -69,6 +71,43 @@ EXPORT double probe_fma(int64_t rounds)
     sink = a[0][0];
     (void)sink;
     return 1e-9 * (double)rounds * 12 * 2 * (VECTOR_BYTES / sizeof(float)) / elapsed;
+}
+
+EXPORT const char *probe_dot_form(void)
+{
+    return DOT_FORM;
+}
+
+/* Billions of operations a second: `rounds` times DOT_SUMS independent sums of the 8-bit products of DOT_BYTES numbers.
+ * An operand is hidden anew before each, so that no product is computed once for all.
+ */
+EXPORT double probe_dot(int64_t rounds)
+{
+    static volatile int8_t first = 3, second = -5;
+    static volatile int32_t sink;
+    dots a[DOT_SUMS], u = dots_of(first), w = dots_of(second);
+
+    for (int i = 0; i < DOT_SUMS; i++)
+        a[i] = dots_of(first);
+    double start = seconds();
+    for (int64_t round = 0; round < rounds; round++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < DOT_SUMS; i++) {
+            HIDE(u);
+            a[i] = dot(a[i], u, w);
+        }
+    }
+    double elapsed = seconds() - start;
+    for (int i = 0; i < DOT_SUMS; i++)
+        sink = dots_first(a[i]);
+    (void)sink;
+    return 1e-9 * (double)rounds * DOT_SUMS * 2 * DOT_BYTES / elapsed;
+}
+
+/* One step of `probe_dot`, for a test: the first sum, of four products. */
+EXPORT int32_t probe_dot_once(int8_t u, int8_t w)
+{
+    return dots_first(dot(dots_of(0), dots_of(u), dots_of(w)));
 }
 
 /* One pass over `vectors` vectors, read as `streams` streams side by side, four vectors of each at a time.

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.common.contestant import Contestant
+from bench.common.contestant import Absent, Contestant
 from bench.common.timing import PythonRunner
 
 
@@ -90,6 +90,40 @@ class CgruBlas(Cgru):
 
     name, engine = "cgru blas", "blas"
     style: ClassVar = {"color": "#E69F00", "linewidth": 1.6, "marker": "o", "markersize": 3.5, "zorder": 4}
+
+
+class CgruQuantised(CgruPacked):
+    """The packed engine with quantised weights: `model.quantize`."""
+
+    def load(self):
+        super().load()
+        if not hasattr(self.cgru.GRU, "quantize"):
+            raise Absent("this cgru has no quantised weights")
+
+    def model(self, problem):
+        return super().model(problem).quantize(self.weight_dtype)
+
+
+class CgruBfloat16(CgruQuantised):
+    """Weights in bfloat16."""
+
+    name, weight_dtype = "cgru bfloat16", "bfloat16"
+
+
+class CgruInt8(CgruQuantised):
+    """Weights in 8 bits, and inputs and states rounded to 8 bits row by row."""
+
+    name, weight_dtype = "cgru int8", "int8"
+
+
+def cgru_isa():
+    """The instruction set in force, and all that are usable here, best first; None for a cgru that does not say."""
+    try:
+        from cgru import engines
+
+        return {"name": engines.isa(), "usable": list(engines.isas_usable())}
+    except (ImportError, AttributeError):
+        return None
 
 
 def cgru_config():

@@ -1,10 +1,11 @@
 """OpenVINO."""
 
+import os
 from typing import ClassVar
 
 import numpy as np
 
-from bench.common.contestant import Contestant
+from bench.common.contestant import Absent, Contestant
 from bench.common.numpy_cells import ARRAYS
 from bench.common.timing import PythonRunner
 from bench.speed.peers.onnx_model import onnx_model, state_arrays, state_names
@@ -21,6 +22,7 @@ class OpenVino(Contestant):
 
     name, distribution = "OpenVINO", "openvino"
     style: ClassVar = {"color": "#CC79A7", "linewidth": 1.6, "marker": "^", "markersize": 4}
+    precision = "f32"
 
     def load(self):
         import onnx  # noqa: F401 - the model is built with it
@@ -37,7 +39,7 @@ class OpenVino(Contestant):
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": self.threads,
                 "NUM_STREAMS": 1,
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": self.precision,
                 "ENABLE_CPU_PINNING": False,  # a pinned worker waits for whatever else is on its core
             },
         )
@@ -115,3 +117,16 @@ class OpenVino(Contestant):
         else:
             cell = ops.rnn_cell(x, *states, w, r, b + c, p.H, ["tanh"], [], [])
         return self.openvino.Model(cell.outputs(), [x, *states])
+
+
+class OpenVinoBfloat16(OpenVino):
+    """The same with the hint to compute in bfloat16: weights, inputs and states."""
+
+    name, weight_dtype, precision, cells, stacks = "OpenVINO bfloat16", "bfloat16", "bf16", ("gru", "lstm"), False
+
+    def load(self):
+        super().load()
+        if "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise Absent("OpenVINO computes in bfloat16 only where the processor does")
+        if os.environ.get("ONEDNN_MAX_CPU_ISA"):
+            raise Absent("OpenVINO has no bfloat16 on the instruction set that its oneDNN is held to here")

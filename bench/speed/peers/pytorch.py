@@ -20,12 +20,14 @@ class Torch(Contestant):
         self._mode = torch.inference_mode()
         self._mode.__enter__()  # as long as this object lives; nobody else sees it
 
-    def runners(self, problem):
+    def runners(self, problem, made=lambda layer: layer):
+        """Ways to call it; `made` turns a layer with its weights into the one that is called."""
         torch, nn, p = self.torch, self.torch.nn, problem.point
         state = {name: torch.from_numpy(array) for name, array in problem.state.items()}
         layer = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}[p.cell]
         model = layer(p.I, p.H, num_layers=p.layers, bidirectional=p.directions == 2)
         model.load_state_dict(state)
+        model = made(model)
         x, states = torch.from_numpy(problem.x), tuple(torch.from_numpy(plane) for plane in problem.states)
 
         def prepare():
@@ -34,12 +36,13 @@ class Torch(Contestant):
         if not p.is_step:
             return [PythonRunner("y, h_n = model(x, hx)", "y.numpy()", prepare, 1)]
         whole = PythonRunner("y, hx = model(x, hx)", "y.numpy()", prepare, problem.check_calls)
-        return [whole] if p.is_stack else [whole, self._cell(problem, state, x, states)]
+        return [whole] if p.is_stack else [whole, self._cell(problem, state, x, states, made)]
 
-    def _cell(self, problem, state, x, states):
+    def _cell(self, problem, state, x, states, made):
         nn, p = self.torch.nn, problem.point
         cell = {"gru": nn.GRUCell, "lstm": nn.LSTMCell, "rnn": nn.RNNCell}[p.cell](p.I, p.H)
         cell.load_state_dict({name.removesuffix("_l0"): array for name, array in state.items()})
+        cell = made(cell)
         pair = p.cell == "lstm"
 
         def prepare():
