@@ -80,7 +80,7 @@ def faults(path, most, libm):
                 yield from faults_of_module(name, content, libm)
     architecture = TABLE["architecture_of"](tag.split(".")[0])
     rows = TABLE["isas_of"](architecture)
-    wanted = {isa.module(engine) for isa in rows for engine in TABLE["ENGINES"]}
+    wanted = {isa.module(engine) for isa in rows for engine in isa.engines}
     yield from (f"{name} is missing" for name in sorted(wanted - modules))
     others = modules - wanted - {"cgru.stream", "cgru.engines._cpu"}
     yield from (f"{name} is of no row of the table" for name in sorted(others))

@@ -18,7 +18,7 @@ import numpy as np
 
 from cgru.activations import code
 from cgru.engines.isas import ISAS, Isa, module_row
-from cgru.engines.missing import NoScipy, no_scipy
+from cgru.engines.missing import NoEngine, NoScipy, no_scipy
 
 try:
     from cgru.engines._cpu import features
@@ -185,10 +185,6 @@ def isas_usable() -> tuple[str, ...]:
     return tuple(isa.name for isa in ISAS if isa.name in built and isa.needs <= here)
 
 
-class NoEngine(RuntimeError):
-    """The machine can run none of the modules in this installation."""
-
-
 def choose_isa() -> str:
     """The best usable instruction set, or the one that the environment variable CGRU_ISA asks for.
 
@@ -305,11 +301,7 @@ def load(name: str, weight_dtype: str = ...) -> Engine: ...
 def load(name: str, weight_dtype: str = "float32") -> Engine | Backward:
     """The module of an engine, or "backward", for the instruction set in force; imported when first needed.
 
-    Parameters
-    ----------
-    name : str
-    weight_dtype : str
-        The type of the weights: for int8 an instruction set may have a module of its own.
+    For int8 weights an instruction set may have a module of its own.
 
     Raises
     ------

@@ -30,3 +30,7 @@ def no_scipy(name: str, error: Exception, isa: str, fused: bool) -> NoScipy:
         f"engine 'blas' (for float64{float32}) needs SciPy, which {why}; "
         "or take dtype float32 and engine 'packed', which does without"
     )
+
+
+class NoEngine(RuntimeError):
+    """The machine can run none of the modules in this installation."""

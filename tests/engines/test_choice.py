@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from cgru import engines
 from cgru.cells import CELLS
+from cgru.engines.isas import module_row
 from support.compare import assert_same_bits, flat
 from support.models import build, configurations
 from support.processes import run_python
@@ -21,9 +22,11 @@ import pickle, sys
 import numpy as np, cgru
 networks = (cgru.GRU, cgru.RNN, cgru.LSTM)
 models = [network(3, 5, dtype=dtype, rng=1) for network in networks for dtype in ("float32", "float64")]
+models += [cgru.GRU(3, 5, rng=1, engine="packed").quantize(weights) for weights in ("bfloat16", "int8")]
 print(cgru.engines.isa())
 print(*[model.engine for model in models])
 print(*[type(model.directions[0]).__module__ for model in models])
+print(*[model.isa for model in models])
 for model in models:
     assert np.isfinite(model(np.ones((4, 2, 3)), threads=2)[0]).all()
     assert np.isfinite(model.stream().step(np.ones(3))).all()
@@ -32,16 +35,19 @@ for model in models:
 
 @pytest.mark.parametrize("isa", engines.isas_usable())
 def test_the_automatic_choice(isa):
-    """packed for float32 where multiply-adds are fused, else blas; of the forced instruction set."""
-    forced, chosen, modules = run_python(MADE, environment={"CGRU_ISA": isa}).stdout.splitlines()
+    """packed for float32 where multiply-adds are fused, else blas; of the forced instruction set, or of its base."""
+    forced, chosen, modules, isas = run_python(MADE, environment={"CGRU_ISA": isa}).stdout.splitlines()
     assert forced == isa
     expected = []
     for kind in ("gru", "rnn", "lstm"):
-        (fused,) = {variant.fused for variant in variants(isa=isa, kind=kind)}
-        expected += ["packed" if fused else "blas", "blas"]
-    assert chosen.split() == expected
-    suffix = isa.replace("-", "_")
-    assert modules.split() == [f"cgru.engines._{engine}_{suffix}" for engine in expected]
+        (fused,) = {variant.fused for variant in variants(isa=module_row(isa, "packed", "float32").name, kind=kind)}
+        expected += [("packed" if fused else "blas", "float32"), ("blas", "float64")]
+    expected += [("packed", "bfloat16"), ("packed", "int8")]
+    assert chosen.split() == [engine for engine, _ in expected]
+    rows = [module_row(isa, *one) for one in expected]
+    assert modules.split() == [row.module(engine) for row, (engine, _) in zip(rows, expected, strict=True)]
+    assert isas.split() == [row.name for row in rows]
+    assert rows[-1].name == isa
 
 
 def test_fused_is_what_the_contract_says():
@@ -87,7 +93,7 @@ print(model.engine)
     sent, back = tmp_path / "sent", tmp_path / "back"
     sent.write_bytes(pickle.dumps((model, x)))
     assert run_python(program, sent, back, environment={"CGRU_ISA": isa}).stdout == f"{best.engine}\n"
-    (fused,) = {variant.fused for variant in variants(isa=isa)}
+    (fused,) = {variant.fused for variant in variants(isa=module_row(isa, "packed", "float32").name)}
     for given, wanted in zip(flat(pickle.loads(back.read_bytes())), flat(model(x)), strict=True):
         assert given.dtype == best.dtype
         assert_allclose(given, wanted, rtol=0, atol=best.tolerance)

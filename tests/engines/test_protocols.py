@@ -12,9 +12,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from cgru import engines
 from cgru.cells import CELLS
 from cgru.config import Config
+from cgru.engines.isas import module_row, named
+from cgru.quantize import quantized
 from support.compare import assert_same_bits
 
-MODULES = [(name, isa) for name in ("packed", "blas", "backward") for isa in engines.isas_usable()]
+MODULES = [
+    (name, isa)
+    for name in ("packed", "blas", "backward") for isa in engines.isas_usable() if name in named(isa).engines
+]  # fmt: skip
 
 
 @pytest.fixture(params=MODULES, ids="-".join)
@@ -22,7 +27,13 @@ def module(request):
     """Each module of each instruction set, with its name."""
     name, isa = request.param
     with engines.using(isa):
-        yield name, engines.load(name)
+        yield name, engines.load(name, types_of(name, isa)[0])
+
+
+def types_of(engine, isa):
+    """The types of weights that a module computes with."""
+    types = ("float32", "bfloat16", "int8") if engine == "packed" else ("float32",)
+    return [one for one in types if module_row(isa, engine, one).name == isa]
 
 
 def signature(function):
@@ -73,6 +84,8 @@ def test_defaults_are_a_plain_gru(module, rng):
     name, built = module
     options = engines.options(Config(input_size=3, hidden_size=5), False)
     weights = arrays(CELLS["gru"], rng, np.float32)
+    if name == "packed":
+        weights = rounded(weights, types_of(name, engines.isa())[0])
     x, results = rng.normal(size=(7, 4, 3)).astype(np.float32), []
     for given in ({}, options):
         if name == "backward":
@@ -100,16 +113,26 @@ def arrays(cell, rng, dtype, K=3, H=5):
     return [rng.normal(size=shape).astype(dtype) for shape in shapes]
 
 
-@pytest.mark.parametrize("engine, isa", [one for one in MODULES if one[0] != "backward"], ids=str)
+def rounded(weights, weight_dtype):
+    """The same with matrices of this type."""
+    if weight_dtype == "float32":
+        return weights
+    return [quantized("w", array, weight_dtype) if array.ndim == 2 else array for array in weights]
+
+
+WAYS = [(engine, isa, one) for engine, isa in MODULES if engine != "backward" for one in types_of(engine, isa)]
+
+
+@pytest.mark.parametrize("engine, isa, weight_dtype", WAYS, ids=str)
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_table_s_codes_shapes_and_tapes(rng, engine, isa, kind):
+def test_the_table_s_codes_shapes_and_tapes(rng, engine, isa, weight_dtype, kind):
     """A row's code means that cell to the engine: shapes of its weights, planes of its state, planes of its tape."""
     cell = CELLS[kind]
     T, N, K, H = 7, 4, 3, 5
     with engines.using(isa):
-        module, backward = engines.load(engine), engines.load("backward")
+        module, backward = engines.load(engine, weight_dtype), engines.load("backward")
     weights = arrays(cell, rng, np.float32)
-    direction = module.Direction(*weights, **options_of(cell))
+    direction = module.Direction(*rounded(weights, weight_dtype), **options_of(cell))
     x = rng.normal(size=(T, N, K)).astype(np.float32)
     states = tuple(rng.normal(size=(N, H)).astype(np.float32) for _ in cell.states)
     starts = tuple(state.copy() for state in states)
@@ -128,6 +151,16 @@ def test_the_table_s_codes_shapes_and_tapes(rng, engine, isa, kind):
     dx = np.empty_like(x)
     adjoint.run(x, y, tape if cell.tape else None, None, 0, False, y, starts, dstates, dx, False, grads)
     assert all(np.isfinite(array).all() for array in (dx, *grads, *dstates))
+
+
+@pytest.mark.parametrize("isa", [isa for isa in engines.isas_usable() if named(isa).base is not None])
+def test_a_module_of_int8_weights_refuses_others(rng, isa):
+    with engines.using(isa):
+        module = engines.load("packed", "int8")
+    weights = arrays(CELLS["gru"], rng, np.float32)
+    for other in (weights, rounded(weights, "bfloat16")):
+        with pytest.raises(TypeError, match="this module computes int8 weights only"):
+            module.Direction(*other, **options_of(CELLS["gru"]))
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -166,7 +199,12 @@ def test_using_another_instruction_set():
         with engines.using(isa):
             assert engines.isa() == isa
             assert in_a_thread(engines.isa) == (isa if inherited else before)
-            assert engines.load("blas").__name__.endswith(isa.replace("-", "_"))
+            assert engines.load("packed", "int8").__name__ == f"cgru.engines._packed_{isa.replace('-', '_')}"
+            for weight_dtype in ("float32", "bfloat16", "int8"):
+                for name in engines.ENGINES:
+                    row = engines.row_of(name, weight_dtype)
+                    assert engines.load(name, weight_dtype).__name__ == row.module(name)
+                    assert row.name in (isa, named(isa).base)
         assert engines.isa() == before
         with pytest.raises(KeyError), engines.using(isa):
             raise KeyError

@@ -88,14 +88,33 @@ def test_names_are_told_apart():
 
 
 def test_the_best_stands_first():
-    """A row needs what a later row of its architecture needs, or more."""
-    words = {"x86-64-v2": 2, "x86-64-v3": 3, "x86-64-v4": 4}
+    """A row needs what a later row of its architecture needs, or more; one with a base needs more than that."""
+    words = {"x86-64-v2": 2, "x86-64-v3": 3, "x86-64-v4": 4, "avx512vnni": 0, "avxvnni": 0, "dotprod": 0}
     for architecture in ("x86_64", "aarch64", None):
         rows = isas.isas_of(architecture)
-        levels = [max([words[word] for word in isa.needs], default=0) for isa in rows]
-        assert rows and levels == sorted(levels, reverse=True)
+        levels = [(max([words[word] for word in isa.needs], default=0), isa.base is not None) for isa in rows]
+        assert rows and levels == sorted(set(levels), reverse=True)
     assert {word for isa in isas.ISAS for word in isa.needs} == set(words)
     assert _cpu.features() <= set(words)
+
+
+def test_a_row_with_a_base_adds_int8_weights_to_it():
+    """What the row has no modules for, its base has: the next row, which needs one thing less."""
+    bases = {isa.name: isa.base for isa in isas.ISAS if isa.base is not None}
+    assert bases == {"x86-64-v4-vnni": "x86-64-v4", "x86-64-v3-vnni": "x86-64-v3", "aarch64-dotprod": "aarch64"}
+    for isa, after in zip(isas.ISAS, isas.ISAS[1:], strict=False):
+        if isa.base is None:
+            assert isa.engines == isas.ENGINES
+            continue
+        base = isas.named(isa.base)
+        assert base is after and base.base is None and base.architecture == isa.architecture
+        assert base.needs < isa.needs and len(isa.needs - base.needs) == 1
+        assert isa.engines == ("packed",)
+        for engine in isas.ENGINES:
+            for weight_dtype in ("float32", "float64", "bfloat16", "int8"):
+                own = engine == "packed" and weight_dtype == "int8"
+                assert isas.module_row(isa.name, engine, weight_dtype) is (isa if own else base)
+                assert isas.module_row(base.name, engine, weight_dtype) is base
 
 
 @pytest.mark.parametrize(
@@ -119,7 +138,7 @@ def test_every_engine_is_built_for_every_row(build):
     done = build()
     assert done.returncode == 0, done.stderr
     rows = isas.isas_of(isas.architecture_of(sysconfig.get_platform()))
-    wanted = [isa.module(engine).rpartition(".")[2] for isa in rows for engine in isas.ENGINES]
+    wanted = [isa.module(engine).rpartition(".")[2] for isa in rows for engine in isa.engines]
     assert build.made() == sorted([*wanted, "_cpu", "stream"])
 
 
@@ -202,7 +221,7 @@ def test_only_the_instruction_sets_that_are_asked_for(build):
     rows = isas.isas_of(isas.architecture_of(sysconfig.get_platform()))
     done = build(CGRU_BUILD_ISAS=rows[-1].name)
     assert done.returncode == 0, done.stderr
-    wanted = [rows[-1].module(engine).rpartition(".")[2] for engine in isas.ENGINES]
+    wanted = [rows[-1].module(engine).rpartition(".")[2] for engine in rows[-1].engines]
     assert build.made() == sorted([*wanted, "_cpu", "stream"])
 
 

@@ -17,7 +17,7 @@ from cgru.commands import COMMANDS
 from support.processes import ROOT, run_python
 from support.variants import variants
 
-PLAIN = [isa for isa in engines.isas_usable() if not variants(isa=isa, engine="packed")[0].fused]
+PLAIN = [one.isa for one in variants(kind="gru", engine="packed", fused=False)]
 
 BLOCK = """
 import sys
