@@ -187,7 +187,7 @@ class Model(Properties):
         --------
         >>> small = cgru.GRU(40, 96, num_layers=2, rng=0).quantize("int8")
         >>> small.weight_dtype, small.nbytes
-        ('int8', 104832)
+        ('int8', 103680)
         """
         weights = self.weights.quantize(weight_dtype, layers)
         if self.engine != "packed":
