@@ -1,8 +1,8 @@
 """cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU.
 
 Public are the names that ``dir(cgru)`` shows and, beside them, the modules `cgru.activations` (names and formulas of
-activations), `cgru.gradients` (`Tape` and `Gradients`) and `cgru.torch` (modules that train in PyTorch). Everything
-else is the house's own and may change.
+activations), `cgru.gradients` (`Tape` and `Gradients`), `cgru.quantize` (weights in 16 and 8 bits, and what is computed
+with them) and `cgru.torch` (modules that train in PyTorch). Everything else is the house's own and may change.
 """
 
 import importlib

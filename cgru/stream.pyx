@@ -102,7 +102,7 @@ cdef class Stream:
         cdef char* memory = cnp.PyArray_BYTES(self.memory)
         memory += (64 - self.memory.ctypes.data % 64) % 64
         place(&self.running, memory)
-        products = sum(rows.size for name, rows in self.model.weights.tensors.items() if name.startswith("weight"))
+        products = sum(rows.size for name, rows in self.model.weights.stored.items() if name.startswith("weight"))
         self.long_step = products * self.running.N >= LONG_STEP
 
     cdef tuple _shape(self, Py_ssize_t features):

@@ -81,10 +81,10 @@ def loops():
 
 def engine_pass():
     """The module of the engine's pass, for the instruction set that cgru runs on: as gcc would build it."""
-    from cgru.engines import isa
-    from cgru.engines.isas import FLAGS, named
+    from cgru.engines import row_of
+    from cgru.engines.isas import FLAGS
 
-    return cbuild.build_cython(PASS, (*FLAGS["gcc"], *named(isa()).flags["gcc"], INLINE), ROOT)
+    return cbuild.build_cython(PASS, (*FLAGS["gcc"], *row_of("packed").flags["gcc"], INLINE), ROOT)
 
 
 def measure(contestant, probe, budget=0.3):

@@ -26,7 +26,7 @@ import sys, cgru
 before = dir(cgru)
 for name in before:
     getattr(cgru, name)
-import cgru.activations, cgru.commands, cgru.convert, cgru.demo, cgru.gradients
+import cgru.activations, cgru.commands, cgru.convert, cgru.demo, cgru.gradients, cgru.quantize
 assert dir(cgru) == before, set(dir(cgru)) ^ set(before)
 print(*before)
 """
@@ -58,7 +58,7 @@ def test_every_public_method_is_documented(name):
         assert inspect.getdoc(getattr(cls, attribute)), attribute
 
 
-@pytest.mark.parametrize("module", ["activations", "gradients"])
+@pytest.mark.parametrize("module", ["activations", "gradients", "quantize"])
 def test_public_modules(module):
     assert importlib.import_module(f"cgru.{module}").__doc__
 
@@ -68,7 +68,7 @@ def test_the_three_kinds_have_one_interface(name):
     """Calls, training, streams, properties and copies: the base class has them, with the same arguments for all."""
     common = (
         "__call__ record backward stream trace jacobian to_torch to_onnx state_dict from_state_dict from_weights save "
-        "astype replace summary config "
+        "astype replace quantize dequantize summary config weight_dtype weight_dtypes "
         "weights dtype engine input_size hidden_size num_layers bias batch_first bidirectional num_parameters nbytes "
         "activations clip reverse go_backwards merge_mode"
     )
@@ -76,7 +76,8 @@ def test_the_three_kinds_have_one_interface(name):
     for attribute in common.split():
         assert hasattr(cls, attribute), attribute
     for method in (
-        "__call__", "record", "backward", "stream", "jacobian", "to_torch", "to_onnx", "astype", "replace"
+        "__call__", "record", "backward", "stream", "jacobian", "to_torch", "to_onnx", "astype", "replace",
+        "quantize", "dequantize",
     ):  # fmt: skip
         assert inspect.signature(getattr(cls, method)) == inspect.signature(getattr(cgru.GRU, method))
     for call in ("__call__", "record", "stream", "trace", "jacobian"):

@@ -264,7 +264,7 @@ for again in range(2):
 
 
 def test_a_missing_module_of_cgru_s_own_is_not_scipy_s_fault(monkeypatch):
-    monkeypatch.setitem(sys.modules, f"cgru.engines._blas_{engines.isa().replace('-', '_')}", None)
+    monkeypatch.setitem(sys.modules, engines.row_of("blas").module("blas"), None)
     with pytest.raises(ModuleNotFoundError) as caught:
         engines.load("blas")
     assert not isinstance(caught.value, engines.NoScipy) and "cgru.engines._blas" in str(caught.value)
@@ -311,6 +311,7 @@ def files(folder):
 WORKS = {
     "info": "info m.safetensors",
     "convert": "convert m.safetensors n.safetensors",
+    "quantize": "quantize m.safetensors q.safetensors --weights int8 --data x.npy --seconds 0.02",
     "run": "run m.safetensors x.npy -o z.npy",
     "trace": "trace m.safetensors x.npy -o gates.npz",
     "check": "check m.safetensors x.npy y.npy",

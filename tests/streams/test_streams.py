@@ -199,7 +199,7 @@ def test_reset(best, rng):
     assert not np.array_equal(from_hx, from_zeros)
 
 
-@pytest.mark.variants(kind="gru")
+@pytest.mark.variants(kind="gru", weights="float32")
 @pytest.mark.parametrize("rows", [None, N])
 def test_a_learned_initial_state(variant, rng, rows):
     """A model that brings its own h_0 starts and restarts from it, in every row."""
