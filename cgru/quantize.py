@@ -79,7 +79,7 @@ class Quantized:
             raise ValueError("NaN or infinity in bfloat16 weights")
 
     def _check_int8(self):
-        if not isinstance(self.scale, np.ndarray) or self.scale.dtype != np.float32:
+        if not isinstance(self.scale, np.ndarray) or self.scale.dtype.newbyteorder("=") != np.float32:
             raise TypeError(f"the scale of int8 weights must be float32; got {getattr(self.scale, 'dtype', 'none')}")
         object.__setattr__(self, "scale", _frozen(self.scale))
         if self.scale.shape != self.values.shape[:1]:
@@ -159,14 +159,15 @@ def quantized(name: str, matrix: np.ndarray, weight_dtype: str) -> Quantized:
         return Quantized(values)
     if matrix.shape[1] > MOST_FEATURES:
         raise ValueError(f"{name} has {matrix.shape[1]} columns; int8 weights take at most {MOST_FEATURES} features")
-    scale = np.abs(matrix).max(axis=1, initial=0) / np.float32(127)
-    quotients = matrix / np.where(scale == 0, np.inf, scale)[:, None].astype(np.float64)
+    with np.errstate(under="ignore"):       # of subnormal weights
+        scale = np.abs(matrix).max(axis=1, initial=0) / np.float32(127)
+        quotients = matrix / np.where(scale == 0, np.inf, scale)[:, None].astype(np.float64)
     return Quantized(np.rint(quotients).clip(-127, 127).astype(np.int8), scale)
 
 
 def check_weight_dtype(weight_dtype: object) -> None:
     """Raise ValueError unless it is one to quantise to."""
-    if weight_dtype not in WEIGHT_DTYPES:
+    if not isinstance(weight_dtype, str) or weight_dtype not in WEIGHT_DTYPES:
         names = " or ".join(map(repr, WEIGHT_DTYPES))
         raise ValueError(f"weight_dtype must be {names}; got {weight_dtype!r}")
 

@@ -176,6 +176,9 @@ def _layers(layers, count):
     if layers is None:
         return set(range(count))
     try:
+        layers = list(layers)
+        if any(isinstance(layer, bool | np.bool_) for layer in layers):
+            raise TypeError
         numbers = [operator.index(layer) for layer in layers]
     except TypeError:
         raise TypeError(f"layers must be the numbers of layers, such as [0]; got {layers!r}") from None

@@ -19,7 +19,7 @@ def packed(network=cgru.GRU, input_size=5, hidden_size=19, num_layers=2, **optio
     return network(input_size, hidden_size, num_layers, engine="packed", rng=7, **options)
 
 
-@pytest.mark.parametrize("bad", ["int4", "float16", "INT8", "float32", "", None, np.int8, 8, ["int8"]], ids=repr)
+@pytest.mark.parametrize("bad", ["int4", "float16", "INT8", "float32", "", None, np.int8, 8, ["int8"], np.array(["int8", "x"])], ids=repr)
 def test_types_that_are_not_there(bad):
     with pytest.raises(ValueError, match=r"weight_dtype must be 'bfloat16' or 'int8'; got "):
         packed().quantize(bad)
@@ -95,7 +95,7 @@ def test_layers_that_are_not_there(weights, layers):
 
 
 @types
-@pytest.mark.parametrize("layers", [0, "0", ["0"], [0.0], [None], 1.5, [[0]]], ids=repr)
+@pytest.mark.parametrize("layers", [0, "0", ["0"], [0.0], [None], 1.5, [[0]], [True, False]], ids=repr)
 def test_layers_that_are_no_numbers(weights, layers):
     with pytest.raises(TypeError, match=r"layers must be the numbers of layers, such as \[0\]; got "):
         packed().quantize(weights, layers=layers)
