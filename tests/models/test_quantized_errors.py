@@ -19,7 +19,10 @@ def packed(network=cgru.GRU, input_size=5, hidden_size=19, num_layers=2, **optio
     return network(input_size, hidden_size, num_layers, engine="packed", rng=7, **options)
 
 
-@pytest.mark.parametrize("bad", ["int4", "float16", "INT8", "float32", "", None, np.int8, 8, ["int8"], np.array(["int8", "x"])], ids=repr)
+NO_TYPES = ["int4", "float16", "INT8", "float32", "", None, np.int8, 8, ["int8"], np.array(["int8", "x"])]
+
+
+@pytest.mark.parametrize("bad", NO_TYPES, ids=repr)
 def test_types_that_are_not_there(bad):
     with pytest.raises(ValueError, match=r"weight_dtype must be 'bfloat16' or 'int8'; got "):
         packed().quantize(bad)
