@@ -84,8 +84,10 @@ class Quantized:
         object.__setattr__(self, "scale", _frozen(self.scale))
         if self.scale.shape != self.values.shape[:1]:
             raise ValueError(f"the scale has shape {self.scale.shape}, expected {self.values.shape[:1]}: one per row")
-        if not (np.isfinite(self.scale) & (self.scale >= 0)).all():
-            raise ValueError("the scale holds numbers that are negative or not finite")
+        with np.errstate(over="ignore"):
+            greatest = self.scale * np.float32(127)
+        if not (np.isfinite(greatest) & (self.scale >= 0)).all():
+            raise ValueError("the scale holds numbers that are negative, not finite or too large")
         if (self.values == -128).any():
             raise ValueError("an int8 weight is -128, expected -127 to 127")
         if self.values[self.scale == 0].any():

@@ -170,9 +170,9 @@ BAD = {
     "no scale": (TypeError, "scale of int8 weights must be float32; got none", lambda q, s: (q, None)),
     "a scale of float64": (TypeError, "must be float32; got float64", lambda q, s: (q, s.astype(float))),
     "a short scale": (ValueError, r"shape \(56,\), expected \(57,\)", lambda q, s: (q, s[1:])),
-    "NaN in the scale": (ValueError, "negative or not finite", lambda q, s: (q, np.where(s == s[3], np.nan, s))),
-    "a negative scale": (ValueError, "negative or not finite", lambda q, s: (q, -s)),
-    "an infinite scale": (ValueError, "negative or not finite", lambda q, s: (q, s * np.float32(np.inf))),
+    "NaN in the scale": (ValueError, "negative, not finite or too large", lambda q, s: (q, np.where(s == s[3], np.nan, s))),
+    "a negative scale": (ValueError, "negative, not finite or too large", lambda q, s: (q, -s)),
+    "an infinite scale": (ValueError, "negative, not finite or too large", lambda q, s: (q, s * np.float32(np.inf))),
     "-128": (ValueError, "is -128, expected -127 to 127", lambda q, s: (np.where(q == 127, np.int8(-128), q), s)),
     "weights with no scale": (ValueError, "scale 0, and weights other than 0", lambda q, s: (q, s * np.float32(0))),
     "a list": (TypeError, "must be an array; got list", lambda q, s: (q.tolist(), s)),
@@ -202,3 +202,14 @@ def test_quantised_matrices_are_copied_in():
     half = stored_of("bfloat16")[1]["weight_hh_l0"]
     swapped = Quantized(half.values.astype(">u2"))
     assert swapped == half and swapped.values.dtype.isnative
+
+
+def test_the_greatest_of_all_numbers():
+    """127 times its scale would be infinite."""
+    state = packed().state_dict()
+    state["weight_hh_l0"][3, 2] = np.finfo(np.float32).max
+    model = cgru.GRU.from_state_dict(state, engine="packed")
+    with pytest.raises(ValueError, match="too large"):
+        model.quantize("int8")
+    with pytest.raises(ValueError, match="weight_hh_l0 holds numbers that are beyond bfloat16"):
+        model.quantize("bfloat16")
