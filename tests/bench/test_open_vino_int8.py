@@ -7,12 +7,14 @@ import pytest
 from bench.common.problem import Point, Problem
 from bench.speed.peers import open_vino_int8
 from bench.speed.peers.onnx_model import onnx_model
-from support.peers import REQUIRED
 
-pytestmark = pytest.mark.skipif(
-    not REQUIRED and not all(importlib.util.find_spec(name) for name in ("onnx", "openvino")),
-    reason="onnx or openvino is not installed",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in ("onnx", "openvino")),
+        reason="onnx or openvino is not installed",
+    ),
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),    # of JAX, where tests before this have loaded it
+]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 40, 100), (7, 3, 40, 100), (30, 4, 60, 33)])
