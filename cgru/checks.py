@@ -36,6 +36,16 @@ def common_dtype(arrays, dtype=None):
     return check_dtype(dtype)
 
 
+def frozen(array, dtype):
+    """A copy that nobody can write to: C-contiguous, aligned, of native byte order.
+
+    A read-only array is copied too: whoever owns it can make it writable again.
+    """
+    array = np.array(array, dtype, order="C")
+    array.flags.writeable = False
+    return array
+
+
 def real_array(name, value, shape=None):
     """`value` as an array of real numbers; complex, object and string input is refused, not converted.
 

@@ -161,6 +161,12 @@ class Config:
             for reverse in (False, True)[: self.num_directions]:
                 yield Direction(layer, reverse, f"l{layer}{'_reverse' if reverse else ''}")
 
+    def matrices(self) -> Iterator[tuple[int, str]]:
+        """(layer, name) of every matrix of weights."""
+        for layer, _, suffix in self.directions():
+            yield layer, f"weight_ih_{suffix}"
+            yield layer, f"weight_hh_{suffix}"
+
     def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """(name, shape) of every parameter, in PyTorch's order."""
         rows = self.cell.stacked * self.hidden_size

@@ -236,10 +236,7 @@ def _quantized(config, weight_dtypes, tensors, types):
     tensors, types : dict
         By name what is in the file, and the types as the file has them.
     """
-    matrices = {
-        f"weight_{part}_{suffix}": weight_dtypes[layer]
-        for layer, _, suffix in config.directions() for part in ("ih", "hh")
-    }  # fmt: skip
+    matrices = {name: weight_dtypes[layer] for layer, name in config.matrices()}
     for name, found in types.items():
         expected = _STORED[matrices.get(name, "float32")]
         if found != expected:

@@ -169,7 +169,7 @@ class Model(Properties):
         Parameters
         ----------
         weight_dtype : {"bfloat16", "int8"}
-            bfloat16: half the bytes, weights to 3 digits, otherwise float32's arithmetic. int8: a quarter, weights in
+            bfloat16: half the bytes, weights to 8 bits, otherwise float32's arithmetic. int8: a quarter, weights in
             255 steps with one scale per row; x and h are rounded likewise at every step.
         layers : iterable of int, optional
             The layers to quantise, both directions of them; negative numbers count from the end. By default all. The
@@ -197,9 +197,8 @@ class Model(Properties):
         return self.from_weights(weights, self.engine)
 
     def dequantize(self) -> Self:
-        """The float32 model of the rounded weights; a model that is not quantised as it is."""
-        weights = self.weights
-        return self.from_weights(Weights(self.config, weights.tensors, weights.dtype), self.engine)
+        """The float32 model of the rounded weights; of one that is not quantised another with the same weights."""
+        return self.from_weights(self.weights.dequantize(), self.engine)
 
     def replace(self, *, batch_first: bool | None = None, engine: str | None = None) -> Self:
         """The same parameters, taking x in another layout or computed by another engine.

@@ -34,6 +34,8 @@ import dataclasses
 
 import numpy as np
 
+from cgru.checks import frozen
+
 WEIGHT_DTYPES = ("bfloat16", "int8")
 MOST_FEATURES = (2**31 - 1) // 127**2       # of a row of int8 weights: its sum must be an int32
 
@@ -62,7 +64,9 @@ class Quantized:
     scale: np.ndarray | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "values", _frozen(self.values))
+        if not isinstance(self.values, np.ndarray):
+            raise TypeError(f"quantised weights must be an array; got {type(self.values).__name__}")
+        object.__setattr__(self, "values", frozen(self.values, self.values.dtype.newbyteorder("=")))
         if self.values.ndim != 2:
             raise ValueError(f"quantised weights have shape {self.values.shape}, expected two dimensions")
         if self.values.dtype == np.uint16:
@@ -81,7 +85,7 @@ class Quantized:
     def _check_int8(self):
         if not isinstance(self.scale, np.ndarray) or self.scale.dtype.newbyteorder("=") != np.float32:
             raise TypeError(f"the scale of int8 weights must be float32; got {getattr(self.scale, 'dtype', 'none')}")
-        object.__setattr__(self, "scale", _frozen(self.scale))
+        object.__setattr__(self, "scale", frozen(self.scale, np.float32))
         if self.scale.shape != self.values.shape[:1]:
             raise ValueError(f"the scale has shape {self.scale.shape}, expected {self.values.shape[:1]}: one per row")
         with np.errstate(over="ignore"):
@@ -172,12 +176,3 @@ def check_weight_dtype(weight_dtype: object) -> None:
     if not isinstance(weight_dtype, str) or weight_dtype not in WEIGHT_DTYPES:
         names = " or ".join(map(repr, WEIGHT_DTYPES))
         raise ValueError(f"weight_dtype must be {names}; got {weight_dtype!r}")
-
-
-def _frozen(array):
-    """A copy that nobody can write to, C-contiguous and of native byte order."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"quantised weights must be an array; got {type(array).__name__}")
-    array = np.array(array, array.dtype.newbyteorder("="), order="C")
-    array.flags.writeable = False
-    return array

@@ -15,6 +15,7 @@ from cgru import forward
 from cgru.checks import BLAS_LIMIT, check_size, input_array, output_array, refuse_overlap, row_numbers
 from cgru.config import Config
 from cgru.layout import LAYOUTS
+from cgru.summary import multiply_adds
 
 cnp.import_array()
 
@@ -102,7 +103,7 @@ cdef class Stream:
         cdef char* memory = cnp.PyArray_BYTES(self.memory)
         memory += (64 - self.memory.ctypes.data % 64) % 64
         place(&self.running, memory)
-        products = sum(rows.size for name, rows in self.model.weights.stored.items() if name.startswith("weight"))
+        products = multiply_adds(self.model.weights)
         self.long_step = products * self.running.N >= LONG_STEP
 
     cdef tuple _shape(self, Py_ssize_t features):

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from cgru.cells import CELLS
-from cgru.checks import check_dtype, common_dtype, real_array, warn
+from cgru.checks import check_dtype, common_dtype, frozen, real_array, warn
 from cgru.config import Config
 from cgru.quantize import Quantized, check_weight_dtype, quantized
 
@@ -62,7 +62,7 @@ class Weights:
         dtype = _dtype_of(self.config, given, self.dtype)
         with np.errstate(over="ignore"):      # an infinity is warned of below
             stored = {
-                name: given[name] if isinstance(given[name], Quantized) else _frozen(given[name], dtype)
+                name: given[name] if isinstance(given[name], Quantized) else frozen(given[name], dtype)
                 for name in self.config.shapes()
             }
         odd = [
@@ -129,15 +129,16 @@ class Weights:
         if twice:
             held = ", ".join(f"layer {layer} is {self.weight_dtypes[layer]}" for layer in twice)
             raise ValueError(f"{held} already, and is not quantised again: quantise the float32 model")
-        names = {
-            f"weight_{part}_{suffix}"
-            for layer, _, suffix in self.config.directions() if layer in chosen for part in ("ih", "hh")
-        }  # fmt: skip
+        names = {name for layer, name in self.config.matrices() if layer in chosen}
         stored = {
             name: quantized(name, np.asarray(value), weight_dtype) if name in names else value
             for name, value in self.stored.items()
         }
         return Weights(self.config, stored, self.dtype)
+
+    def dequantize(self):
+        """The same with plain arrays of what quantised matrices stand for."""
+        return Weights(self.config, self.tensors, self.dtype) if self.quantized_layers() else self
 
     def replace(self, **changes):
         """The same arrays under another configuration, which must want the same shapes."""
@@ -166,9 +167,9 @@ class Weights:
 
 
 def _equal(one, other):
-    if isinstance(one, Quantized) or isinstance(other, Quantized):
-        return one is other or (isinstance(one, Quantized) and isinstance(other, Quantized) and one == other)
-    return np.array_equal(one, other, equal_nan=True)
+    if type(one) is not type(other):
+        return False
+    return one == other if isinstance(one, Quantized) else np.array_equal(one, other, equal_nan=True)
 
 
 def _layers(layers, count):
@@ -189,32 +190,21 @@ def _layers(layers, count):
 
 def _dtype_of(config, given, asked):
     """The dtype of what is not quantised; checks that layers are quantised whole."""
-    matrices = {name: value for name, value in given.items() if isinstance(value, Quantized)}
-    if not matrices:
+    quantised = [name for name, value in given.items() if isinstance(value, Quantized)]
+    if not quantised:
         return common_dtype(given.values(), asked)
     if asked is not None and check_dtype(asked) != np.float32:
         raise ValueError(f"beside quantised weights the other parameters are float32; got dtype {np.dtype(asked)}")
-    for layer in range(config.num_layers):
-        types = {
-            getattr(given[f"weight_{part}_{suffix}"], "weight_dtype", "float32")
-            for level, _, suffix in config.directions() if level == layer for part in ("ih", "hh")
-        }  # fmt: skip
-        if len(types) > 1:
-            raise ValueError(f"the matrices of layer {layer} are {' and '.join(sorted(types))}, expected one type")
-    odd = [name for name in matrices if not name.startswith("weight_")]
+    types: dict[int, set[str]] = {}
+    for layer, name in config.matrices():
+        types.setdefault(layer, set()).add(getattr(given[name], "weight_dtype", "float32"))
+    for layer, found in types.items():
+        if len(found) > 1:
+            raise ValueError(f"the matrices of layer {layer} are {' and '.join(sorted(found))}, expected one type")
+    odd = [name for name in quantised if not name.startswith("weight_")]
     if odd:
         raise ValueError(f"{', '.join(odd)} cannot be quantised: only matrices of weights can")
     return np.dtype(np.float32)
-
-
-def _frozen(array, dtype):
-    """A copy that nobody can write to: C-contiguous, aligned, of native byte order.
-
-    A read-only array is copied too: whoever owns it can make it writable again.
-    """
-    array = np.array(array, dtype, order="C")
-    array.flags.writeable = False
-    return array
 
 
 _MOST_PROBLEMS = 12     # named in one error message

@@ -21,9 +21,7 @@ def write_onnx(
         import onnx
     except ImportError as error:
         raise missing("onnx", "cgru[onnx]", error) from error
-    if weights.quantized_layers():
-        weights = Weights(weights.config, weights.tensors, weights.dtype)       # the numbers that they stand for
-    model = _Writer(onnx, weights, h_0, lengths).model()
+    model = _Writer(onnx, weights.dequantize(), h_0, lengths).model()
     onnx.checker.check_model(model)
     write_whole(path, model.SerializeToString())
 

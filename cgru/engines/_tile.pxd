@@ -7,21 +7,11 @@ registers.
 This file holds products only. With the gates' polynomials inlined into them, the compiler would spill accumulators.
 """
 
+from cgru.engines._bits cimport as_float
 from cgru.engines._panels cimport BFLOAT16, Panels
 from cgru.engines._target cimport LANES, SPELLED, WIDTH, fmaf
 from cgru.engines._tile_neon cimport spelled_pair, spelled_tile
 from libc.stdint cimport uint32_t
-
-cdef extern from *:
-    """
-    static CYTHON_INLINE float cgru_as_float(uint32_t bits)
-    {
-        float number;
-        memcpy(&number, &bits, sizeof number);
-        return number;
-    }
-    """
-    float as_float "cgru_as_float"(uint32_t bits) noexcept nogil
 
 
 cdef inline float weight_of(int type, bint odd, const void* words, Py_ssize_t c) noexcept nogil:

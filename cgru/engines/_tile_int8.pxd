@@ -5,6 +5,7 @@ up to words of four; and behind them, where several rows want it (CGRU_WIDE), th
 said in cgru/quantize.py.
 """
 
+from cgru.engines._target cimport LANES  # of CGRU_LANES below: no name of it is used in Cython
 from libc.stdint cimport int32_t
 
 cdef extern from *:

@@ -1,4 +1,4 @@
-"""The tiles of _panels_float32.pxd in vectors that are spelled out, for 64-bit ARM.
+"""The tiles of _tile.pxd in vectors that are spelled out, for 64-bit ARM.
 
 A vector there is as short as the loops that compilers write out number by number. clang 22 finds the vectors again for
 some tiles and leaves others scalar; gcc 12 does for none, and keeps sums in memory. The arithmetic is the same: one
@@ -18,7 +18,7 @@ cdef extern from *:
 
     typedef float32x4_t cgru_vector __attribute__((aligned(4), may_alias));
 
-    /* As in `tile`: a row has 3 * panels + extra vectors of sums, side by side. */
+    /* As in `tile_float`: a row has 3 * panels + extra vectors of sums, side by side. */
 
     CGRU_INLINE void cgru_set_sums(Py_ssize_t rows, Py_ssize_t vectors, const float *bias, float32x4_t *sums)
     {
@@ -64,7 +64,7 @@ cdef extern from *:
         }
     }
 
-    /* Words d up to `end` of a single row or several. */
+    /* All words from d on. */
     CGRU_INLINE void cgru_add_words(
         int halves, Py_ssize_t rows, Py_ssize_t panels, Py_ssize_t extra, float32x4_t *sums,
         const float *const *x, const float *data, Py_ssize_t K, Py_ssize_t d)

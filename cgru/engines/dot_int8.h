@@ -29,25 +29,20 @@
 #define CGRU_SAME_INLINE static inline __attribute__((always_inline))
 #endif
 
-#if defined(__AVX512BW__) && (defined(__AVX512VNNI__) || defined(CGRU_VNNI))
-#define CGRU_SHIFT 128
+#if defined(__AVX512BW__)
 typedef __m512i cgru_ints;
 #define cgru_load(p) _mm512_loadu_si512(p)
 #define cgru_store(p, v) _mm512_storeu_si512((p), (v))
 #define cgru_all(word) _mm512_set1_epi32(word)
+
+#if defined(__AVX512VNNI__) || defined(CGRU_VNNI)
+#define CGRU_SHIFT 128
 
 CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints a)
 {
     return _mm512_dpbusd_epi32(sums, a, weights);
 }
-
-#elif defined(__AVX512BW__)
-#define CGRU_SHIFT 0
-typedef __m512i cgru_ints;
-#define cgru_load(p) _mm512_loadu_si512(p)
-#define cgru_store(p, v) _mm512_storeu_si512((p), (v))
-#define cgru_all(word) _mm512_set1_epi32(word)
-
+#else
 #define CGRU_WIDE 1
 #define cgru_even(w) _mm512_srai_epi16(_mm512_slli_epi16((w), 8), 8)
 #define cgru_odd(w) _mm512_srai_epi16((w), 8)
@@ -60,26 +55,22 @@ CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints
     __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(a), turned);
     return _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
+#endif
 
-#elif defined(__AVX2__) && (defined(__AVXVNNI__) || defined(CGRU_VNNI))
-#define CGRU_SHIFT 128
+#elif defined(__AVX2__)
 typedef __m256i cgru_ints;
 #define cgru_load(p) _mm256_loadu_si256((const __m256i *)(p))
 #define cgru_store(p, v) _mm256_storeu_si256((__m256i *)(p), (v))
 #define cgru_all(word) _mm256_set1_epi32(word)
+
+#if defined(__AVXVNNI__) || defined(CGRU_VNNI)
+#define CGRU_SHIFT 128
 
 CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints a)
 {
     return _mm256_dpbusd_avx_epi32(sums, a, weights);
 }
-
-#elif defined(__AVX2__)
-#define CGRU_SHIFT 0
-typedef __m256i cgru_ints;
-#define cgru_load(p) _mm256_loadu_si256((const __m256i *)(p))
-#define cgru_store(p, v) _mm256_storeu_si256((__m256i *)(p), (v))
-#define cgru_all(word) _mm256_set1_epi32(word)
-
+#else
 #define CGRU_WIDE 1
 #define cgru_even(w) _mm256_srai_epi16(_mm256_slli_epi16((w), 8), 8)
 #define cgru_odd(w) _mm256_srai_epi16((w), 8)
@@ -91,9 +82,9 @@ CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(weights, a));
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
+#endif
 
 #elif defined(__SSSE3__) || defined(_M_X64)
-#define CGRU_SHIFT 0
 typedef __m128i cgru_ints;
 #define cgru_load(p) _mm_loadu_si128((const __m128i *)(p))
 #define cgru_store(p, v) _mm_storeu_si128((__m128i *)(p), (v))
@@ -106,7 +97,6 @@ CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints
 }
 
 #elif defined(__aarch64__) || defined(_M_ARM64)
-#define CGRU_SHIFT 0
 typedef int32x4_t cgru_ints;
 #define cgru_load(p) vreinterpretq_s32_s8(vld1q_s8((const int8_t *)(p)))
 #define cgru_store(p, v) vst1q_s32((int32_t *)(p), (v))
@@ -128,7 +118,6 @@ CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints
 #endif
 
 #else
-#define CGRU_SHIFT 0
 typedef struct { int32_t lanes[CGRU_LANES]; } cgru_ints;
 
 CGRU_SAME_INLINE cgru_ints cgru_load(const void *p)
@@ -158,6 +147,10 @@ CGRU_SAME_INLINE cgru_ints cgru_dot(cgru_ints sums, cgru_ints weights, cgru_ints
             + w[4 * lane + 2] * v[4 * lane + 2] + w[4 * lane + 3] * v[4 * lane + 3];
     return sums;
 }
+#endif
+
+#if !defined(CGRU_SHIFT)
+#define CGRU_SHIFT 0
 #endif
 
 #if !defined(CGRU_WIDE)
