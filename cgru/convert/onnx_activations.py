@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cgru.activations import DEFAULTS, Activation, activation
+from cgru.activations import Activation, activation
 from cgru.cells import Cell
 from cgru.convert.conventions import HARD_SIGMOID
 from cgru.convert.onnx_values import attribute
@@ -53,8 +53,12 @@ def read_activations(node: Any, cell: Cell, directions: int) -> tuple[tuple[Acti
 def written_activations(activations: tuple[tuple[Activation, ...], ...]) -> dict[str, list]:
     """ONNX's attributes for those of each direction: names, and alphas and betas where there are any."""
     foreign = {here: (name, alpha, beta) for name, (here, alpha, beta, _) in _ACTIVATIONS.items()}
-    assert set(foreign) == set(DEFAULTS)
     items = [item for group in activations for item in group]
+    strange = sorted({item.name for item in items} - set(foreign))
+    if strange:
+        raise ValueError(
+            f"ONNX's recurrent nodes have no activation {', '.join(strange)}; theirs are {', '.join(foreign)}"
+        )
     usual = [name for group in activations for name in (*("sigmoid",) * (len(group) > 1), "tanh", "tanh")[: len(group)]]
     if [item.name for item in items] == usual:
         return {}

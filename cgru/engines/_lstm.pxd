@@ -14,8 +14,9 @@ argument of the activation that gives v. c is the cell state.
 The tape keeps i, f, g, o, c' of every step, H numbers apart. (dh has no direct part: all of it comes through U.)
 """
 
-from cgru.engines._activations cimport CONSTANTS, Activations, apply_f, apply_g, apply_h, load_constants, tanh
+from cgru.engines._activations cimport Activations, apply_f, apply_g, apply_h
 from cgru.engines._blocks cimport arriving, save
+from cgru.engines._functions cimport CONSTANTS, load_constants, tanh
 from cgru.engines._target cimport LANES, fma
 from cython cimport floating
 from libc.string cimport memcpy

@@ -5,21 +5,22 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
-from cgru.activations import DEFAULTS, Activation
-from support import reference
+from cgru.activations import DEFAULTS, Activation, activation, code
+from support import functions, reference
 from support.compare import flat
 from support.models import Configuration, build, draw, float32_values, oracle, random_lengths, random_state
 
 LIMITS = {  # at -inf and +inf, with the default parameters
     "sigmoid": (0, 1), "tanh": (-1, 1), "hard_sigmoid": (0, 1), "relu": (0, np.inf), "linear": (-np.inf, np.inf),
     "softsign": (-1, 1), "leaky_relu": (-np.inf, np.inf), "elu": (-1, np.inf), "softplus": (0, np.inf),
-    "scaled_tanh": (-1, 1),
+    "scaled_tanh": (-1, 1), "silu": (0, np.inf), "gelu": (0, np.inf), "gelu_tanh": (0, np.inf),
 }  # fmt: skip
 # name and parameters, all of them float32 numbers; the defaults where the function takes any
 CASES = [
     ("sigmoid",), ("tanh",), ("hard_sigmoid",), ("hard_sigmoid", 1 / 6, 0.5), ("hard_sigmoid", 0.25, 0.375), ("relu",),
     ("linear",), ("linear", -0.75, 0.125), ("softsign",), ("leaky_relu",), ("leaky_relu", 0.25), ("elu",),
     ("elu", 1.5), ("softplus",), ("scaled_tanh",), ("scaled_tanh", 1.7159, 0.6667),
+    ("silu",), ("gelu",), ("gelu_tanh",),
 ]  # fmt: skip
 gru = pytest.mark.variants(kind="gru")
 ACCURACY = {"float32": 2.5e-7, "float64": 1e-15}
@@ -37,8 +38,8 @@ def probe(variant, case, x):
 
 
 def test_all_are_there():
-    assert {case[0] for case in CASES} == set(DEFAULTS) == set(reference.ACTIVATIONS) == set(LIMITS)
-    assert {name: values for name, values in DEFAULTS.items() if any(values)} == reference.DEFAULTS
+    assert {case[0] for case in CASES} == set(DEFAULTS) == set(functions.ACTIVATIONS) == set(LIMITS)
+    assert {name: values for name, values in DEFAULTS.items() if any(values)} == functions.DEFAULTS
 
 
 @gru
@@ -51,7 +52,7 @@ def test_accuracy(variant, case):
     ])  # fmt: skip
     x = variant.cast(x).astype(np.float64)
     with np.errstate(over="ignore"):
-        expected = reference.activation(case, variant.dtype)(x)
+        expected = functions.activation(case, variant.dtype)(x)
         product = (case[1] if len(case) > 1 else DEFAULTS[case[0]][0]) * x
     scale = np.maximum(1, np.maximum(np.abs(expected), np.abs(product)))
     for got in probe(variant, case, x):
@@ -86,7 +87,7 @@ def forward(rng, variant, pairs, *, reset_after, clip=None, lengths=None, **shap
     h_0 = float32_values(rng.normal(size=(len(pairs) * shape.get("num_layers", 1), N, H)))
     gru = variant.from_state(state, reset_after=reset_after, activations=pairs, clip=clip)
     y, h_n = gru(variant.cast(x), variant.cast(h_0), lengths=lengths)
-    f, g = (tuple(reference.activation(pair[k], variant.dtype) for pair in pairs) for k in (0, 1))
+    f, g = (tuple(functions.activation(pair[k], variant.dtype) for pair in pairs) for k in (0, 1))
     expected = reference.gru(x, state, h_0, lengths, reset_after=reset_after, f=f, g=g, clip=clip)
     for got, want in zip((y, h_n), expected, strict=True):
         # a gate beyond 0..1 makes states grow from step to step, and errors with them
@@ -184,7 +185,9 @@ def test_properties():
         ({"activations": "tanh"}, TypeError, "activations must be"),
         ({"activations": ("tanh",)}, ValueError, "activations must be"),
         ({"activations": (1, 2)}, ValueError, "activations must be"),
-        ({"activations": ("sigmoid", "gelu")}, ValueError, "must be one of sigmoid, tanh.*'gelu'"),
+        ({"activations": ("sigmoid", "swish")}, ValueError, "must be one of sigmoid, tanh.*'swish'"),
+        ({"activations": ("sigmoid", "softmax")}, ValueError, "softmax takes a whole row: only a Linear has it"),
+        ({"activations": ("sigmoid", ("silu", 1))}, ValueError, "silu takes 0"),
         ({"activations": ("sigmoid", ("elu", 1, 2))}, ValueError, "elu takes 1"),
         ({"activations": (("sigmoid", "tanh"),) * 2}, ValueError, "there is 1"),
         ({"activations": (("sigmoid", "tanh"),), "bidirectional": True}, ValueError, "there are 2"),
@@ -204,6 +207,17 @@ def test_errors(options, error, words):
         for network in (cgru.LSTM, cgru.RNN):
             with pytest.raises(error, match=words):
                 network(INPUTS, 5, **options)
+
+
+def test_softmax_is_for_rows():
+    assert activation("softmax", rows=True) == activation(("softmax", 0, 0), rows=True) == Activation("softmax")
+    assert code(Activation("softmax"))[0] == len(DEFAULTS) and code(Activation("sigmoid"))[0] == 0
+    with pytest.raises(ValueError, match="nonlinearity must be a function of one number, and softmax"):
+        cgru.RNN(INPUTS, 5, nonlinearity="softmax")
+    with pytest.raises(ValueError, match="softmax takes 0"):
+        activation(("softmax", 2.0), rows=True)
+    with pytest.raises(ValueError, match=r"must be one of sigmoid, .*gelu_tanh, softmax, or"):
+        activation("swish", rows=True)
 
 
 @pytest.mark.parametrize("activations, error", [

@@ -10,47 +10,8 @@ from functools import partial
 
 import numpy as np
 
-
-def sigmoid(a):
-    """1 / (1 + exp(-a)), without overflow: exp only ever sees -|a|."""
-    e = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1 / (1 + e), e / (1 + e))
-
-
-tanh = np.tanh
-
-
-def relu(a):
-    """max(a, 0); NaN stays NaN."""
-    return np.maximum(a, 0)
-
-
-#: The other activations; functions of x and their two parameters.
-ACTIVATIONS = {
-    "sigmoid": lambda x, a, b: sigmoid(x),
-    "tanh": lambda x, a, b: np.tanh(x),
-    "hard_sigmoid": lambda x, a, b: np.clip(a * x + b, 0, 1),
-    "relu": lambda x, a, b: np.maximum(x, 0),
-    "linear": lambda x, a, b: a * x + b,
-    "softsign": lambda x, a, b: x / (1 + np.abs(x)),
-    "leaky_relu": lambda x, a, b: np.where(x < 0, a * x, x),
-    "elu": lambda x, a, b: np.where(x < 0, a * np.expm1(np.minimum(x, 0)), x),
-    "softplus": lambda x, a, b: np.logaddexp(x, 0),
-    "scaled_tanh": lambda x, a, b: a * np.tanh(b * x),
-}
-DEFAULTS = {  # alpha and beta where none are given
-    "hard_sigmoid": (0.2, 0.5), "linear": (1.0, 0.0), "leaky_relu": (0.01, 0.0), "elu": (1.0, 0.0),
-    "scaled_tanh": (1.0, 1.0),
-}  # fmt: skip
-
-
-def activation(case, dtype=np.float64):
-    """The function of a name, or of (name, alpha, beta), with its parameters rounded to `dtype`."""
-    name, *given = (case,) if isinstance(case, str) else case
-    given += DEFAULTS.get(name, (0.0, 0.0))[len(given) :]
-    alpha, beta = (np.dtype(dtype).type(p).astype(np.float64) for p in given)
-    return lambda x: ACTIVATIONS[name](x, alpha, beta)
-
+from support.functions import activation, sigmoid, tanh
+from support.functions import relu as relu
 
 # ------------------------------------------------------------------------------------------- equations
 
