@@ -1,4 +1,4 @@
-"""The table of cells: one row for each kind of recurrent network, and nobody else decides by a kind's name.
+"""The table of cells: one row for each kind of layer, and nobody else decides by a kind's name.
 
 A cell is the equations of one step. What the rows of a weight are, how many planes of state there are, what a tape
 keeps, which options there are and what can be trained: all of that is asked here.
@@ -20,7 +20,7 @@ class Cell:
     gates : str
         A letter for each gate, in the order of the rows of weights and biases; empty where there are none.
     states : tuple of str
-        The planes (N, H) of the state, the first of which is the output.
+        The planes (N, H) of the state, the first of which is the output; empty of a layer that keeps none.
     tape : str
         A letter for each plane (T, N, H) that a backward pass needs beside x and y.
     traced : str
@@ -52,8 +52,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name of the class, here and in torch.nn: "GRU"."""
-        return self.kind.upper()
+        """Name of the class, here and in torch.nn: "GRU", "Linear"."""
+        return self.kind.upper() if self.states else self.kind.title()
 
     @property
     def shares(self) -> str:
@@ -108,4 +108,20 @@ LSTM = Cell(
     keeps="f",
 )
 
+LINEAR = Cell(
+    kind="linear",
+    code=3,
+    gates="",
+    states=(),
+    tape="a",
+    traced="",
+    functions="g",
+    uses=("y",),
+    options=("activations",),
+    trained=(),         # every one
+    keeps="",
+)
+
+#: The recurrent kinds, and with Linear every kind.
 CELLS: dict[str, Cell] = {cell.kind: cell for cell in (GRU, RNN, LSTM)}
+KINDS: dict[str, Cell] = CELLS | {LINEAR.kind: LINEAR}

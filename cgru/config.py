@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cgru.activations import cell_activations, shown
-from cgru.cells import CELLS, Cell
+from cgru.activations import cell_activations, linear_activations, shown
+from cgru.cells import KINDS, Cell
 from cgru.checks import BLAS_LIMIT, check_size
 
 MERGE_MODES = ("concat", "sum", "mul", "ave")
@@ -57,8 +57,9 @@ class Config:
     initial_state : bool
         Whether the parameters hold an ``h_0`` (num_layers * D, H), and an LSTM's a ``c_0``: the state of every row
         where none is given.
-    kind : {"gru", "rnn", "lstm"}
-        Which row of `cgru.cells` it is; an option that this row does not name is refused.
+    kind : {"gru", "rnn", "lstm", "linear"}
+        Which row of `cgru.cells` it is; an option that this row does not name is refused. The hidden_size of a Linear
+        is the number of its outputs, and the one activation is what they go through.
     """
 
     input_size: int
@@ -84,8 +85,8 @@ class Config:
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; got {value!r}")
             object.__setattr__(self, name, bool(value))
-        if self.kind not in CELLS:
-            raise ValueError(f"kind must be one of {', '.join(CELLS)}; got {self.kind!r}")
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
         object.__setattr__(self, "activations", self._activations())
         if self.clip is not None:
             if isinstance(self.clip, bool) or not isinstance(self.clip, int | float | np.number) or not self.clip > 0:
@@ -101,6 +102,8 @@ class Config:
             )
 
     def _activations(self):
+        if not self.recurrent:
+            return linear_activations(self.activations)
         return cell_activations(self.activations, self.cell.functions, self.num_directions)
 
     def _check_directions(self):
@@ -117,14 +120,22 @@ class Config:
     def _check_options(self):
         """Refuse what only other kinds have."""
         fields = type(self).__dataclass_fields__
-        for name in {option for cell in CELLS.values() for option in cell.options} - set(self.cell.options):
+        if not self.recurrent and (self.num_layers, self.bidirectional) != (1, False):
+            raise ValueError(f"a {self.cell.name} has one layer and one direction; got {self.num_layers} layers, "
+                             f"bidirectional={self.bidirectional}")
+        for name in {option for cell in KINDS.values() for option in cell.options} - set(self.cell.options):
             if name in fields and name != "activations" and getattr(self, name) != fields[name].default:
                 raise ValueError(f"{self.cell.name} has no option {name}; got {getattr(self, name)!r}")
 
     @cached_property
     def cell(self) -> Cell:
         """Its row in the table of cells."""
-        return CELLS[self.kind]
+        return KINDS[self.kind]
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it keeps a state."""
+        return bool(self.cell.states)
 
     @cached_property
     def num_directions(self) -> int:
@@ -163,6 +174,9 @@ class Config:
 
     def matrices(self) -> Iterator[tuple[int, str]]:
         """(layer, name) of every matrix of weights."""
+        if not self.recurrent:
+            yield 0, "weight"
+            return
         for layer, _, suffix in self.directions():
             yield layer, f"weight_ih_{suffix}"
             yield layer, f"weight_hh_{suffix}"
@@ -170,6 +184,11 @@ class Config:
     def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """(name, shape) of every parameter, in PyTorch's order."""
         rows = self.cell.stacked * self.hidden_size
+        if not self.recurrent:
+            yield "weight", (rows, self.input_size)
+            if self.bias:
+                yield "bias", (rows,)
+            return
         for layer, _, suffix in self.directions():
             yield f"weight_ih_{suffix}", (rows, self.num_directions * self.hidden_size if layer else self.input_size)
             yield f"weight_hh_{suffix}", (rows, self.hidden_size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cgru import engines, files
+from cgru import engines, stored
 from cgru.checks import check_dtype, real_array
 from cgru.config import Config
 from cgru.forward import named_planes
@@ -55,7 +55,7 @@ class Model(Properties):
             Model.classes[kind] = cls
 
     def _draw(self, dropout, dtype, engine, rng, initial_state, **options):
-        """Parameters uniform in +-1/sqrt(hidden_size), as PyTorch draws them, and the initial state as given."""
+        """Parameters as PyTorch draws them, uniform in +-1/sqrt(hidden_size), of a Linear in +-1/sqrt(in_features)."""
         _check_dropout(dropout)
         engines.check_engine(engine)
         config = Config(kind=self.kind, initial_state=initial_state is not None, **options)
@@ -64,7 +64,7 @@ class Model(Properties):
             rng = np.random.default_rng(rng)
         except (TypeError, ValueError) as error:
             raise type(error)(f"rng must be a seed or a numpy.random.Generator; got {rng!r}: {error}") from error
-        bound = 1.0 / np.sqrt(config.hidden_size)
+        bound = 1.0 / np.sqrt(config.hidden_size if config.recurrent else config.input_size)
         given = {} if initial_state is None else named_planes(config.cell, "initial_state", initial_state)
         stored = dict(zip((f"{plane}_0" for plane in config.cell.states), given, strict=False))
         tensors = {
@@ -200,19 +200,6 @@ class Model(Properties):
         """The float32 model of the rounded weights; of one that is not quantised another with the same weights."""
         return self.from_weights(self.weights.dequantize(), self.engine)
 
-    def replace(self, *, batch_first: bool | None = None, engine: str | None = None) -> Self:
-        """The same parameters, taking x in another layout or computed by another engine.
-
-        Raises
-        ------
-        TypeError
-            `batch_first` is no bool.
-        ValueError
-            An engine that does not exist or does not compute this.
-        """
-        weights = self.weights if batch_first is None else self.weights.replace(batch_first=batch_first)
-        return self.from_weights(weights, self.engine if engine is None else engine)
-
     def save(self, path: StrPath) -> None:
         """Write the model to a safetensors file, configuration in its metadata; read it with `cgru.load`.
 
@@ -227,11 +214,11 @@ class Model(Properties):
         OSError
             The file cannot be written.
         """
-        files.save(path, self.weights)
+        stored.save(path, self.weights)
 
 
 def model_of(weights: Weights, engine: str = "auto") -> Any:
-    """The model, of the class that belongs to the weights' kind: a GRU, an LSTM or an RNN."""
+    """The model, of the class that belongs to the weights' kind: a GRU, an LSTM, an RNN or a Linear."""
     return Model.classes[weights.config.kind].from_weights(weights, engine)
 
 

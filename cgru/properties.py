@@ -31,6 +31,57 @@ class Properties:
         return self.config.input_size
 
     @property
+    def weight_dtype(self) -> str:
+        """The type of its matrices: "float32", "float64", "bfloat16", "int8", or "mixed" where layers differ."""
+        names = set(self.weights.weight_dtypes)
+        return names.pop() if len(names) == 1 else "mixed"
+
+    @property
+    def weight_dtypes(self) -> tuple[str, ...]:
+        """The type of each layer's matrices."""
+        return self.weights.weight_dtypes
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model has learnt, biases and a stored initial state included."""
+        return sum(value.size for value in self.weights.stored.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the parameters, and of quantised ones' scales; an engine may keep a packed copy beside them."""
+        return sum(value.nbytes for value in self.weights.stored.values())
+
+    def summary(self) -> str:
+        """Sizes, parameters, the cost of a step and conventions, in lines: what ``cgru info`` prints."""
+        return text_of(summary_lines(self))
+
+    def __repr__(self) -> str:
+        config, fields = self.config, Config.__dataclass_fields__
+        words = [f"{config.input_size}, {config.hidden_size}"]
+        words += [
+            f"{name}={getattr(config, name)!r}"
+            for name in fields
+            if name not in ("input_size", "hidden_size", "kind", "activations")
+            and getattr(config, name) != fields[name].default
+        ]
+        if not config.recurrent:
+            words += [f"activation={shown(config.activations)!r}"] if shown(config.activations) != "linear" else []
+        elif "activations" in config.cell.options and set(config.activations) != {plain(config.cell.functions)}:
+            words.append(f"activations={shown(config.activations)!r}")
+        if "nonlinearity" in config.cell.options:
+            words.append(f"nonlinearity={config.nonlinearity!r}")
+        words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
+        if self.weight_dtype != str(self.dtype):
+            words.append(f"weight_dtype={self.weight_dtype!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
+
+
+class RecurrentProperties(Properties):
+    """Base of `Recurrent`: what only recurrent models have."""
+
+    __slots__ = ()
+
+    @property
     def hidden_size(self) -> int:
         """Hidden units H per direction."""
         return self.config.hidden_size
@@ -79,46 +130,3 @@ class Properties:
     def merge_mode(self) -> str:
         """How y is made of the two directions: "concat", "sum", "mul" or "ave"."""
         return self.config.merge_mode
-
-    @property
-    def weight_dtype(self) -> str:
-        """The type of its matrices: "float32", "float64", "bfloat16", "int8", or "mixed" where layers differ."""
-        names = set(self.weights.weight_dtypes)
-        return names.pop() if len(names) == 1 else "mixed"
-
-    @property
-    def weight_dtypes(self) -> tuple[str, ...]:
-        """The type of each layer's matrices."""
-        return self.weights.weight_dtypes
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the model has learnt, biases and a stored initial state included."""
-        return sum(value.size for value in self.weights.stored.values())
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the parameters, and of quantised ones' scales; an engine may keep a packed copy beside them."""
-        return sum(value.nbytes for value in self.weights.stored.values())
-
-    def summary(self) -> str:
-        """Sizes, parameters, the cost of a step and conventions, in lines: what ``cgru info`` prints."""
-        return text_of(summary_lines(self))
-
-    def __repr__(self) -> str:
-        config, fields = self.config, Config.__dataclass_fields__
-        words = [f"{config.input_size}, {config.hidden_size}"]
-        words += [
-            f"{name}={getattr(config, name)!r}"
-            for name in fields
-            if name not in ("input_size", "hidden_size", "kind", "activations")
-            and getattr(config, name) != fields[name].default
-        ]
-        if "activations" in config.cell.options and set(config.activations) != {plain(config.cell.functions)}:
-            words.append(f"activations={shown(config.activations)!r}")
-        if "nonlinearity" in config.cell.options:
-            words.append(f"nonlinearity={config.nonlinearity!r}")
-        words += [f"dtype={self.dtype}", f"engine={self.engine!r}"]
-        if self.weight_dtype != str(self.dtype):
-            words.append(f"weight_dtype={self.weight_dtype!r}")
-        return f"{type(self).__name__}({', '.join(words)})"

@@ -11,11 +11,13 @@ from cgru import sequences as many
 from cgru.checks import are_sequences
 from cgru.gradients import backpropagate, record
 from cgru.model import Model
+from cgru.properties import RecurrentProperties
 from cgru.stream import Stream
 from cgru.study.views import Gates, State, StateLike, Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Self
 
     from numpy.typing import ArrayLike
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from cgru.model import StrPath
 
 
-class Recurrent(Model, Views[State, StateLike, Gates], Generic[State, StateLike, Gates]):
+class Recurrent(RecurrentProperties, Model, Views[State, StateLike, Gates], Generic[State, StateLike, Gates]):
     """Base of the recurrent models; use a subclass.
 
     A model never changes and may be shared by any number of threads; the GIL is released while it computes. Two
@@ -245,6 +247,19 @@ class Recurrent(Model, Views[State, StateLike, Gates], Generic[State, StateLike,
         ...     h = stream.step(x_t, out=out)
         """
         return Stream(self, batch_size, hx)
+
+    def replace(self, *, batch_first: bool | None = None, engine: str | None = None) -> Self:
+        """The same parameters, taking x in another layout or computed by another engine.
+
+        Raises
+        ------
+        TypeError
+            `batch_first` is no bool.
+        ValueError
+            An engine that does not exist or does not compute this.
+        """
+        weights = self.weights if batch_first is None else self.weights.replace(batch_first=batch_first)
+        return self.from_weights(weights, self.engine if engine is None else engine)
 
     def to_torch(self) -> Any:
         """The same model as a `torch.nn.GRU`, `LSTM` or `RNN`, with copies of the weights.

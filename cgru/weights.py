@@ -14,7 +14,7 @@ from itertools import islice
 
 import numpy as np
 
-from cgru.cells import CELLS
+from cgru.cells import CELLS, LINEAR
 from cgru.checks import check_dtype, common_dtype, frozen, real_array, warn
 from cgru.config import Config
 from cgru.quantize import Quantized, check_weight_dtype, quantized
@@ -97,8 +97,10 @@ class Weights:
     @property
     def weight_dtypes(self) -> tuple[str, ...]:
         """The type of each layer's matrices: "float32", "float64", "bfloat16" or "int8"."""
-        first = (self.stored[f"weight_ih_l{layer}"] for layer in range(self.config.num_layers))
-        return tuple(value.weight_dtype if isinstance(value, Quantized) else str(self.dtype) for value in first)
+        first = {layer: self.stored[name] for layer, name in self.config.matrices()}     # a layer's are of one type
+        return tuple(
+            value.weight_dtype if isinstance(value, Quantized) else str(self.dtype) for value in first.values()
+        )
 
     def astype(self, dtype):
         """The same weights in `dtype`."""
@@ -124,7 +126,7 @@ class Weights:
         check_weight_dtype(weight_dtype)
         if self.dtype != np.float32:
             raise ValueError(f"only float32 weights are quantised; got {self.dtype}: take astype(numpy.float32) first")
-        chosen = _layers(layers, self.config.num_layers)
+        chosen = layer_numbers(layers, self.config.num_layers)
         twice = sorted(chosen.intersection(self.quantized_layers()))
         if twice:
             held = ", ".join(f"layer {layer} is {self.weight_dtypes[layer]}" for layer in twice)
@@ -148,7 +150,14 @@ class Weights:
         return Weights.unchecked(config, self.stored)
 
     def direction(self, suffix):
-        """(w_ih, w_hh, b_ih, b_hh) of one direction; zeros where the configuration has no bias."""
+        """(w_ih, w_hh, b_ih, b_hh) of one direction; zeros where the configuration has no bias.
+
+        Of a Linear, which multiplies no state, w_hh is (0, O) and b_hh is (0,).
+        """
+        if not self.config.recurrent:
+            weight, H = self.stored["weight"], self.config.hidden_size
+            bias = self.stored["bias"] if self.config.bias else np.zeros(H, self.dtype)
+            return weight, np.zeros((0, H), self.dtype), bias, np.zeros(0, self.dtype)
         w_ih, w_hh = self.stored[f"weight_ih_{suffix}"], self.stored[f"weight_hh_{suffix}"]
         if self.config.bias:
             return w_ih, w_hh, self.stored[f"bias_ih_{suffix}"], self.stored[f"bias_hh_{suffix}"]
@@ -172,7 +181,7 @@ def _equal(one, other):
     return one == other if isinstance(one, Quantized) else np.array_equal(one, other, equal_nan=True)
 
 
-def _layers(layers, count):
+def layer_numbers(layers, count):
     """The set of these layers' numbers, negative ones counted from the end; all of them for None."""
     if layers is None:
         return set(range(count))
@@ -201,7 +210,7 @@ def _dtype_of(config, given, asked):
     for layer, found in types.items():
         if len(found) > 1:
             raise ValueError(f"the matrices of layer {layer} are {' and '.join(sorted(found))}, expected one type")
-    odd = [name for name in quantised if not name.startswith("weight_")]
+    odd = [name for name in quantised if not name.startswith("weight")]
     if odd:
         raise ValueError(f"{', '.join(odd)} cannot be quantised: only matrices of weights can")
     return np.dtype(np.float32)
@@ -224,11 +233,12 @@ def _check_shapes(config, arrays):
     if len(problems) >= _MOST_PROBLEMS:
         problems[_MOST_PROBLEMS:] = ["and more"]
     if problems:
-        raise ValueError(
-            f"these parameters do not fit {config.cell.name} with input_size={config.input_size}, "
-            f"hidden_size={config.hidden_size}, num_layers={config.num_layers}, bias={config.bias}, "
-            f"bidirectional={config.bidirectional}: {'; '.join(problems)}"
-        )
+        sizes = f"input_size={config.input_size}, hidden_size={config.hidden_size}, num_layers={config.num_layers}, "
+        if not config.recurrent:
+            sizes = f"in_features={config.input_size}, out_features={config.hidden_size}, "
+        both = f", bidirectional={config.bidirectional}" if config.recurrent else ""
+        words = f"{config.cell.name} with {sizes}bias={config.bias}{both}"
+        raise ValueError(f"these parameters do not fit {words}: {'; '.join(problems)}")
 
 
 _NAME = re.compile(r"(weight|bias)_(ih|hh)_l(\d+)(_reverse)?")
@@ -277,3 +287,31 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, kind="gru", **opt
         **options,
     )
     return Weights(config, found, dtype)
+
+
+def linear_weights(weight, bias=None, activation=None, *, dtype=None):
+    """Weights of a Linear, y = activation(weight x + bias).
+
+    Parameters
+    ----------
+    weight : array_like
+        (O, I).
+    bias : array_like, optional
+        (O,).
+    activation : activation, optional
+        A name, or (name, alpha, beta), see `cgru.activations`; "softmax" goes over the O outputs.
+    dtype : dtype, optional
+        As of `Weights`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `Weights`.
+    """
+    weight = real_array("weight", weight, (None, None))
+    tensors = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    config = Config(
+        input_size=weight.shape[1], hidden_size=weight.shape[0], bias=bias is not None, activations=activation,
+        kind=LINEAR.kind,
+    )  # fmt: skip
+    return Weights(config, tensors, dtype)

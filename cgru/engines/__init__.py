@@ -158,6 +158,8 @@ class Backward(Protocol):
     """The module "backward"."""
 
     Adjoint: _Maker[Adjoint]
+    LinearAdjoint: Any
+    """Of a Linear: ``LinearAdjoint(weight, activation).run(x, a, y, dy, dx, dW, db)``."""
 
 
 def options(config: Config, reverse: bool) -> dict[str, Any]:

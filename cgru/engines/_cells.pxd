@@ -12,8 +12,9 @@ every gate all the same, also at the end of a row: engines have so many more tha
 A cell's arithmetic is in a file of its own (_gru.pxd, _rnn.pxd, _lstm.pxd).
 """
 
-from cgru.engines._activations cimport CONSTANTS, Activations, activations_of, load_constants
+from cgru.engines._activations cimport Activation, Activations, activations_of
 from cgru.engines._blocks cimport copy_short, pad_block
+from cgru.engines._functions cimport CONSTANTS, load_constants
 from cgru.engines._gru cimport gru_after_block, gru_before_block, gru_reset_block
 from cgru.engines._lstm cimport lstm_block
 from cgru.engines._rnn cimport rnn_block
@@ -25,28 +26,36 @@ cdef enum:                              # Cell.code of cgru/cells.py
     GRU = 0
     RNN = 1
     LSTM = 2
+    LINEAR = 3                          # no state: _linear.pxd
 
 
 cdef struct Cell:
     int kind
     bint reset_after                    # GRU
     Py_ssize_t H                        # hidden units
-    Py_ssize_t gates                    # matrices of H rows in W and U: 3, 1, 4
+    Py_ssize_t gates                    # matrices of H rows in W and U: 3, 1, 4; a Linear has no U
     Py_ssize_t together                 # how many of U's come of one product: all, or 2 with reset_after=False
-    Py_ssize_t planes                   # of state: h, and an LSTM's c
+    Py_ssize_t planes                   # of state: h, and an LSTM's c; 0 of a Linear
     Py_ssize_t stride, last_stride      # from gate to gate in a and b, and in a last block that is not whole
     Py_ssize_t step_a, step_b           # from block to block
     Activations act
+    # of a Linear, `linear_rows`: a call, since it is long, and wanted in two places
+    void (*linear_float)(
+        const Activation* act, Py_ssize_t count, Py_ssize_t N, const float* a, Py_ssize_t lda, float* const* y
+    ) noexcept nogil
+    void (*linear_double)(
+        const Activation* act, Py_ssize_t count, Py_ssize_t N, const double* a, Py_ssize_t lda, double* const* y
+    ) noexcept nogil
 
 
 cdef inline Cell cell_of(bint in_blocks, int kind, Py_ssize_t H, bint reset_after, f, g, h, double clip):
     cdef Cell cell
-    if kind not in (GRU, RNN, LSTM):
+    if kind not in (GRU, RNN, LSTM, LINEAR):
         raise ValueError(f"there is no cell of kind {kind}")
     cell.kind, cell.H, cell.reset_after = kind, H, reset_after
     cell.gates = 3 if kind == GRU else 4 if kind == LSTM else 1
     cell.together = 2 if kind == GRU and not reset_after else cell.gates
-    cell.planes = 2 if kind == LSTM else 1
+    cell.planes = 2 if kind == LSTM else 0 if kind == LINEAR else 1
     cell.stride, cell.last_stride, cell.step_a, cell.step_b = H, H, LANES, LANES
     if in_blocks:
         cell.stride, cell.last_stride = LANES, H % LANES

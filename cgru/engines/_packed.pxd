@@ -2,6 +2,7 @@
 
 from cgru.engines._cells cimport Cell
 from cgru.engines._panels cimport Panels
+from cgru.engines._sequence cimport Sequence, row_of, x_row
 from cgru.engines._target cimport LANES
 from libc.stdint cimport uintptr_t
 
@@ -66,3 +67,13 @@ cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t
     scratch.rh = scratch.hn + N * packed.V.columns
     scratch.work = scratch.rh + (N * padded(packed.cell.H) if packed.V.columns else 0) + LANES
     return scratch
+
+
+cdef inline Py_ssize_t add_rows(
+    const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float** x_rows, Py_ssize_t rows
+) noexcept nogil:
+    """Step s of the active rows of x, added to the `rows` of a chunk so far; how many there are then."""
+    cdef Py_ssize_t i
+    for i in range(active):
+        x_rows[rows + i] = <const float*>x_row(seq, row_of(seq, i), s)
+    return rows + active

@@ -15,11 +15,12 @@ Compiled once per ISA (setup.py).
 """
 
 cimport numpy as cnp
-from cgru.engines._activations cimport RELU, SIGMOID, TANH
+from cgru.engines._activations cimport RELU, SIGMOID, TANH, Activation, activation_of
 from cgru.engines._adjoints cimport Pass, gates_adjoint_row, reset_adjoint_row
 from cgru.engines._blas cimport product_nn, product_tn
 from cgru.engines._cells cimport GRU, LSTM
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
+from cgru.engines._linear_adjoint cimport add_columns, linear_back
 from cython cimport floating
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -117,6 +118,65 @@ cdef class Adjoint:
                 failed = backpropagate[float](&p)
         if failed:
             raise_for(failed, "the gate gradients of all steps")
+
+
+cdef class LinearAdjoint:
+    """The backward pass of a Linear (_linear.pxd).
+
+    Parameters
+    ----------
+    weight : ndarray
+        (O, K), C-contiguous; kept, not copied.
+    g : (code, alpha, beta)
+        Its activation.
+    """
+
+    cdef object weight
+    cdef Activation act
+
+    def __init__(self, cnp.ndarray weight, g):
+        self.weight, self.act = weight, activation_of(g)
+
+    def run(
+        self, cnp.ndarray x, cnp.ndarray a, cnp.ndarray y, cnp.ndarray dy, dx, cnp.ndarray dW, cnp.ndarray db
+    ):
+        """Gradients of one pass over M rows; everything is C-contiguous and checked by the caller.
+
+        Parameters
+        ----------
+        x : ndarray
+            (M, K).
+        a, y, dy : ndarray
+            (M, O): before the activation, behind it, and dL/dy.
+        dx : ndarray or None
+            (M, K): overwritten.
+        dW, db : ndarray
+            (O, K), (O,): overwritten.
+        """
+        cdef cnp.ndarray weight = self.weight
+        cdef void* d = NULL
+        cdef Py_ssize_t M = cnp.PyArray_DIM(x, 0), K = cnp.PyArray_DIM(x, 1), G = cnp.PyArray_DIM(y, 1)
+        cdef bint is_double = cnp.PyArray_TYPE(weight) == cnp.NPY_DOUBLE
+        cdef int failed
+        if dx is not None:
+            d = cnp.PyArray_DATA(<cnp.ndarray>dx)
+        with nogil:
+            if is_double:
+                failed = linear_back[double](
+                    &self.act, M, K, G, <const double*>cnp.PyArray_DATA(weight), <const double*>cnp.PyArray_DATA(x),
+                    <const double*>cnp.PyArray_DATA(a), <const double*>cnp.PyArray_DATA(y),
+                    <const double*>cnp.PyArray_DATA(dy), <double*>d, <double*>cnp.PyArray_DATA(dW),
+                    <double*>cnp.PyArray_DATA(db),
+                )
+            else:
+                failed = linear_back[float](
+                    &self.act, M, K, G, <const float*>cnp.PyArray_DATA(weight), <const float*>cnp.PyArray_DATA(x),
+                    <const float*>cnp.PyArray_DATA(a), <const float*>cnp.PyArray_DATA(y),
+                    <const float*>cnp.PyArray_DATA(dy), <float*>d, <float*>cnp.PyArray_DATA(dW),
+                    <float*>cnp.PyArray_DATA(db),
+                )
+        if failed:
+            raise_for(failed, "the gradients before the activation")
 
 
 cdef int backpropagate(const Pass* p, floating* kind=NULL) noexcept nogil:
@@ -248,12 +308,3 @@ cdef void input_gradients(const Pass* p, const floating* da, Py_ssize_t begin, P
     product_nn(rows, K, p.G_i, da + p.first, width, W, K, <floating>(1.0 if p.add_dx else 0.0), dx, K)
     if p.kind == GRU:
         product_nn(rows, K, H, da, width, W + 2 * H * K, K, <floating>1.0, dx, K)
-
-
-cdef void add_columns(
-    Py_ssize_t rows, Py_ssize_t columns, const floating* a, Py_ssize_t lda, floating* sums
-) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(columns):
-            sums[j] += a[i * lda + j]

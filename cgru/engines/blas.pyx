@@ -11,17 +11,18 @@ Compiled once per ISA (setup.py), since the gate loops profit from wide vectors.
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
 from cgru.engines._blas cimport QUIET_GEMV, QUIET_GEMV_OLD, product_nt
-from cgru.engines._cells cimport GRU, Cell, cell_of, reset_rows, update_rows
+from cgru.engines._cells cimport GRU, LINEAR, Cell, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
+from cgru.engines._linear cimport linear_rows
 from cgru.engines._matrices cimport Matrices, Rows, point, rows_at, rows_size
+from cgru.engines._projection cimport add_to_bias, project
 from cgru.engines._sequence cimport (
-    Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
+    Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, y_row,
 )
 from cgru.engines._target cimport HAS_FMA, LANES
 from cpython.pycapsule cimport PyCapsule_New
 from cython cimport floating
-from libc.limits cimport INT_MAX
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -74,6 +75,7 @@ cdef class Direction:
         self.arrays = (w_ih, w_hh, b_ih, b_hh)
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
         m.cell = cell_of(False, kind, w_hh.shape[1], reset_after, f, g, h, clip)
+        m.cell.linear_float, m.cell.linear_double = linear_rows[float], linear_rows[double]
         m.K, m.G = w_ih.shape[1], m.cell.gates * m.cell.H
         m.W, m.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         m.b, m.c = cnp.PyArray_DATA(b_ih), cnp.PyArray_DATA(b_hh)
@@ -111,7 +113,11 @@ cdef class Direction:
         cdef int failed
         with nogil:
             clear_padding(&seq, self.matrices.cell.H)
-            if self.is_double:
+            if self.matrices.cell.kind == LINEAR and self.is_double:
+                failed = run_linear[double](&self.matrices, &seq)
+            elif self.matrices.cell.kind == LINEAR:
+                failed = run_linear[float](&self.matrices, &seq)
+            elif self.is_double:
                 failed = run_sequence[double](&self.matrices, &seq)
             else:
                 failed = run_sequence[float](&self.matrices, &seq)
@@ -149,7 +155,7 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
     s_0 = 0
     while s_0 < seq.T:
         s_1 = min(s_0 + steps, seq.T)
-        project(m, seq, s_0, s_1, active, gathered, gi)
+        project(m, seq, s_0, s_1, active, gathered, gi, QUIET)
         gi_s = gi
         for s in range(s_0, s_1):
             rows = active_at(seq, s, active)
@@ -173,6 +179,45 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
     return 0
 
 
+cdef int run_linear(const Matrices* m, const Sequence* seq, floating* kind=NULL) noexcept nogil:
+    """All steps of a Linear: 0, NO_MEMORY or INTERRUPTED."""
+    cdef Py_ssize_t N = seq.N, G = m.G, s, s_0 = 0, s_1, i, active = N
+    cdef Py_ssize_t steps = min(max(1, SCRATCH // (N * (G + m.K) * <Py_ssize_t>sizeof(floating))), seq.T)
+    cdef Watch watch = Watch(due=0)
+    cdef void* memory = malloc(rows_size(N) + steps * N * (G + m.K) * sizeof(floating))
+    if memory == NULL:
+        return NO_MEMORY
+    cdef Rows rows = rows_at(memory, N)
+    cdef floating* a = <floating*>rows.end
+    cdef floating* a_s
+    while s_0 < seq.T and active > 0:
+        s_1 = min(s_0 + steps, seq.T)
+        project(m, seq, s_0, s_1, active, a + steps * N * G, a, QUIET)
+        a_s = a
+        for s in range(s_0, s_1):
+            active = active_at(seq, s, active)
+            for i in range(active):
+                rows.h[i] = y_row(seq, row_of(seq, i), s)
+                if seq.tape != NULL:
+                    memcpy(tape_row(seq, i, s), a_s + i * G, G * sizeof(floating))
+            activate_rows(&m.cell, active, <const floating*>a_s, <floating* const*>rows.h)
+            a_s += active * G
+        s_0 = s_1
+        if s_0 < seq.T and interrupted(&watch):
+            free(memory)
+            return INTERRUPTED
+    free(memory)
+    return 0
+
+
+cdef inline void activate_rows(const Cell* cell, Py_ssize_t N, const floating* a, floating* const* y) noexcept nogil:
+    """A Linear's y from its sums."""
+    if floating is float:
+        cell.linear_float(&cell.act.g, cell.H, N, a, cell.H, y)
+    else:
+        cell.linear_double(&cell.act.g, cell.H, N, a, cell.H, y)
+
+
 cdef void load_states(const Sequence* seq, Py_ssize_t plane, Py_ssize_t H, floating* states) noexcept nogil:
     """A plane's initial states, in the order of the visit."""
     cdef Py_ssize_t i, size = H * sizeof(floating)
@@ -189,42 +234,6 @@ cdef void store_states(
         memcpy(state_row(seq, 0, i, size), h + i * H, size)
         if seq.planes == 2:
             memcpy(state_row(seq, 1, i, size), c + i * H, size)
-
-
-cdef void project(
-    const Matrices* m, const Sequence* seq, Py_ssize_t s_0, Py_ssize_t s_1, Py_ssize_t active,
-    floating* gathered, floating* gi,
-) noexcept nogil:
-    """gi[rows, G] = x[rows, K] W^T + b for the rows active in steps s_0..s_1, step by step."""
-    cdef Py_ssize_t K = m.K, rows = 0, s, i
-    cdef Py_ssize_t size = sizeof(floating)
-    cdef const floating* x = gathered
-    cdef Py_ssize_t lda = K
-    if seq.lengths == NULL and not seq.reverse and (seq.N == 1 or seq.x_t == seq.N * seq.x_n):
-        x = <const floating*>x_row(seq, 0, s_0)
-        rows = (s_1 - s_0) * seq.N
-        lda = (seq.x_t if seq.N == 1 else seq.x_n) // size
-        if lda < K or lda > INT_MAX:   # a broadcast view, or strides over BLAS's integers: gather
-            x, rows, lda = gathered, 0, K
-    if rows == 0:
-        for s in range(s_0, s_1):
-            active = active_at(seq, s, active)
-            for i in range(active):
-                memcpy(gathered + rows * K, x_row(seq, row_of(seq, i), s), K * size)
-                rows += 1
-    if rows == 0:
-        return
-    add_to_bias(m, rows, x, lda, gi)
-
-
-cdef inline void add_to_bias(
-    const Matrices* m, Py_ssize_t rows, const floating* x, Py_ssize_t ldx, floating* gi
-) noexcept nogil:
-    cdef Py_ssize_t K = m.K, G = m.G, i
-    for i in range(rows):
-        memcpy(gi + i * G, m.b, G * sizeof(floating))
-    # gi[rows,G] = x[rows,K] W^T + b
-    product_nt(rows, G, K, x, ldx, <const floating*>m.W, K, <floating>1.0, gi, G, QUIET)
 
 
 cdef void advance(
@@ -301,8 +310,13 @@ cdef void step_rows(
     cdef floating* gi = <floating*>rows.end
     cdef floating* gh = gi + N * m.G
     cdef floating* h = <floating*>new_states[0]
+    if m.cell.kind == LINEAR:           # new_states[0] is where y goes
+        point(&rows, N, m.cell.H, h, h)
+        add_to_bias(m, N, x, ldx, gi, QUIET)
+        activate_rows(&m.cell, N, <const floating*>gi, <floating* const*>rows.h)
+        return
     point(&rows, N, m.cell.H, h, <floating*>new_states[m.cell.planes - 1])
     for plane in range(m.cell.planes):
         memcpy(new_states[plane], states[plane], size)
-    add_to_bias(m, N, x, ldx, gi)
+    add_to_bias(m, N, x, ldx, gi, QUIET)
     advance(m, N, <const floating*>gi, &rows, h, gh, gh + N * m.G, False)

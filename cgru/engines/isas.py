@@ -13,7 +13,9 @@ ENGINES = ("blas", "packed", "backward")
 #: for the whole process. -ffp-contract=off: a fused multiply-add happens where the source says so, hence the same bits
 #: everywhere. -fno-trapping-math and an index type without wrap-around let the gate loops vectorise; no result changes.
 #: -fno-tree-loop-distribute-patterns: else gcc takes the loops that store a tile's sums for copies of memory, and so
-#: the sums go through memory once more. -Wno-unused-function: clang names every function of Cython's own.
+#: the sums go through memory once more. -fno-ipa-cp-clone, -fno-unswitch-loops: else it writes functions and loops out
+#: for every value of an argument, which are written out here where that is worth it. -Wno-unused-function: clang names
+#: every function of Cython's own.
 _COMMON = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-wrapv")
 _CLANG = (*_COMMON, "-Wno-unused-function")
 
@@ -24,7 +26,7 @@ def _to_clang(*flags: str) -> tuple[str, ...]:
 
 
 FLAGS = {
-    "gcc": (*_COMMON, "-fno-tree-loop-distribute-patterns"),
+    "gcc": (*_COMMON, "-fno-tree-loop-distribute-patterns", "-fno-ipa-cp-clone", "-fno-unswitch-loops"),
     "clang": _CLANG,
     "zig": _CLANG,
     "clang-cl": ("/O2", *_to_clang(*_CLANG)),
@@ -114,7 +116,8 @@ ISAS = (
     Isa(    # MSVC's x86-64 has no more than SSE2, and no name for that
         "x86-64-v2", "x86_64", "defined(__SSE4_2__) || defined(_M_X64)", frozenset({"x86-64-v2"}),
         {
-            "gcc": ("-march=x86-64-v2",),
+            # for machines of before 2013: small code. Here -O3 would write out short loops, not vectorise more of them
+            "gcc": ("-march=x86-64-v2", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"),
             "clang": ("-march=x86-64-v2",),
             "zig": ("-mcpu=x86_64_v2",),
             "clang-cl": _to_clang("-march=x86-64-v2"),

@@ -15,16 +15,18 @@ cell (_cells.pxd).
 
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
-from cgru.engines._cells cimport GRU, cell_of, reset_rows, update_rows
+from cgru.engines._cells cimport GRU, LINEAR, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
-from cgru.engines._packed cimport Packed, Scratch, padded, scratch_at, scratch_size
+from cgru.engines._linear cimport linear_rows
+from cgru.engines._packed cimport Packed, Scratch, add_rows, padded, scratch_at, scratch_size
+from cgru.engines._packed_linear cimport linear_sequence, linear_step
 from cgru.engines._panels cimport BFLOAT16, FLOAT32, INT8, Panels
 from cgru.engines._panels_bfloat16 cimport product_bfloat16, product_pair_bfloat16
 from cgru.engines._panels_float32 cimport product_float32, product_pair_float32
 from cgru.engines._panels_int8 cimport product_int8, product_pair_int8, work_int8
 from cgru.engines._sequence cimport (
-    Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, x_row, y_row,
+    Sequence, active_at, clear_padding, row_of, sequence_of, state_row, tape_row, y_row,
 )
 from cgru.engines._target cimport HAS_FMA, LANES, ONLY_INT8, ROWS, WIDTH
 from cpython.pycapsule cimport PyCapsule_New
@@ -62,10 +64,12 @@ cdef class Direction:
         packed.cell = cell_of(True, kind, H, reset_after, f, g, h, clip)
         packed.K = w_ih.shape[1]
         together = packed.cell.together * H       # rows of U; the rest is V
+        if kind == LINEAR:                        # it has neither, in W's type
+            w_hh, b_hh, together = w_ih, b_ih, 0
         packs = [
             packing.pack(w_ih, b_ih, slice(None), H, LANES),
             packing.pack(w_hh, b_hh, slice(together), H, LANES),
-            packing.pack(w_hh, b_hh, slice(together, None), H, LANES),
+            packing.pack(w_hh, b_hh, slice(together, 0 if kind == LINEAR else None), H, LANES),
         ]
         data = packing.place([pack.data for pack in packs])
         self.arrays = (packs, data)
@@ -77,6 +81,8 @@ cdef class Direction:
             direction=packed, K=packed.K, H=H, planes=packed.cell.planes, itemsize=sizeof(float),
             scratch=step_scratch, step=step,
         )
+        if kind == LINEAR:
+            self.step_kernel.step, packed.cell.linear_float = linear_step, linear_rows[float]
 
     def kernel(self):
         """Capsule of this direction's Kernel (_kernel.pxd)."""
@@ -130,7 +136,10 @@ cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
     cdef int failed
     while left > 0:
         seq.N = min(left, packed.rows)
-        failed = run_sequence(packed, &seq, &watch)
+        if packed.cell.kind == LINEAR:
+            failed = linear_sequence(packed, &seq, &watch)
+        else:
+            failed = run_sequence(packed, &seq, &watch)
         if failed:
             return failed
         left -= seq.N
@@ -190,16 +199,6 @@ cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) n
     finish(seq, H, 0, active, scratch.h_rows)
     free(memory)
     return 0
-
-
-cdef inline Py_ssize_t add_rows(
-    const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float** x_rows, Py_ssize_t rows
-) noexcept nogil:
-    """Step s of the active rows of x, added to the `rows` of a chunk so far; how many there are then."""
-    cdef Py_ssize_t i
-    for i in range(active):
-        x_rows[rows + i] = <const float*>x_row(seq, row_of(seq, i), s)
-    return rows + active
 
 
 cdef inline void finish(
