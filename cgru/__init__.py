@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from cgru._version import __version__
 from cgru.gru import GRU
+from cgru.linear import Linear
 from cgru.lstm import LSTM
 from cgru.rnn import RNN
+from cgru.sequential import Sequential
 from cgru.stream import Stream
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Linear",
+    "Sequential",
     "Stream",
     "__version__",
     "check",

@@ -1,12 +1,15 @@
 """A state that goes on from step to step: its memory, who holds it, one step of all layers. What streams are made of.
 
-Memory is one block: the planes (layers, N, H) of the state, those of the next one, and scratch, each on its own cache
-lines. The two states change places at every step.
+What runs is a model, or a network of several. Memory is one block: for each model the planes (layers, N, H) of the
+state, the same of the next one, a copy to go back to, and scratch, each on its own cache lines. The two states change
+places at every step. A Linear has no state, and in its place what it gives, (N, O).
 """
 
 cimport numpy as cnp
+from cgru.engines._interrupt cimport INTERRUPTED, Watch, interrupted
 from cgru.engines._kernel cimport KERNEL_NAME, MAX_PLANES, Kernel
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cython cimport floating
 from libc.string cimport memcpy
 
 cdef extern from *:
@@ -31,36 +34,60 @@ cdef extern from *:
 
 cdef enum:
     MAX_LAYERS = 64
+    TOGETHER = 64                       # steps that a short layer makes before the next one begins
+    MAX_STRIDE = 1 << 30                # bytes: engines take strides as int
 
 
 cdef struct Running:
-    Kernel* kernels[MAX_LAYERS]
-    Py_ssize_t layers, planes, N, K, H  # N rows, K features of the first layer, H hidden units
-    Py_ssize_t row_bytes, plane_bytes   # of one layer's rows in a plane, of a plane
+    Kernel* kernels[MAX_LAYERS]         # of all layers of all models
+    Py_ssize_t row[MAX_LAYERS]          # bytes of a row of one of its planes
+    Py_ssize_t at[MAX_LAYERS][MAX_PLANES]    # where its planes are in a state
+    Py_ssize_t counts[MAX_LAYERS]       # layers of each model
+    Py_ssize_t models, layers, N, K, O, itemsize    # N rows, K features of x and O of y, bytes of a number
+    Py_ssize_t size                     # bytes of a state
+    Py_ssize_t together                 # steps of a single row that go through a layer at once: TOGETHER, or 1
+    Py_ssize_t block                    # bytes of what a layer gives in so many
+    bint skip                           # whether y has the first O features of x added
     long busy                           # 0, or the generation of the process in which a call is running
-    char* states[MAX_PLANES]            # the state
-    char* new_states[MAX_PLANES]        # the next one
+    char* state
+    char* new_state
+    char* saved
+    char* blocks[2]                     # what a layer gives, and what the next one does
     char* scratch
 
 
-cdef inline Py_ssize_t plan(Running* r, model) except -1:
-    """Take the model's kernels, and say how many bytes of memory `place` wants."""
-    cdef Py_ssize_t layer, work = 0
-    for layer in range(r.layers):
-        r.kernels[layer] = <Kernel*>PyCapsule_GetPointer(model.directions[layer].kernel(), KERNEL_NAME)
-        check_sizes(r, layer, model)
-        work = max(work, r.kernels[layer].scratch(r.kernels[layer].direction, r.N))
-    r.planes = r.kernels[0].planes
-    r.row_bytes = r.N * r.H * r.kernels[0].itemsize
-    r.plane_bytes = r.layers * r.row_bytes
-    return 2 * r.planes * on_lines(r.plane_bytes) + work + 128
+cdef inline Py_ssize_t plan(Running* r, tuple models) except -1:
+    """Take the models' kernels, and say how many bytes of memory `place` wants."""
+    cdef Py_ssize_t layer, work = 0, count
+    cdef const Kernel* kernel = NULL
+    r.models = r.layers = r.block = 0
+    for model in models:
+        count = len(model.directions)
+        if r.layers + count > MAX_LAYERS:
+            total = sum([len(one.directions) for one in models])
+            raise ValueError(f"a stream takes at most {<int>MAX_LAYERS} layers; this model has {total}")
+        r.counts[r.models] = count
+        r.models += 1
+        for layer in range(r.layers, r.layers + count):
+            capsule = model.directions[layer - r.layers].kernel()
+            r.kernels[layer] = <Kernel*>PyCapsule_GetPointer(capsule, KERNEL_NAME)
+            kernel = r.kernels[layer]
+            check_sizes(kernel, layer > r.layers, model)
+            r.row[layer] = kernel.H * kernel.itemsize
+            work = max(work, kernel.scratch(kernel.direction, r.N if kernel.planes else max(r.N, r.together)))
+            r.block = max(r.block, on_lines(r.together * r.row[layer]))
+        r.layers += count
+    r.K, r.O, r.itemsize = r.kernels[0].K, kernel.H, kernel.itemsize
+    lay_out(r)
+    return 3 * r.size + 2 * r.block + on_lines(r.N * r.O * r.itemsize) + work + 128
 
 
-cdef inline check_sizes(const Running* r, Py_ssize_t layer, model):
+cdef inline check_sizes(const Kernel* kernel, bint above, model):
     """Memory is laid out by what the model says; a subclass may say anything."""
-    cdef const Kernel* kernel = r.kernels[layer]
     cdef tuple says, has                # Cython 3.3 never ends when it is to find their types itself
-    says = (r.H if layer else r.K, r.H, model.dtype.itemsize, len(model.config.cell.states))
+    H = model.config.hidden_size
+    said = getattr(model, "hidden_size", H)
+    says = (said if above else model.input_size, said, model.dtype.itemsize, len(model.config.cell.states))
     has = (kernel.K, kernel.H, kernel.itemsize, kernel.planes)
     if says != has:
         raise ValueError(
@@ -75,13 +102,24 @@ cdef inline Py_ssize_t on_lines(Py_ssize_t size) noexcept nogil:
     return (size + 63) // 64 * 64
 
 
+cdef inline void lay_out(Running* r) noexcept nogil:
+    """Where the planes of N rows are in a state, and its size."""
+    cdef Py_ssize_t m, p, layer, k = 0, at = 0
+    for m in range(r.models):
+        for p in range(max(r.kernels[k].planes, 1)):
+            for layer in range(r.counts[m]):
+                r.at[k + layer][p] = at + layer * r.N * r.row[k]
+            at += on_lines(r.counts[m] * r.N * r.row[k])
+        k += r.counts[m]
+    r.size = at
+
+
 cdef inline void place(Running* r, char* memory) noexcept nogil:
     """Lay everything out in `memory`, which begins with a cache line."""
-    cdef Py_ssize_t p, size = on_lines(r.plane_bytes)
-    for p in range(r.planes):
-        r.states[p] = memory + p * size
-        r.new_states[p] = memory + (r.planes + p) * size
-    r.scratch = memory + 2 * r.planes * size
+    r.state, r.new_state, r.saved = memory, memory + r.size, memory + 2 * r.size
+    r.blocks[0] = memory + 3 * r.size
+    r.blocks[1] = r.blocks[0] + r.block
+    r.scratch = r.blocks[1] + r.block + on_lines(r.N * r.O * r.itemsize)
 
 
 cdef inline int hold(Running* r, long generation, bint whole=False) except -1:
@@ -104,101 +142,174 @@ cdef inline int hold(Running* r, long generation, bint whole=False) except -1:
 
 
 cdef inline void advance(Running* r, const char* x, char* y) noexcept nogil:
-    """One step: x (N, K) to y (N, H)."""
+    """One step: x (N, K) to y (N, O), which may overlap."""
     cdef Py_ssize_t layer, p, ldx = r.K
-    cdef Kernel* kernel
+    cdef const Kernel* kernel
     cdef const void* old[MAX_PLANES]
     cdef void* new[MAX_PLANES]
-    cdef char* states
+    cdef const char* below = x
+    cdef char* state = r.state
     for layer in range(r.layers):
         kernel = r.kernels[layer]
-        for p in range(r.planes):
-            old[p] = r.states[p] + layer * r.row_bytes
-            new[p] = r.new_states[p] + layer * r.row_bytes
-        kernel.step(kernel.direction, r.N, x, ldx, old, new, r.scratch)
-        x = <const char*>new[0]
-        ldx = r.H
-    memcpy(y, x, r.row_bytes)
-    for p in range(r.planes):
-        states = r.states[p]
-        r.states[p] = r.new_states[p]
-        r.new_states[p] = states
+        new[0] = r.new_state + r.at[layer][0]
+        for p in range(kernel.planes):
+            old[p] = r.state + r.at[layer][p]
+            new[p] = r.new_state + r.at[layer][p]
+        kernel.step(kernel.direction, r.N, below, ldx, old, new, r.scratch)
+        below = <const char*>new[0]
+        ldx = kernel.H
+    if r.skip:
+        below = with_skip(r, x, below)
+    memcpy(y, below, r.N * r.O * r.itemsize)
+    r.state = r.new_state
+    r.new_state = state
 
 
-cdef inline load_planes(const Running* r, tuple planes):
-    """The state into arrays (layers, N, H)."""
-    cdef cnp.ndarray plane
-    cdef Py_ssize_t p
-    for p in range(r.planes):
-        plane = planes[p]
-        memcpy(cnp.PyArray_BYTES(plane), r.states[p], r.plane_bytes)
+cdef inline const char* with_skip(Running* r, const char* x, const char* y) noexcept nogil:
+    """y + x, of each row's first O features."""
+    cdef Py_ssize_t i
+    cdef char* sums = r.scratch - on_lines(r.N * r.O * r.itemsize)
+    for i in range(r.N):
+        if r.itemsize == sizeof(float):
+            add[float](<const float*>x + i * r.K, <const float*>y + i * r.O, <float*>sums + i * r.O, r.O)
+        else:
+            add[double](<const double*>x + i * r.K, <const double*>y + i * r.O, <double*>sums + i * r.O, r.O)
+    return sums
 
 
-cdef inline store_planes(Running* r, tuple planes):
-    """Arrays (layers, N, H) into the state."""
-    cdef cnp.ndarray plane
-    cdef Py_ssize_t p
-    for p in range(r.planes):
-        plane = planes[p]
-        memcpy(r.states[p], cnp.PyArray_BYTES(plane), r.plane_bytes)
+cdef inline void add(const floating* a, const floating* b, floating* sums, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(count):
+        sums[j] = a[j] + b[j]
 
 
-cdef inline store_rows(Running* r, tuple planes, cnp.ndarray rows):
-    """Arrays (layers, n, H) into these n rows (intp) of the state."""
-    cdef cnp.ndarray plane
-    cdef Py_ssize_t p
-    for p in range(r.planes):
-        plane = planes[p]
-        copy_rows(r, p, rows, cnp.PyArray_BYTES(plane), True)
+cdef inline int advance_steps(
+    Running* r, Py_ssize_t steps, const char* x, Py_ssize_t x_t, char* y, Py_ssize_t y_t
+) noexcept nogil:
+    """Several steps, x_t and y_t bytes apart: 0, or INTERRUPTED with the state as it was."""
+    cdef Py_ssize_t t = 0, count
+    cdef Watch watch = Watch(due=0)
+    memcpy(r.saved, r.state, r.size)
+    while t < steps:
+        count = min(r.together, steps - t)
+        if count == 1:
+            advance(r, x + t * x_t, y + t * y_t)
+        else:
+            advance_block(r, count, x + t * x_t, x_t, y + t * y_t, y_t)
+        t += count
+        if interrupted(&watch):
+            memcpy(r.state, r.saved, r.size)
+            return INTERRUPTED
+    return 0
 
 
-cdef inline void copy_rows(const Running* r, Py_ssize_t p, cnp.ndarray rows, char* packed, bint store) noexcept:
-    """Between rows of a plane of the state and n packed ones."""
-    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
-    cdef Py_ssize_t layer, k, n = cnp.PyArray_SIZE(rows), size = r.row_bytes // r.N
-    cdef char* row
+cdef inline void advance_block(
+    Running* r, Py_ssize_t count, const char* x, Py_ssize_t x_t, char* y, Py_ssize_t y_t
+) noexcept nogil:
+    """`count` steps of a single row, layer by layer: to a Linear they are rows of one product."""
+    cdef Py_ssize_t layer, t, p, row, ld = x_t
+    cdef const Kernel* kernel
+    cdef const void* old[MAX_PLANES]
+    cdef void* new[MAX_PLANES]
+    cdef const char* below = x
+    cdef char* states[2]
+    cdef char* above
+    states[0], states[1] = r.state, r.new_state
     for layer in range(r.layers):
-        for k in range(n):
-            row = r.states[p] + layer * r.row_bytes + index[k] * size
+        kernel, row, above = r.kernels[layer], r.row[layer], r.blocks[layer % 2]
+        new[0] = above
+        if kernel.planes == 0 and ld >= kernel.K * r.itemsize and ld < MAX_STRIDE:
+            kernel.step(kernel.direction, count, below, ld // r.itemsize, old, new, r.scratch)
+        else:
+            for t in range(count):
+                new[0] = above + t * row
+                for p in range(kernel.planes):
+                    old[p], new[p] = states[t % 2] + r.at[layer][p], states[1 - t % 2] + r.at[layer][p]
+                kernel.step(kernel.direction, 1, below + t * ld, kernel.K, old, new, r.scratch)
+                if kernel.planes:
+                    memcpy(above + t * row, new[0], row)
+        below, ld = above, row
+    for t in range(count):
+        above = <char*>(with_skip(r, x + t * x_t, below + t * ld) if r.skip else below + t * ld)
+        memcpy(y + t * y_t, above, ld)
+    r.state, r.new_state = states[count % 2], states[1 - count % 2]
+
+
+# ---- between the state and arrays: for each model a tuple of planes (layers, N, H), empty of a Linear
+
+
+cdef inline copy_states(const Running* r, tuple states, bint store):
+    """All rows, from the arrays or into them."""
+    cdef cnp.ndarray plane
+    cdef Py_ssize_t p, m = 0, k = 0, size
+    for planes in states:
+        for p in range(len(planes)):
+            plane = planes[p]
+            size = r.counts[m] * r.N * r.row[k]
             if store:
-                memcpy(row, packed, size)
+                memcpy(r.state + r.at[k][p], cnp.PyArray_BYTES(plane), size)
             else:
-                memcpy(packed, row, size)
-            packed += size
+                memcpy(cnp.PyArray_BYTES(plane), r.state + r.at[k][p], size)
+        k += r.counts[m]
+        m += 1
 
 
-cdef inline set_state(Running* r, long generation, tuple planes, cnp.ndarray rows):
+cdef inline store_rows(Running* r, tuple states, cnp.ndarray rows):
+    """Arrays (layers, n, H) into these n rows (intp)."""
+    cdef Running some = r[0]
+    cdef bytearray memory
+    some.N = cnp.PyArray_SIZE(rows)
+    lay_out(&some)
+    memory = bytearray(some.size)
+    some.state = memory
+    copy_states(&some, states, True)
+    copy_rows(r, &some, rows, True)
+
+
+cdef inline void copy_rows(const Running* r, const Running* some, cnp.ndarray rows, bint store) noexcept:
+    """Between rows of a state and another one of these n rows alone."""
+    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
+    cdef Py_ssize_t layer, p, i, size
+    cdef char* row
+    cdef char* other
+    for layer in range(r.layers):
+        size = r.row[layer]
+        for p in range(r.kernels[layer].planes):
+            for i in range(some.N):
+                row, other = r.state + r.at[layer][p] + index[i] * size, some.state + some.at[layer][p] + i * size
+                if store:
+                    memcpy(row, other, size)
+                else:
+                    memcpy(other, row, size)
+
+
+cdef inline set_states(Running* r, long generation, tuple states, cnp.ndarray rows):
     """Arrays (layers, n, H) into these n rows (intp) of the state, or into all (None), while nobody else has it."""
     hold(r, generation, rows is None)
     try:
         if rows is None:
-            store_planes(r, planes)
+            copy_states(r, states, True)
         else:
-            store_rows(r, planes, rows)
+            store_rows(r, states, rows)
     finally:
         release(&r.busy)
 
 
-cdef inline advance_rows(
-    Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarray y, tuple planes, tuple new_planes
-):
-    """One step of these n rows (intp), x (n, K) to y (n, H); `planes`, `new_planes`: scratch (layers, n, H)."""
+cdef inline advance_rows(Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarray y):
+    """One step of these n rows (intp), x (n, K) to y (n, O)."""
     cdef Running some = r[0]
-    cdef cnp.ndarray plane
-    cdef Py_ssize_t p
+    cdef bytearray memory
     some.N = cnp.PyArray_SIZE(rows)
     if some.N == 0:
         return
-    some.row_bytes = r.row_bytes // r.N * some.N
-    for p in range(r.planes):
-        plane = planes[p]
-        some.states[p] = cnp.PyArray_BYTES(plane)
-        copy_rows(r, p, rows, some.states[p], False)
-        plane = new_planes[p]
-        some.new_states[p] = cnp.PyArray_BYTES(plane)
+    lay_out(&some)
+    memory = bytearray(2 * some.size)
+    some.state = memory
+    some.new_state = some.state + some.size
+    copy_rows(r, &some, rows, False)
     with nogil:
         advance(&some, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
-    store_rows(r, new_planes, rows)
+    copy_rows(r, &some, rows, True)
 
 
 cdef inline bint is_plain(array, int typenum, int ndim, Py_ssize_t rows, Py_ssize_t features) noexcept:

@@ -45,26 +45,39 @@ def prepare(weights, x, hx=None, lengths=None, out=None):
         As in a model's call.
     """
     config, dtype = weights.config, weights.dtype
-    if type(x) is not np.ndarray and are_sequences(x):
-        raise TypeError("x is a list of sequences, which only a call and map take; pad them, and give their lengths=")
-    x = input_array("x", x, dtype, config.input_size, "input_size")
-    if x.ndim not in (2, 3):
-        expected = layout.text(config.batch_first)
-        raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {expected} or unbatched (T, I)")
-    form = LAYOUTS[config.batch_first, x.ndim == 3]
-    x = form.time_major(x)
+    x, form = checked_x(x, dtype, config.input_size, config.batch_first)
     T, N = x.shape[:2]
-    if N > BLAS_LIMIT:
-        raise ValueError(f"x has {N} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
     if out is not None:
         output_array(out, dtype, form.shape(T, N, config.output_size))
         refuse_overlap(out, "x", x)
     states = initial_states(weights, hx, N, form.batched, out=out)
-    if lengths is not None:
-        if not form.batched:
-            raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
-        lengths = lengths_array(lengths, T, N)
-    return Inputs(x, states, lengths, form)
+    return Inputs(x, states, None if lengths is None else checked_lengths(lengths, x, form), form)
+
+
+def checked_x(x, dtype, input_size, batch_first):
+    """x as (T, N, I), and the caller's layout."""
+    if type(x) is not np.ndarray and are_sequences(x):
+        raise TypeError("x is a list of sequences, which only a call and map take; pad them, and give their lengths=")
+    x = input_array("x", x, dtype, input_size, "input_size")
+    if x.ndim not in (2, 3):
+        expected = layout.text(batch_first)
+        raise ValueError(f"x has {x.ndim} dimensions (shape {x.shape}), expected {expected} or unbatched (T, I)")
+    form = LAYOUTS[batch_first, x.ndim == 3]
+    if x.ndim == 2:
+        x = x[:, None]
+    elif batch_first:       # a call costs what a step would notice
+        x = form.time_major(x)
+    if x.shape[1] > BLAS_LIMIT:
+        raise ValueError(f"x has {x.shape[1]} rows, above the limit of BLAS's integers ({BLAS_LIMIT}); split the batch")
+    return x, form
+
+
+def checked_lengths(lengths, x, form):
+    """(N,) intp of the caller's lengths for x (T, N, I)."""
+    T, N = x.shape[:2]
+    if not form.batched:
+        raise ValueError(f"lengths needs a batch, and x is unbatched: (T, I) = ({T}, {x.shape[2]}); drop it")
+    return lengths_array(lengths, T, N)
 
 
 def initial_states(weights, hx, N, batched=True, name="hx", out=None):
@@ -182,7 +195,7 @@ def run_layers(model, x, y, states, lengths=None, order=None, tapes=None, output
             outputs.append(x)
     if config.merge_mode != "concat":
         H = config.hidden_size
-        _merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
+        merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
 
 
 def _run_layer(model, layer, x, y, states, lengths, order, tapes):
@@ -209,7 +222,7 @@ def _run_layer(model, layer, x, y, states, lengths, order, tapes):
         )  # fmt: skip
 
 
-def _merge(forward, backward, mode, out):
+def merge(forward, backward, mode, out):
     """Put the two directions' outputs together as one of `cgru.config.MERGE_MODES`, other than concat."""
     if mode == "mul":
         np.multiply(forward, backward, out=out)

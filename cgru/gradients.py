@@ -71,14 +71,14 @@ class Gradients(Mapping[str, np.ndarray]):
     ----------
     x : ndarray or None
         Of x's shape; zero past a row's length. None where it was not asked for.
-    h_0 : ndarray
-        Of the initial state's shape.
+    h_0 : ndarray or None
+        Of the initial state's shape; None of a Linear.
     c_0 : ndarray or None
         The same of an LSTM's cell state; None for other kinds.
     """
 
     x: np.ndarray | None
-    h_0: np.ndarray
+    h_0: np.ndarray | None
     c_0: np.ndarray | None
 
     def __init__(self, parameters, x, state):
@@ -121,6 +121,15 @@ def check_differentiable(config):
             )
 
 
+def refuse_quantized(model):
+    """Raise ValueError for weights that are not trained."""
+    if model.weights.quantized_layers():
+        raise ValueError(
+            f"a model with {model.weight_dtype} weights is for inference: train in float32, then quantize(); "
+            "dequantize() gives the float32 model of these weights"
+        )
+
+
 def record(model, inputs: Inputs, *, copy_x: bool = True):
     """Run forward with a tape.
 
@@ -142,11 +151,7 @@ def record(model, inputs: Inputs, *, copy_x: bool = True):
     """
     config = model.config
     check_differentiable(config)
-    if model.weights.quantized_layers():
-        raise ValueError(
-            f"a model with {model.weight_dtype} weights is for inference: train in float32, then quantize(); "
-            "dequantize() gives the float32 model of these weights"
-        )
+    refuse_quantized(model)
     steps, rows = inputs.x.shape[:2]
     x, states, lengths, order = _sorted(inputs, copy_x)
     if len(x) * rows > BLAS_LIMIT:

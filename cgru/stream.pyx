@@ -2,18 +2,18 @@
 
 cimport numpy as cnp
 from cgru._running cimport (
-    MAX_LAYERS, Running, advance, advance_rows, hold, is_plain, load_planes, place, plan, release, set_state,
-    store_planes,
+    TOGETHER, Running, advance, advance_rows, advance_steps, copy_states, hold, is_plain, place, plan, release,
+    set_states,
 )
+from cgru.engines._interrupt cimport raise_for
 
 import os
 from types import GenericAlias
 
 import numpy as np
 
-from cgru import forward
-from cgru.checks import BLAS_LIMIT, check_size, input_array, output_array, refuse_overlap, row_numbers
-from cgru.config import Config
+from cgru import forward_chain
+from cgru import stream_arguments as arguments
 from cgru.layout import LAYOUTS
 from cgru.summary import multiply_adds
 
@@ -32,6 +32,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 # Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
 cdef double LONG_STEP = 1 << 20
+# and up to which a chunk of a single row goes step by step through all layers: the weights stay in L1
+cdef double SHORT_STEP = 1 << 14
 
 
 cdef class Stream:
@@ -41,13 +43,13 @@ cdef class Stream:
 
     Parameters
     ----------
-    model : GRU, LSTM or RNN
+    model : GRU, LSTM, RNN or Sequential
         Any number of layers, one direction.
     batch_size : int, optional
         Rows N that run side by side; None for one row without a batch dimension.
     hx : array_like, or for an LSTM (array_like, array_like), optional
-        Initial state, (num_layers, N, H) or (num_layers, H); an LSTM's is the pair (h_0, c_0). By default the one
-        stored with the model, or zeros.
+        Initial state, (num_layers, N, H) or (num_layers, H); an LSTM's is the pair (h_0, c_0); of a Sequential a tuple
+        with each recurrent layer's own. By default the one stored with the model, or zeros.
 
     Raises
     ------
@@ -70,8 +72,9 @@ cdef class Stream:
     """Rows, or None for a stream without a batch dimension."""
     cdef Running running
     cdef int typenum, ndim
-    cdef bint long_step
+    cdef bint long_step, short_step
     cdef object dtype, memory
+    cdef tuple parts                    # the models of a Sequential, or the model
 
     __class_getitem__ = classmethod(GenericAlias)
 
@@ -80,31 +83,24 @@ cdef class Stream:
         # __cinit__ does everything; this gives help() the arguments
 
     def __cinit__(self, model, batch_size=None, hx=None):
-        if not isinstance(getattr(model, "config", None), Config):
-            raise TypeError(f"model must be a GRU, LSTM or RNN; got {type(model).__name__}")
-        model.config.check_one_way()
-        self.model, self.dtype = model, model.dtype
-        self.batch_size = None if batch_size is None else check_size("batch_size", batch_size)
-        if batch_size is not None and self.batch_size > BLAS_LIMIT:
-            raise ValueError(f"batch_size={batch_size} is above the limit of BLAS's integers ({BLAS_LIMIT})")
+        self.running.skip = getattr(arguments.check_streamable(model), "skip", False)
+        self.model, self.dtype, self.parts = model, model.dtype, forward_chain.parts(model)
+        self.batch_size = arguments.rows_of(batch_size)
         self.running.N = 1 if batch_size is None else self.batch_size
         self.ndim = 1 if batch_size is None else 2
         self.typenum = cnp.NPY_FLOAT if self.dtype == np.float32 else cnp.NPY_DOUBLE
-        self.running.layers = len(model.directions)
-        self.running.K, self.running.H = model.input_size, model.hidden_size
-        if self.running.layers > MAX_LAYERS:
-            raise ValueError(f"a stream takes at most {<int>MAX_LAYERS} layers; this model has {self.running.layers}")
         self._allocate()
         self._set_state("hx", hx)
 
     cdef _allocate(self):
-        cdef double products
-        self.memory = np.zeros(plan(&self.running, self.model), np.uint8)
+        cdef double products = sum([multiply_adds(model.weights) for model in self.parts])
+        self.long_step = products * self.running.N >= LONG_STEP
+        self.short_step = products <= SHORT_STEP and self.running.N == 1
+        self.running.together = TOGETHER if self.short_step else 1
+        self.memory = np.zeros(plan(&self.running, self.parts), np.uint8)
         cdef char* memory = cnp.PyArray_BYTES(self.memory)
         memory += (64 - self.memory.ctypes.data % 64) % 64
         place(&self.running, memory)
-        products = multiply_adds(self.model.weights)
-        self.long_step = products * self.running.N >= LONG_STEP
 
     cdef tuple _shape(self, Py_ssize_t features):
         """Of one step's input or output."""
@@ -113,8 +109,8 @@ cdef class Stream:
         return (self.running.N, features)
 
     cdef _set_state(self, str name, value):
-        planes = forward.initial_states(self.model.weights, value, self.running.N, self.ndim == 2, name)
-        set_state(&self.running, generation, planes, None)
+        states = forward_chain.states_of(self.model, value, self.running.N, self.ndim == 2, name)
+        set_states(&self.running, generation, states, None)
 
     def step(self, x_t, out=None, rows=None):
         """Advance by one time step, all rows or some.
@@ -125,16 +121,17 @@ cdef class Stream:
             (I,), or (N, I) with a batch size. An ndarray of the model's dtype, C-contiguous, takes the fast path;
             anything else is converted.
         out : ndarray, optional
-            Where to put the result: (H,) or (N, H), the model's dtype, C-contiguous. With it a step allocates
+            Where to put the result: (O,) or (N, O), the model's dtype, C-contiguous. With it a step allocates
             nothing. It may overlap x_t, which has been read by then.
         rows : int, slice, sequence of int or of bool, optional
             The rows that advance, as NumPy would index them; the others keep their state. x_t and the result are
-            then (n, I) and (n, H) for these n in this order, (I,) and (H,) for a single index. By default all.
+            then (n, I) and (n, O) for these n in this order, (I,) and (O,) for a single index. By default all.
 
         Returns
         -------
         ndarray
-            (H,) or (N, H), or (n, H): the top layer's new state; `out` where given.
+            (O,) or (N, O), or (n, O): y of this step, of a recurrent model the top layer's new state, O = H; `out`
+            where given.
 
         Raises
         ------
@@ -149,15 +146,15 @@ cdef class Stream:
         if is_plain(x_t, self.typenum, self.ndim, self.running.N, self.running.K):
             x = <cnp.ndarray>x_t
         else:
-            x = self._convert(x_t, self._shape(self.running.K))
+            x = arguments.step_input(x_t, self.dtype, self._shape(self.running.K))
         if out is None:
             y = self._new_output()
         else:
             if not (
-                is_plain(out, self.typenum, self.ndim, self.running.N, self.running.H)
+                is_plain(out, self.typenum, self.ndim, self.running.N, self.running.O)
                 and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
             ):
-                self._check(out, self._shape(self.running.H))
+                arguments.step_output(out, self.dtype, self._shape(self.running.O))
             y = <cnp.ndarray>out
         hold(&self.running, generation)
         if self.long_step:
@@ -169,44 +166,27 @@ cdef class Stream:
         return y
 
     cdef _step_rows(self, x_t, out, rows):
-        index = self._row_numbers(rows)
-        cdef cnp.ndarray x = self._convert(x_t, (*index.shape, self.running.K), " for these rows")
-        shape = (*index.shape, self.running.H)
+        index = arguments.row_index(rows, self.batch_size)
+        expected = (*index.shape, self.running.K)
+        cdef cnp.ndarray x = arguments.step_input(x_t, self.dtype, expected, " for these rows")
+        shape = (*index.shape, self.running.O)
         if out is None:
             out = np.empty(shape, self.dtype)
         else:
-            self._check(out, shape)
-        planes, new_planes = self._new_planes(index.size), self._new_planes(index.size)
+            arguments.step_output(out, self.dtype, shape)
         index = np.ascontiguousarray(index)
         hold(&self.running, generation)
         try:
-            advance_rows(&self.running, index, x, out, planes, new_planes)
+            advance_rows(&self.running, index, x, out)
         finally:
             release(&self.running.busy)
         return out
 
     cdef cnp.ndarray _new_output(self):
         cdef cnp.npy_intp shape[2]
-        shape[0] = self.running.N if self.ndim == 2 else self.running.H
-        shape[1] = self.running.H
+        shape[0] = self.running.N if self.ndim == 2 else self.running.O
+        shape[1] = self.running.O
         return cnp.PyArray_EMPTY(self.ndim, shape, self.typenum, 0)
-
-    cdef cnp.ndarray _convert(self, x_t, tuple expected, str whom=""):
-        x = input_array("x_t", x_t, self.dtype, self.running.K, "input_size")
-        if x.shape != expected:
-            raise ValueError(f"x_t has shape {x.shape}, this stream expects {expected}{whom}")
-        return np.ascontiguousarray(x)
-
-    cdef _check(self, out, tuple shape):
-        output_array(out, self.dtype, shape)
-        if type(out) is not np.ndarray:
-            raise ValueError("out must be a numpy.ndarray, not of a subclass")
-
-    cdef _row_numbers(self, rows):
-        """One number () or several (n,), intp."""
-        if self.ndim == 1:
-            raise ValueError("rows of a stream without a batch size: it has one row; leave rows out")
-        return row_numbers(rows, self.running.N)
 
     def run(self, x, out=None):
         """Advance by a chunk of time steps.
@@ -221,7 +201,7 @@ cdef class Stream:
         Returns
         -------
         ndarray
-            (T, H), (T, N, H) or (N, T, H): the top layer's state after every step; `out` where given.
+            (T, O), (T, N, O) or (N, T, O): y of every step; `out` where given.
 
         Raises
         ------
@@ -231,53 +211,74 @@ cdef class Stream:
         RuntimeError
             The stream is running in another thread.
         """
-        x = input_array("x", x, self.dtype, self.running.K, "input_size")
         form = self._layout()
-        if x.ndim != self.ndim + 1 or form.time_major(x).shape[1] != self.running.N:
-            expected = ", ".join(map(str, form.shape("T", self.running.N, self.running.K)))
-            raise ValueError(f"x has shape {x.shape}, this stream expects ({expected})")
-        x = form.time_major(x)
-        shape = form.shape(len(x), self.running.N, self.running.H)
-        if out is None:
-            y = np.empty(shape, self.dtype)
-        else:
-            output_array(out, self.dtype, shape)
-            refuse_overlap(out, "x", x)
-            y = out
-        planes = self._new_planes(self.running.N)
+        x, y = arguments.chunk(x, out, self.dtype, form, self.running.N, self.running.K, self.running.O)
+        if self.short_step:
+            self._run_steps(x, form.time_major(y))
+            return y
+        states = arguments.empty_states(self.parts, self.running.N, self.dtype)
         hold(&self.running, generation)
         try:
-            load_planes(&self.running, planes)
-            inputs = forward.Inputs(x, planes, None, form)
-            forward.run(self.model, inputs, y)
-            store_planes(&self.running, inputs.states)
+            copy_states(&self.running, states, False)
+            forward_chain.run_steps(self.model, x, y, states, form)
+            copy_states(&self.running, states, True)
         finally:
             release(&self.running.busy)
         return y
 
+    cdef _run_steps(self, cnp.ndarray x, cnp.ndarray y):
+        """Step by step, x (T, 1, I) to y (T, 1, O), or one and the same x and y again and again."""
+        cdef Py_ssize_t steps = cnp.PyArray_DIM(x, 0), x_t = cnp.PyArray_STRIDE(x, 0), y_t = cnp.PyArray_STRIDE(y, 0)
+        cdef int failed
+        hold(&self.running, generation)
+        try:
+            with nogil:
+                failed = advance_steps(&self.running, steps, cnp.PyArray_BYTES(x), x_t, cnp.PyArray_BYTES(y), y_t)
+            if failed:
+                raise_for(failed, "")
+        finally:
+            release(&self.running.busy)
+
+    def prewarm(self, n):
+        """Advance all rows by `n` steps of silence, x = 0, so that the state has settled; what comes out is dropped.
+
+        Parameters
+        ----------
+        n : int
+            At least 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `n` is no such number.
+        RuntimeError
+            The stream is running in another thread.
+        """
+        x, y = arguments.silence(n, self.running.N, self.running.K, self.running.O, self.dtype)
+        self._run_steps(x, y)
+
+    def copy(self):
+        """Another stream over the same model, in the same state."""
+        return type(self)(self.model, self.batch_size, self.state)
+
     def _layout(self):
         return LAYOUTS[self.model.batch_first, self.ndim == 2]
-
-    cdef tuple _new_planes(self, Py_ssize_t rows):
-        """Arrays (layers, rows, H) for a state."""
-        shape = (self.running.layers, rows, self.running.H)
-        return tuple([np.empty(shape, self.dtype) for _ in range(self.running.planes)])
 
     @property
     def state(self):
         """The state (num_layers, N, H) or (num_layers, H), an LSTM's a pair (h, c): a read-only copy.
 
+        Of a Sequential a tuple with each recurrent layer's own.
+
         Set it to go on from another one; `reset` with rows changes a part of it.
         """
-        planes = self._new_planes(self.running.N)
+        states = arguments.empty_states(self.parts, self.running.N, self.dtype)
         hold(&self.running, generation)
         try:
-            load_planes(&self.running, planes)
+            copy_states(&self.running, states, False)
         finally:
             release(&self.running.busy)
-        for plane in planes:
-            plane.flags.writeable = False
-        return self._layout().state(planes)
+        return forward_chain.as_given(self.model, arguments.read_only(states), self._layout())
 
     @state.setter
     def state(self, value):
@@ -314,9 +315,9 @@ cdef class Stream:
         """
         if rows is None:
             return self._set_state("hx", hx)
-        index = self._row_numbers(rows)
-        planes = forward.initial_states(self.model.weights, hx, index.size, index.ndim == 1)
-        set_state(&self.running, generation, planes, np.ascontiguousarray(index))
+        index = arguments.row_index(rows, self.batch_size)
+        states = forward_chain.states_of(self.model, hx, index.size, index.ndim == 1)
+        set_states(&self.running, generation, states, np.ascontiguousarray(index))
 
     def __reduce__(self):
         return _rebuild, (type(self), self.model, self.batch_size, self.state)

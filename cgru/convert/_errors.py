@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,16 +27,25 @@ class SeveralNetworks(ValueError):
         Their names, as the converter takes them.
     option : str
         The parameter that takes one.
+    why : str
+        What is said of the file: why they are no chain, where that was asked.
     """
 
     def __init__(self, what: str, names: Iterable[Any], option: str, *, where: str = "", how: str = "") -> None:
-        self.what, self.names, self.option = what, list(names), option
+        self.what, self.names, self.option, self.why = what, list(names), option, ""
         listed = ", ".join(repr(name) for name in self.names)
         super().__init__(f"{where}there are several {what}: {listed}; choose one with {how or option + '='}")
 
     def retold(self, path: str | None, how: str = "") -> SeveralNetworks:
         """The same of the file `path`, with another way `how` to choose one."""
-        return SeveralNetworks(self.what, self.names, self.option, where=f"{path}: " if path else "", how=how)
+        where = f"{path or 'it'}{self.why}: " if path or self.why else ""
+        again = SeveralNetworks(self.what, self.names, self.option, where=where, how=how)
+        again.why = self.why
+        return again
+
+
+class NotAChain(ValueError):
+    """A source is whole, but no chain of layers that this package has; the message names the layer or node."""
 
 
 def chosen(found: Mapping[Name, Any], asked: Name | None, what: str, option: str) -> Name:
@@ -89,28 +100,68 @@ def check_one_name(asked: Any, option: str, kinds: type | tuple[type, ...] = str
 _MOST_LEFT_OUT = 4      # named in one warning
 
 
-def warn_left_out(left: Iterable[str], name: Any, asked: Any, what: str = "GRU") -> None:
+@dataclasses.dataclass
+class Reading:
+    """One layer is read out of a source that may hold a network: what is said of the rest, and what that is.
+
+    Attributes
+    ----------
+    whole : callable or None
+        Of the layer's name and of what is left out: why that is left out, or how it is read. It stands in the warning
+        in place of the method that reads whole networks.
+    left : list of str
+        What was left out, also where the layer was asked for by its name.
+    """
+
+    whole: Callable[[Any, list[str]], str] | None = None
+    left: list[str] = dataclasses.field(default_factory=list)
+
+
+_READING: ContextVar[Reading | None] = ContextVar("reading", default=None)
+
+
+@contextlib.contextmanager
+def reading(whole: Callable[[Any, list[str]], str] | None = None) -> Iterator[Reading]:
+    """Around a converter: its `Reading`; one around this learns what was left out too."""
+    found, around = Reading(whole), _READING.get()
+    token = _READING.set(found)
+    try:
+        yield found
+    finally:
+        _READING.reset(token)
+        if around is not None:
+            around.left = found.left
+
+
+def warn_left_out(left: Iterable[str], name: Any, asked: Any, what: str = "GRU", *, door: str = "") -> None:
     """Warn that a source holds more than the network that was read, unless it was asked for by its name.
 
     Parameters
     ----------
     left : iterable of str
-        What else has numbers in it: tensors, layers or nodes.
+        What else the outputs depend on: tensors, layers or nodes, also those without parameters, such as a softmax.
     name : str or int
         Of the network, as the converter takes it.
     asked : str, int or None
         What the user asked for.
     what : str
         What was read.
+    door : str, optional
+        The method of `cgru.Sequential` that reads whole networks from such a source, such as "from_keras".
     """
-    names = list(dict.fromkeys(left)) if asked is None else []
-    if not names:
+    names, now = list(dict.fromkeys(left)), _READING.get()
+    if now is not None:
+        now.left = names
+    if asked is not None or not names:
         return
     some = ", ".join(islice(names, _MOST_LEFT_OUT))
     more = f" and {len(names) - _MOST_LEFT_OUT} more" if len(names) > _MOST_LEFT_OUT else ""
+    whole = f"cgru.Sequential.{door} reads the whole network, where it is a chain; " if door else ""
+    if now is not None and now.whole is not None:
+        whole = f"{now.whole(name, names)}; "
     warn(
         f"only the {what} is read, and what else the model computes is missing from its outputs: left out are {some}"
-        f"{more}; asked for by its name, {name!r}, it is read without this warning",
+        f"{more}; {whole}asked for by its name, {name!r}, it is read without this warning",
         UserWarning,
     )
 
@@ -135,7 +186,10 @@ def naming(source: Any) -> Iterator[None]:
         path = os.fspath(source)
         if isinstance(error, ValueError) and path in str(error):
             raise
-        raise error.retold(path) if isinstance(error, SeveralNetworks) else ValueError(f"{path}: {error}") from error
+        if isinstance(error, SeveralNetworks):
+            raise error.retold(path) from error
+        kind = NotAChain if isinstance(error, NotAChain) else ValueError
+        raise kind(f"{path}: {error}") from error
 
 
 def missing(package: str, extra: str, error: BaseException | None = None) -> ImportError:

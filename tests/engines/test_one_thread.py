@@ -78,8 +78,7 @@ def test_no_call_wakes_the_pool():
 
 
 STUDIES = COUNT + """
-from cgru.demo.classifier import Classifier
-from cgru.demo.data import load_tensors, load_utterances
+from cgru.demo.data import load_network, load_utterances
 from cgru.study.gradient_flow import gradient_flow
 
 big = np.ones((1500, 1500))
@@ -101,8 +100,8 @@ for H in (64, 100, 130):
     for kind in (cgru.GRU, cgru.LSTM):
         model = kind(65, H, rng=0, dtype=np.float64)
         report(f"gradient flow {kind, H}", lambda: gradient_flow(model, x, 3))
-demo, utterances = Classifier(load_tensors()), load_utterances("test")
-report("demo", lambda: [demo.probabilities(states) for states in demo.batched(utterances)])
+demo, utterances = load_network(), load_utterances("test")
+report("demo", lambda: demo(utterances.frames, lengths=utterances.lengths))
 print("done")
 """
 

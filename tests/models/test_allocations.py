@@ -85,6 +85,21 @@ for kind, engine, dtype in WAYS:
             name = f"{kind} {engine} {dtype} rows={rows} layers={layers} hidden={hidden} {options}"
             found[name] = [count(way, stream.step, inputs, out) for way in (idle, with_out, without_out)]
             found[name].append(len(inputs))
+for engine, dtype in (("packed", "float32"), ("packed", "bfloat16"), ("packed", "int8"), ("blas", "float64")):
+    for rows in (None, 1, 9, 33):
+        new = {"engine": engine, "rng": 1, "dtype": "float64" if engine == "blas" else "float32"}
+        net = cgru.Sequential([
+            cgru.Linear(5, 12, activation="elu", **new), cgru.GRU(12, 24, 2, **new), cgru.LSTM(24, 33, **new),
+            cgru.Linear(33, 4, activation="softmax", **new),
+        ], skip=True)
+        net = net.quantize(dtype) if dtype in ("bfloat16", "int8") else net
+        stream = net.stream(rows)
+        batch = () if rows is None else (rows,)
+        x = np.random.default_rng(2).normal(size=(7, *batch, 5)).astype(net.dtype)
+        inputs, out = tuple(x[t % 7] for t in range(steps)), np.empty((*batch, 4), net.dtype)
+        name = f"network {engine} {dtype} rows={rows}"
+        found[name] = [count(way, stream.step, inputs, out) for way in (idle, with_out, without_out)]
+        found[name].append(len(inputs))
 print(json.dumps(found))
 """
 
@@ -93,7 +108,8 @@ def test_a_step_with_out_allocates_nothing(counter):
     """Not one malloc in 500 steps, Python's objects included (PYTHONMALLOC=malloc); every new output is seen."""
     environment = {"LD_PRELOAD": str(counter), "PYTHONMALLOC": "malloc"}
     found = json.loads(run_python(STEPPING, STEPS, environment=environment).stdout)
-    assert len(found) >= 3 * (4 * 4 + 1) + 2 * (4 * 2 + 1) + 2 * (4 * 2 + 1)
+    assert len(found) >= 3 * (4 * 4 + 1) + 2 * (4 * 2 + 1) + 2 * (4 * 2 + 1) + 4 * 4
+    assert sum(name.startswith("network") for name in found) == 4 * 4
     for name, (idle, with_out, without_out, steps) in found.items():
         assert with_out == idle, f"{with_out - idle} allocations in {steps} steps of {name}"
         assert without_out >= idle + steps, "the counter misses new arrays"

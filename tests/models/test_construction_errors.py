@@ -82,7 +82,7 @@ def test_options_of_other_kinds(network):
 
 def test_unknown_kind():
     for kind in ("cell", "GRU", "", None, 3):
-        with pytest.raises(ValueError, match=f"kind must be one of gru, rnn, lstm; got {kind!r}"):
+        with pytest.raises(ValueError, match=f"kind must be one of gru, rnn, lstm, linear; got {kind!r}"):
             Config(input_size=INPUT, hidden_size=H, kind=kind)
 
 

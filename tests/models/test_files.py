@@ -129,9 +129,9 @@ def rewrite(path, tensors=None, **changes):
 
 
 BAD_FILES = {
-    "newer format": ({"format": 4}, ["format version 4", "reads versions 1 to 3", "update cgru"]),
+    "newer format": ({"format": 5}, ["format version 5", "reads versions 1 to 4", "update cgru"]),
     "format of quantised weights": ({"format": 3}, ["weight_dtypes in the metadata must be a list"]),
-    "no format": ({"format": None}, ["format version None", "reads versions 1 to 3"]),
+    "no format": ({"format": None}, ["format version None", "reads versions 1 to 4"]),
     "no configuration": ({"config": None}, ["no configuration"]),
     "unknown entry": ({"config": {"peephole": True}}, ["peephole", "update cgru"]),
     "missing entry": ({"config": {"hidden_size": ...}}, ["lacks hidden_size"]),

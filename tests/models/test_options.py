@@ -50,7 +50,7 @@ def test_files_that_have_two_activations_for_an_rnn(nonlinearity, bidirectional,
 
 
 @pytest.mark.parametrize("activations", [
-    3, "tanh", [3], [[]], [["tanh", "relu"], 3], [[["gelu", 0, 0]]], {"g": "tanh"},
+    3, "tanh", [3], [[]], [["tanh", "relu"], 3], [[["mish", 0, 0]]], {"g": "tanh"},
 ])  # fmt: skip
 @pytest.mark.parametrize("network", [cgru.GRU, cgru.RNN, cgru.LSTM])
 def test_files_with_odd_activations(network, activations, tmp_path):

@@ -181,7 +181,7 @@ DAMAGED_INT8 = {
     "a float64 bias": ({"bias_hh_l0": ("F64", np.ones(15))}, ["bias_hh_l0", "F64", "F32"]),
     "version 2": ({"format": 2}, ["weight_hh_l0"]),
     "version 1": ({"format": 1}, ["weight_hh_l0"]),
-    "a newer version": ({"format": 4}, ["format version 4", "reads versions 1 to 3", "update cgru"]),
+    "a newer version": ({"format": 5}, ["format version 5", "reads versions 1 to 4", "update cgru"]),
     "no types": ({"weight_dtypes": None}, ["weight_dtypes"]),
     "too many types": ({"weight_dtypes": ["int8", "int8"]}, ["weight_dtypes"]),
     "a type that is unknown": ({"weight_dtypes": ["int4"]}, ["int4", "update cgru"]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cgru
-from cgru import forward
+from cgru import forward_chain
 from support.compare import assert_same_bits
 from support.models import draw
 from support.variants import WEIGHTS
@@ -22,14 +22,14 @@ T, N, INPUT, H, LAYERS = 6, 4, 5, 19, 2
 def held(monkeypatch):
     """Every pass over a sequence stops until it is let go."""
     gate = SimpleNamespace(inside=threading.Event(), let_go=threading.Event())
-    run = forward.run
+    run = forward_chain.run_steps
 
     def stopped(*arguments, **options):
         gate.inside.set()
         assert gate.let_go.wait(60)
         return run(*arguments, **options)
 
-    monkeypatch.setattr(forward, "run", stopped)
+    monkeypatch.setattr(forward_chain, "run_steps", stopped)
     yield gate
     gate.let_go.set()
 
@@ -101,7 +101,7 @@ def test_an_error_inside_run_frees_the_stream(best, rng, monkeypatch):
     stream, other = (best.model(INPUT, H, rng=1).stream(N) for _ in range(2))
     stream.step(x[0])
     with monkeypatch.context() as patch:
-        patch.setattr(forward, "run", fails)
+        patch.setattr(forward_chain, "run_steps", fails)
         before = stream.state
         with pytest.raises(MemoryError, match="no memory"):
             stream.run(x)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cgru
-from cgru import forward
+from cgru import forward_chain
 from support.compare import assert_same_bits
 from support.models import draw, draw_hx, on_planes, planes, zeros_hx
 from support.processes import run_python
@@ -196,24 +196,24 @@ def test_a_model_that_says_other_sizes_than_it_has():
 FORK = """
 import os, threading
 import numpy as np, cgru
-from cgru import forward
+from cgru import forward_chain
 
 model = cgru.{kind}(3, 5, rng=0)
 stream, x = model.stream(2), np.ones((4, 2, 3), np.float32)
 expected = stream.run(x)
-inside, let_go, run = threading.Event(), threading.Event(), forward.run
+inside, let_go, run = threading.Event(), threading.Event(), forward_chain.run_steps
 
 def held(*arguments):
     inside.set()
     let_go.wait()
     return run(*arguments)
 
-forward.run = held
+forward_chain.run_steps = held
 thread = threading.Thread(target=stream.run, args=(x,))
 thread.start()
 inside.wait()
 child = os.fork()
-forward.run = run
+forward_chain.run_steps = run
 if child == 0:
     for call in (lambda: stream.step(x[0]), lambda: stream.run(x), lambda: stream.state, lambda: stream.reset(rows=0)):
         try:
@@ -259,14 +259,14 @@ def test_reset_of_rows_waits_for_nobody(best, rng, monkeypatch):
     model = best.model(INPUT, H, LAYERS, rng=1)
     x, hx = draw(best, rng, model, T, N)
     stream, inside, let_go = model.stream(N, hx), threading.Event(), threading.Event()
-    run = forward.run
+    run = forward_chain.run_steps
 
     def held(*arguments):
         inside.set()
         assert let_go.wait(60)
         return run(*arguments)
 
-    monkeypatch.setattr(forward, "run", held)
+    monkeypatch.setattr(forward_chain, "run_steps", held)
     runner = threading.Thread(target=stream.run, args=(x,))
     runner.start()
     try:
