@@ -59,7 +59,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
 
 def self_test(mode: str = "stdout") -> bool | dict[str, Any]:
-    """Compute a small fixed run of every cell on this machine, and compare the results with the published ones.
+    """Compute a small fixed run of every cell and of a network here, and compare the results with the published ones.
 
     Engine "packed" gives the same bits on every processor with fused multiply-adds: the SHA-256 of its outputs must be
     the one in `cgru/fixed_run/hashes.md`. Every instruction set that this machine can run is tried with every type of

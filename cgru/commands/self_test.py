@@ -1,6 +1,7 @@
 """``cgru self-test``: does this machine compute what it should? Exit status 0: yes, 1: no.
 
-A small fixed run of every cell, on every instruction set that this machine can run, against published hashes.
+A small fixed run of every cell and of a network, on every instruction set that this machine can run, against published
+hashes.
 """
 
 import cgru

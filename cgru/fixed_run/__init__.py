@@ -1,4 +1,4 @@
-"""The fixed run: a small model of every cell form and weight type, whose outputs have the same bits everywhere.
+"""The fixed run: a small model of every cell form, a network, and every weight type, with the same bits everywhere.
 
 Engine "packed" promises them wherever multiply-adds are fused; hashes.md beside this file publishes their SHA-256. The
 numbers that go in come from integers alone, so that a program in any language has the same. Number k = 1, 2, ... of a
@@ -12,9 +12,13 @@ parameters, layer by layer and in each the forward direction first, weight_ih, w
 (scale 1/2). Two layers, both directions, sizes and lengths as below. Hashed are y, h_n and an LSTM's c_n, one after
 another, row-major, little-endian.
 
-The cases with weights in bfloat16 and int8 start from the same numbers. weight_ih and weight_hh of all layers are then
-rounded as `cgru/quantize.py` says, which is all that changes with bfloat16; with int8 the products are those that are
-written there.
+The network is LAYERS below, one layer and direction each, and y has the first features of x added. Its numbers fill x,
+h_0 of the GRU, h_0 and c_0 of the LSTM, and the parameters in the order of the layers, a Linear's weight (scale 1/4)
+and bias (1/2). Hashed are y and the final states in the same order.
+
+The cases with weights in bfloat16 and int8 start from the same numbers. weight_ih and weight_hh of all layers, and a
+Linear's weight, are then rounded as `cgru/quantize.py` says, which is all that changes with bfloat16; with int8 the
+products are those that are written there.
 """
 
 from __future__ import annotations
@@ -27,12 +31,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgru import engines
+from cgru.chain import Chain
 from cgru.config import Config
 from cgru.gru import GRU
+from cgru.linear import Linear
 from cgru.lstm import LSTM
 from cgru.model import model_of
 from cgru.quantize import WEIGHT_DTYPES
 from cgru.rnn import RNN
+from cgru.sequential import Sequential
 from cgru.weights import Weights
 
 if TYPE_CHECKING:
@@ -41,6 +48,13 @@ if TYPE_CHECKING:
 ENGINE = "packed"
 STEPS, ROWS, INPUTS, HIDDEN = 7, 9, 13, 37
 LENGTHS = (4, 7, 0, 5, 1, 3, 6, 2, 5)
+#: Of the network: fields of `Config`; each layer takes what the one before it gives.
+LAYERS: tuple[dict[str, Any], ...] = (
+    {"kind": GRU.kind, "hidden_size": HIDDEN},
+    {"kind": Linear.kind, "hidden_size": 21, "activations": "elu"},
+    {"kind": LSTM.kind, "hidden_size": 29},
+    {"kind": Linear.kind, "hidden_size": 10, "activations": "softmax"},
+)
 SCALES = {"x": 2.0, "state": 1.0, "weight": 0.25, "bias": 0.5}
 #: By weight type, of an output from the stored ones, which float64 arithmetic gave of the rounded weights. With int8
 #: weights that arithmetic rounds the activations too. One that is so near to a tie that another last bit of h rounds it
@@ -54,14 +68,17 @@ STRIDE = 11
 
 
 class Case(NamedTuple):
-    """A cell form and a weight type: a row of the table."""
+    """A cell form, or the network, and a weight type: a row of the table."""
 
     cell: str
     weights: str
     """The type of the weights."""
     kind: str
+    """Empty for the network."""
     options: Mapping[str, Any]
-    """Fields of `Config` beside the kind."""
+    """Fields of `Config` beside the kind; of the network those of `Chain`."""
+    layers: tuple[Mapping[str, Any], ...] = ()
+    """Of the network alone."""
 
     @property
     def name(self) -> str:
@@ -70,13 +87,14 @@ class Case(NamedTuple):
 
 
 CASES = tuple(
-    Case(cell, weights, kind, options)
+    Case(cell, weights, *rest)
     for weights in ("float32", *WEIGHT_DTYPES)
-    for cell, kind, options in (
+    for cell, *rest in (
         ("GRU, reset after", GRU.kind, {"reset_after": True}),
         ("GRU, reset before", GRU.kind, {"reset_after": False}),
         ("LSTM", LSTM.kind, {}),
         ("RNN, tanh", RNN.kind, {}),
+        ("network", "", {"skip": True}, LAYERS),
     )
 )
 
@@ -84,10 +102,10 @@ CASES = tuple(
 class Inputs(NamedTuple):
     """What goes into a case."""
 
-    weights: Weights
+    weights: Weights | Chain
     x: np.ndarray
     states: tuple[np.ndarray, ...]
-    """h_0, and an LSTM's c_0."""
+    """h_0, and an LSTM's c_0; of the network those of its layers one after another."""
 
 
 class Outcome(NamedTuple):
@@ -138,13 +156,28 @@ def _config(case, **layers):
 
 def numbers(case: Case) -> Inputs:
     """What a case starts from, float32."""
-    config = _config(case, num_layers=2, bidirectional=True)
     source = _Numbers()
     x = source.array((STEPS, ROWS, INPUTS), SCALES["x"])
-    count = config.num_layers * config.num_directions
-    states = tuple(source.array((count, ROWS, HIDDEN), SCALES["state"]) for _ in config.cell.states)
-    tensors = {name: source.array(shape, SCALES[name.split("_")[0]]) for name, shape in config.parameters()}
-    return Inputs(Weights(config, tensors, np.dtype(np.float32)), x, states)
+    configs = _network(case) if case.layers else [_config(case, num_layers=2, bidirectional=True)]
+    states = tuple(
+        source.array((config.num_layers * config.num_directions, ROWS, config.hidden_size), SCALES["state"])
+        for config in configs
+        for _ in config.cell.states
+    )
+    layers = [Weights(config, _parameters(source, config), np.dtype(np.float32)) for config in configs]
+    return Inputs(Chain(tuple(layers), **case.options) if case.layers else layers[0], x, states)
+
+
+def _network(case):
+    configs, features = [], INPUTS
+    for layer in case.layers:
+        configs.append(Config(input_size=features, **layer))
+        features = configs[-1].output_size
+    return configs
+
+
+def _parameters(source, config):
+    return {name: source.array(shape, SCALES[name.split("_")[0]]) for name, shape in config.parameters()}
 
 
 def inputs(case: Case) -> Inputs:
@@ -152,6 +185,9 @@ def inputs(case: Case) -> Inputs:
     given = numbers(case)
     if case.weights == "float32":
         return given
+    if isinstance(given.weights, Chain):
+        layers = [layer.quantize(case.weights) for layer in given.weights.layers]
+        return Inputs(given.weights.with_layers(layers), given.x, given.states)
     return Inputs(given.weights.quantize(case.weights), given.x, given.states)
 
 
@@ -159,38 +195,59 @@ def inputs(case: Case) -> Inputs:
 
 
 def whole(given: Inputs, threads: int = 1) -> list[np.ndarray]:
-    """One call: y, h_n and an LSTM's c_n."""
-    model = model_of(given.weights, ENGINE)
-    y, final = model(given.x, _argument(given.states), lengths=LENGTHS, threads=threads)
+    """One call: y, h_n and an LSTM's c_n; of the network y and the final states of its layers."""
+    model = _model(given)
+    y, final = model(given.x, _argument(given), lengths=LENGTHS, threads=threads)
     return [y, *_planes(final)]
 
 
 def stepped(case: Case, given: Inputs) -> list[np.ndarray]:
-    """The first layer's forward direction step by step in a stream: every row's state after its own last step.
+    """Step by step in a stream: the network, or the first layer's forward direction.
 
     Returns
     -------
     list of ndarray
-        (N, H) each: what `whole` has as h_n[0] and c_n[0].
+        What `part_of` leaves of `whole`: every row's states after its own last step, and before them the network's y.
     """
-    part = _config(case)
-    weights = Weights(part, {name: given.weights.stored[name] for name in part.shapes()})
-    stream = model_of(weights, ENGINE).stream(ROWS, _argument(tuple(plane[:1] for plane in given.states)))
-    final = [plane[0].copy() for plane in given.states]
+    if not isinstance(given.weights, Chain):
+        part = _config(case)
+        weights = Weights(part, {name: given.weights.stored[name] for name in part.shapes()})
+        given = Inputs(weights, given.x, tuple(plane[:1] for plane in given.states))
+    stream = _model(given).stream(ROWS, _argument(given))
+    ys, final = [], [plane.copy() for plane in given.states]
     for t, x_t in enumerate(given.x):
-        stream.step(x_t)
+        y = stream.step(x_t)
+        y[np.less_equal(LENGTHS, t)] = 0
+        ys.append(y)
         ended = np.equal(LENGTHS, t + 1)
         for plane, now in zip(final, _planes(stream.state), strict=True):
-            plane[ended] = now[0, ended]
-    return final
+            plane[:, ended] = now[:, ended]
+    return [np.stack(ys), *final] if case.layers else final
 
 
-def _argument(planes):
-    return planes[0] if len(planes) == 1 else planes
+def part_of(case: Case, found: list[np.ndarray]) -> list[np.ndarray]:
+    """What of `whole` a stream gives as well: all of the network, of the others h_n[:1] and c_n[:1]."""
+    return found if case.layers else [plane[:1] for plane in found[1:]]
+
+
+def _model(given):
+    if isinstance(given.weights, Chain):
+        return Sequential.from_chain(given.weights, ENGINE)
+    return model_of(given.weights, ENGINE)
+
+
+def _argument(given):
+    """The initial states as a model takes them."""
+    rest = iter(given.states)
+    layers = given.weights.layers if isinstance(given.weights, Chain) else (given.weights,)
+    states = [tuple(next(rest) for _ in layer.config.cell.states) for layer in layers]
+    states = [planes[0] if len(planes) == 1 else planes for planes in states if planes]
+    return tuple(states) if isinstance(given.weights, Chain) else states[0]
 
 
 def _planes(state):
-    return state if isinstance(state, tuple) else (state,)
+    """All arrays of final states, one after another."""
+    return [plane for part in state for plane in _planes(part)] if isinstance(state, tuple) else [state]
 
 
 def digest(arrays: list[np.ndarray]) -> str:
@@ -236,7 +293,7 @@ def _outcome(case, isa, expected, reference):
     found = whole(given)
     forms = {
         "two threads": digest(whole(given, threads=2)) == digest(found),
-        "step by step": digest(stepped(case, given)) == digest([plane[0] for plane in found[1:]]),
+        "step by step": digest(stepped(case, given)) == digest(part_of(case, found)),
     }
     fused, difference = engines.load(ENGINE, case.weights).FUSED, float(np.abs(sample(found) - reference).max())
     return Outcome(case, isa, fused, expected, digest(found), difference, forms)

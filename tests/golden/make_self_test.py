@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cgru import engines, fixed_run
-from support import reference
+from support import chains, reference
 from support.quantized import AFFINE
 
 FOLDER = Path(fixed_run.__file__).parent
@@ -27,12 +27,33 @@ said in [\\_\\_init\\_\\_.py](__init__.py); `tests/golden/make_self_test.py` add
 
 
 def oracle(case):
-    """y, h_n and an LSTM's c_n of a case, float64; of int8 weights the activations are rounded as there."""
+    """What `fixed_run.whole` gives, float64; of int8 weights the activations are rounded as there."""
+    return of_numbers(case, AFFINE[case.weights])
+
+
+def recipe(case):
+    """The network as the oracle has it."""
+    layers = [
+        chains.Dense(one["hidden_size"], one["activations"]) if "activations" in one
+        else chains.cells(one["kind"], one["hidden_size"])
+        for one in case.layers
+    ]  # fmt: skip
+    return chains.Recipe(case.cell, fixed_run.INPUTS, tuple(layers), case.options)
+
+
+def of_numbers(case, affine):
+    """The same with these products."""
     given = fixed_run.numbers(case)
+    if case.layers:
+        h_0, *pair = given.states
+        y, (h_n, final) = chains.chain(
+            recipe(case), given.weights.tensors, given.x, (h_0, tuple(pair)), fixed_run.LENGTHS, dtype=np.float32,
+            affines=[affine] * len(case.layers),
+        )  # fmt: skip
+        return [y, *h_n, *final]
     function = getattr(reference, case.kind)
     hx = given.states if len(given.states) > 1 else given.states[0]
-    options = case.options | {"affine": AFFINE[case.weights]}
-    y, final = function(given.x, given.weights.tensors, hx, fixed_run.LENGTHS, **options)
+    y, final = function(given.x, given.weights.tensors, hx, fixed_run.LENGTHS, **case.options, affine=affine)
     return [y, *(final if isinstance(final, tuple) else (final,))]
 
 

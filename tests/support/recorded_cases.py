@@ -7,6 +7,7 @@ multiply-adds.
 import itertools
 import zlib
 
+from support import recorded_networks
 from support.recorded_runs import Case
 
 #: kind, options, engine, dtype or the type of quantised weights
@@ -212,6 +213,8 @@ def model_cases(engine=None):
         if engine in (None, base[2]):
             for make in LISTS[base[0]]:
                 found |= {one.name: one for one in make(base) if not one.weights or one.what not in TRAINING}
+    if engine in (None, "packed"):
+        found |= {one.name: one for one in recorded_networks.cases(WEIGHTS)}
     return list(found.values())
 
 
@@ -219,6 +222,8 @@ def is_golden(one):
     """Whether tests/golden/packed_bits.json holds it: no BLAS, nor NumPy's sums in it; of the many, a share."""
     if one.engine != "packed" or one.what in ("tape", "jacobian", "flow"):
         return False
+    if one.what in recorded_networks.RUNS:
+        return True
     share = {"run": 7, "trace": 5, "out": 2, "stream": 2}.get(one.what, 1)
     if one.weights:
         share = {"run": 70, "trace": 24, "stream": 24, "out": 16, "forms": 5}.get(one.what, 7)

@@ -56,6 +56,15 @@ class Case:
         return " ".join(words + ["lengths"] * self.lengths)
 
 
+    def problem(self):
+        """The model and what goes in."""
+        return Problem(self)
+
+    def run(self, problem):
+        """Name -> array of what comes out."""
+        return RUNS[self.what](problem, **self.arguments)
+
+
 def _short(value):
     return str(value).replace(" ", "").replace("'", "") if isinstance(value, tuple) else str(value)
 
@@ -219,9 +228,9 @@ RUNS = {function.__name__: function for function in (run, out, forms, chunks, st
 
 def outputs(case):
     """Inputs and outputs of a case: two dicts of arrays. The inputs are found unchanged after it."""
-    problem = Problem(case)
+    problem = case.problem()
     inputs = {name: array.copy() for name, array in problem.inputs.items()}
-    found = RUNS[case.what](problem, **case.arguments)
+    found = case.run(problem)
     for name, array in inputs.items():
         assert array.tobytes() == problem.inputs[name].tobytes(), f"the call changed {name}"
     return inputs, found
