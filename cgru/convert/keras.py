@@ -13,7 +13,7 @@ from cgru.convert._errors import check_one_name, chosen, networks_in_words, warn
 from cgru.convert.keras_activations import keras_activation
 from cgru.convert.keras_arrays import is_keras_1, parameters_of, told_by_arrays
 from cgru.convert.keras_files import read_layers
-from cgru.convert.keras_layer import RECURRENT, Contents, Layer, kind_of
+from cgru.convert.keras_layer import RECURRENT, Contents, Layer, kind_of, passes
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -83,7 +83,8 @@ def from_keras(
     Warns
     -----
     UserWarning
-        There are other layers with weights, which are left out: they are named. Not where `layer` is given.
+        There are other layers, with weights or, as a softmax, without, which are left out: they are named, and that
+        `cgru.Sequential.from_keras` reads the whole network. Not where `layer` is given.
 
     Notes
     -----
@@ -127,12 +128,8 @@ def weights_from_keras(
         layer = nested[0] if len(nested) == 1 else layer
     cells = {name: CELLS[kind_of(one.kind, one.config)] for name, one in layers.items()}
     name = chosen(layers, layer, networks_in_words(cells.values(), "layer"), "layer")
-    warn_left_out(others, name, layer, cells[name].name)
-    found = layers[name]
-    try:
-        return _weights(found, dtype)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the configuration of this Keras {found.kind} layer is incomplete: {error!r}") from error
+    warn_left_out(others, name, layer, cells[name].name, door="from_keras")
+    return layer_weights(layers[name], dtype)
 
 
 def _live(source):
@@ -140,11 +137,14 @@ def _live(source):
     kind = next((base.__name__ for base in type(source).__mro__ if base.__name__ in RECURRENT), None)
     if kind is not None:
         config = source.get_config()
-        layer = Layer(kind, config, source.get_weights, _version(source))
+        layer = Layer(kind, config, source.get_weights, version_of(source))
         return Contents({source.name: layer}, []) if kind_of(kind, config) else Contents({}, [source.name])
-    parts = getattr(source, "layers", ())
+    parts = getattr(source, "operations", ()) or getattr(source, "layers", ())
     if not parts:
-        return Contents({}, [source.name] if getattr(source, "weights", ()) else [])
+        kind = type(source).__name__
+        config = source.get_config() if kind == "Activation" else {}
+        nothing = not getattr(source, "weights", ()) and passes(kind, config)
+        return Contents({}, [] if nothing else [source.name])
     found = Contents({}, [])
     for part in parts:
         layers, others = _live(part)
@@ -157,7 +157,8 @@ def _below(part, name):
     return name if name == part.name else f"{part.name}/{name}"
 
 
-def _version(layer):
+def version_of(layer: Any) -> str:
+    """The version of the Keras that a live layer or model is of."""
     package = sys.modules.get(type(layer).__module__.partition(".")[0])
     version = getattr(package, "__version__", "3")
     return version() if callable(version) else str(version)
@@ -171,6 +172,20 @@ class _Direction(NamedTuple):
     reset_after: bool | None
     activations: tuple[Activation, ...]
     go_backwards: bool
+
+
+def layer_weights(layer: Layer, dtype: DTypeLike | None = None) -> Weights:
+    """`Weights` of one recurrent layer.
+
+    Raises
+    ------
+    ValueError
+        An activation or form that is not supported; a configuration or arrays that are damaged.
+    """
+    try:
+        return _weights(layer, dtype)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the configuration of this Keras {layer.kind} layer is incomplete: {error!r}") from error
 
 
 def _weights(layer, dtype):

@@ -5,83 +5,123 @@ under the snake-case names of the classes, numbered: layers/gru, layers/gru_1, .
 configuration as an attribute, and the arrays under the layers' own names.
 """
 
+import contextlib
 import io
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
 
-from cgru.convert.keras_layer import RECURRENT, Contents, Layer, kind_of
+from cgru.convert.keras_layer import Contents, Layer, Network, Part, is_recurrent, leaves, passes
 from cgru.convert.untrusted.child import limit_memory
 from cgru.convert.untrusted.files import RATIO, check_expansion, file_size, open_zip, read_member
 
 SPARE = 512 << 20      # bytes that reading may take whatever the file's size
 
 
-def send(stream: BinaryIO, path: str) -> None:
-    """What the child process does: the layers as a line of JSON, then the bytes of their arrays."""
+def send(stream: BinaryIO, path: str, whole: bool = False) -> None:
+    """What the child process does: the layers, or the `whole` network, as a line of JSON; then the arrays' bytes."""
     limit_memory(SPARE + RATIO * file_size(path))
     try:
-        layers, others = read_layers(path)
+        found = read_network(path) if whole else read_layers(path)
     except ValueError as error:
         stream.write(json.dumps({"error": str(error)}).encode())
         return
-    arrays = {name: layer.arrays() for name, layer in layers.items()}
-    header = {
-        name: [layer.kind, layer.config, layer.version, [[a.dtype.str, a.shape] for a in arrays[name]]]
-        for name, layer in layers.items()
-    }
-    stream.write(json.dumps({"layers": header, "others": others}).encode() + b"\n")
+    if isinstance(found, Network):
+        arrays: dict[str, Any] = {name: read() for name, read in found.arrays.items()}
+        header: dict[str, Any] = {"model": found.model, "version": found.version}
+    else:
+        arrays = {name: layer.arrays() for name, layer in found.layers.items()}
+        layers = {name: [layer.kind, layer.config, layer.version] for name, layer in found.layers.items()}
+        header = {"layers": layers, "others": found.others}
+    header["arrays"] = {name: [[a.dtype.str, a.shape] for a in part] for name, part in arrays.items()}
+    stream.write(json.dumps(header).encode() + b"\n")
     for array in (array for part in arrays.values() for array in part):
         stream.write(np.ascontiguousarray(array).data)
 
 
 def read_layers(path: str) -> Contents:
-    """The recurrent layers in a .keras or .h5 file, arrays read, and the names of the others.
+    """The recurrent layers in a .keras or .h5 file, arrays read, and the names of the others that do something.
 
     Raises
     ------
     OSError, ValueError
     """
+    return _read(path, _layers)
+
+
+def read_network(path: str) -> Network:
+    """The model in a .keras or .h5 file, arrays read.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    return _read(path, _network)
+
+
+class _Saved(NamedTuple):
+    """An open file: the model, the version of its Keras, whether a part has arrays there, and what gives them."""
+
+    model: Any
+    version: str
+    holds: Callable[[Part], bool]
+    arrays: Callable[[Part], list[np.ndarray]]
+
+
+def _read(path, collect):
     try:
         with open(path, "rb") as file:
-            return _read_keras(path) if file.read(2) == b"PK" else _read_legacy(path)
+            opened = _keras if file.read(2) == b"PK" else _legacy
+        with opened(path) as saved:
+            return collect(saved)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:      # HDF5's own, and whatever a configuration of the wrong form runs into
         raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _read_keras(path: str) -> Contents:
+def _layers(saved):
+    layers: dict[str, Layer] = {}
+    others: list[str] = []
+    for part in leaves(saved.model):
+        if is_recurrent(part):
+            layers[part.path] = Layer(part.kind, part.config, partial(list, saved.arrays(part)), saved.version)
+        elif saved.holds(part) or not passes(part.kind, part.config):
+            others.append(part.path)
+    return Contents(layers, others)
+
+
+def _network(saved):
+    held = (part for part in leaves(saved.model) if saved.holds(part))
+    return Network(saved.model, {part.path: partial(list, saved.arrays(part)) for part in held}, saved.version)
+
+
+@contextlib.contextmanager
+def _keras(path: str) -> Iterator[_Saved]:
     with open_zip(path) as archive:
         model = json.loads(read_member(archive, "config.json"))
         version = "3"
         if "metadata.json" in archive.namelist():
             version = str(json.loads(read_member(archive, "metadata.json")).get("keras_version", version))
         data = read_member(archive, "model.weights.h5")
-    layers, others = {}, []
     with h5py.File(io.BytesIO(data), "r") as file:
-        for name, kind, config, folder in _walk(model):
-            if config is None:
-                others += [name] if _has_arrays(file, folder) else []
-                continue
-            if kind == "Bidirectional":
-                inner = [_group(file, f"{folder}/{part}") for part in ("forward_layer", "backward_layer")]
-                variables = [_variables(group) for group in inner]
-            else:
-                variables = [_variables(_group(file, folder))]
-            arrays = [array for part in variables for array in part]
-            layers[name] = Layer(kind, config, partial(list, arrays), version)
-    return Contents(layers, others)
+
+        def arrays(part):
+            if not is_recurrent(part):
+                return _variables(file, f"{part.folder}/vars") if f"{part.folder}/vars".strip("/") in file else []
+            inner = ("forward_layer/", "backward_layer/") if part.kind == "Bidirectional" else ("",)
+            return [array for one in inner for array in _variables(file, f"{part.folder}/{one}cell/vars")]
+
+        yield _Saved(model, version, lambda part: _has_arrays(file, part.folder), arrays)
 
 
-def _read_legacy(path: str) -> Contents:
-    layers, others = {}, []
+@contextlib.contextmanager
+def _legacy(path: str) -> Iterator[_Saved]:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             raise ValueError(
@@ -91,52 +131,20 @@ def _read_legacy(path: str) -> Contents:
         model = json.loads(_text(file.attrs["model_config"]))
         groups = _group(file, "model_weights") if "model_weights" in file else file
         version = _text(groups.attrs.get("keras_version", file.attrs.get("keras_version", "1")))
-        for name, kind, config, _ in _walk(model):
-            top, *inner = name.split("/")
-            if config is None and top not in groups:
-                continue
-            group = _group(groups, top)
-            names = [weight for weight in _weight_names(group) if all(f"/{part}/" in weight for part in inner)]
-            if config is None:
-                others += [name] if names else []
-                continue
-            arrays = [_array(group, weight) for weight in names]
-            layers[name] = Layer(kind, config, partial(list, arrays), version)
-    return Contents(layers, others)
 
+        def names(part):
+            top, *inner = part.path.split("/")
+            held = _weight_names(_group(groups, top))
+            return top, [weight for weight in held if all(f"/{one}/" in f"/{weight}" for one in inner)]
 
-def _walk(model, outer="", folder="") -> Iterator[tuple[str, str, Mapping[str, Any] | None, str]]:
-    """Name, class, configuration and group in model.weights.h5 of every layer of a model, inner models included.
+        def arrays(part):
+            top, held = names(part)
+            return [_array(_group(groups, top), weight) for weight in held]
 
-    The configuration is None for a layer that is not recurrent.
+        def holds(part):
+            return part.path.partition("/")[0] in groups and bool(names(part)[1])
 
-    The name is led by `outer`, the names of the models around it ("encoder/"); the group lies in `folder`, theirs.
-    """
-    config = model["config"]
-    entries = config if isinstance(config, list) else config.get("layers", [])      # a list in Keras 1's Sequential
-    seen: Counter[str] = Counter()
-    for entry in entries:
-        kind, inner = entry["class_name"], entry["config"]
-        snake = _snake_case(kind)
-        group = f"{folder}/layers/{snake}" + (f"_{seen[snake]}" if seen[snake] else "")
-        seen[snake] += 1
-        if isinstance(inner, list) or "layers" in inner:
-            yield from _walk(entry, f"{outer}{_name(entry)}/", group)
-        else:
-            yield outer + _name(entry), kind, inner if kind in RECURRENT and kind_of(kind, inner) else None, group
-
-
-def _name(entry):
-    config = entry["config"]
-    name = entry.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
-    return str(name or entry["class_name"].lower())
-
-
-def _snake_case(name):
-    """GRU -> gru, TimeDistributed -> time_distributed, as Keras names the groups."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+        yield _Saved(model, version, holds, arrays)
 
 
 def _text(value):
@@ -162,9 +170,9 @@ def _has_arrays(file, path):
     return bool(found)
 
 
-def _variables(layer):
-    """The arrays of a layer's cell, in order."""
-    variables = _group(layer, "cell/vars")
+def _variables(file, path):
+    """The arrays in a group, in order."""
+    variables = _group(file, path)
     return [_array(variables, name) for name in sorted(variables, key=int)]
 
 

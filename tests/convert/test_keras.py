@@ -90,7 +90,8 @@ def test_a_backward_layer_of_its_own(keras, rng):
         cgru.from_keras(randomised(keras.layers.Bidirectional(keras.layers.GRU(5), merge_mode=None), rng, x.shape))
 
 
-ACTIVATIONS = ["sigmoid", "tanh", "hard_sigmoid", "relu", "linear", "softsign", "leaky_relu", "elu", "softplus"]
+ACTIVATIONS = ["sigmoid", "tanh", "hard_sigmoid", "relu", "linear", "softsign", "leaky_relu", "elu", "softplus", "silu",
+               "gelu"]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -110,8 +111,10 @@ def test_activation_layers_and_functions(keras, rng):
     for activation in (layers.LeakyReLU(negative_slope=0.07), layers.ELU(alpha=0.8), keras.activations.relu, None):
         layer = randomised(keras.layers.GRU(5, return_sequences=True, activation=activation), rng, x.shape)
         assert_same(cgru.from_keras(layer)(x)[0], layer(x))
-    with pytest.raises(ValueError, match="gelu"):
-        cgru.from_keras(randomised(keras.layers.GRU(5, activation="gelu"), rng, x.shape))
+    with pytest.raises(ValueError, match="mish"):
+        cgru.from_keras(randomised(keras.layers.GRU(5, activation="mish"), rng, x.shape))
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"activation .* is not supported"):
+        cgru.from_keras(randomised(keras.layers.GRU(5, activation=lambda a: a * a), rng, x.shape))
 
 
 def test_an_rnn_around_a_cell(keras, rng):
