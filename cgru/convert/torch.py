@@ -7,21 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cgru import files
 from cgru.convert._build import BY_ROWS, functions, model_from
-from cgru.convert._errors import check_one_name, chosen, missing, networks_in_words, warn_left_out
-from cgru.convert.untrusted.files import (
-    array_names,
-    check_expansion,
-    check_zip,
-    file_size,
-    read_arrays,
-    safetensors_metadata,
-)  # fmt: skip
+from cgru.convert._errors import check_one_name, chosen, networks_in_words, warn_left_out
+from cgru.convert.torch_files import flat, read_state
 from cgru.weights import Weights, weights_from_state_dict
 
 if TYPE_CHECKING:
@@ -110,13 +101,14 @@ def weights_from_torch(
     `option` is what the messages call `prefix`.
     """
     check_one_name(prefix, option)
-    modules, others = {}, []
+    modules: dict[str, Any] = {}
+    others: list[str] = []
     if isinstance(source, str | os.PathLike):
-        state, others = _read(os.fspath(source))
+        state, others = read_state(os.fspath(source), lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
     elif isinstance(source, Mapping):
-        state = _flat(source)
+        state = flat(source)
     elif callable(getattr(source, "state_dict", None)):
-        state = _flat(source.state_dict())
+        state = flat(source.state_dict())
         modules = dict(source.named_modules())
     else:
         raise TypeError(
@@ -131,7 +123,9 @@ def weights_from_torch(
     own = [name for name in state if name.startswith(prefix) and _NAME.fullmatch(name[len(prefix) :])]
     arrays = {_layered(name[len(prefix) :]): state[name] for name in own}
     others += [name for name in state if name not in own and _is_tensor(state[name])]
-    warn_left_out((name for name in others if not _OPTIMIZER.fullmatch(name)), prefix, asked, cell.name)
+    others += _without_parameters(modules, prefix)
+    left = (name for name in others if not _OPTIMIZER.fullmatch(name))
+    warn_left_out(left, prefix, asked, cell.name, door="from_torch")
     if "nonlinearity" in cell.options and nonlinearity is None:
         nonlinearity = getattr(module, "nonlinearity", None)
     activations = functions(cell, nonlinearity=nonlinearity)
@@ -144,20 +138,23 @@ def _is_tensor(value):
     return len(getattr(value, "shape", ())) > 0
 
 
+#: What has no part in the outputs of a trained model, is a loss, or an empty container.
+_IDLE = re.compile(r"Identity|\w*Dropout\w*|\w+Loss|Sequential|ModuleList|ModuleDict")
+
+
+def _without_parameters(modules, prefix):
+    """The modules apart from the one at `prefix` that compute something and have no parameters: "act (Tanh)"."""
+    return [
+        f"{name} ({type(module).__name__})"
+        for name, module in modules.items()
+        if name and name != prefix.removesuffix(".") and not any(True for _ in module.children())
+        and not module.state_dict() and not _IDLE.fullmatch(type(module).__name__)
+    ]  # fmt: skip
+
+
 def _layered(name):
     """A GRUCell's name as that of layer 0."""
     return name if "_l" in name else name + "_l0"
-
-
-def _flat(mapping, above=""):
-    """A checkpoint's mappings inside mappings as one, their names joined by dots."""
-    flat: dict = {}
-    for name, value in mapping.items():
-        if isinstance(value, Mapping) and above.count(".") < 8:
-            flat |= _flat(value, f"{above}{name}.")
-        else:
-            flat[f"{above}{name}"] = value
-    return flat
 
 
 def _network(state, asked, option):
@@ -187,50 +184,3 @@ def _network(state, asked, option):
         )
     prefix = chosen(networks, asked, networks_in_words(networks.values()), option)
     return prefix, networks[prefix]
-
-
-def _read(path):
-    """The state dict in a file, and the names of arrays that were not read."""
-    if not path.lower().endswith((".safetensors", ".npz")):
-        return _read_pt(path), []
-    names = array_names(path)
-    scaled = path.lower().endswith(".safetensors") and any(name.endswith(".scale") for name in names)
-    if scaled and "cgru" in safetensors_metadata(path):
-        return dict(files.load(path).tensors), []       # cgru's own with int8 weights, which are nothing without scales
-    state = read_arrays(path, lambda name: _NAME.fullmatch(name.rpartition(".")[2]))
-    # names alone, for the message that says what it holds
-    return state or dict.fromkeys(names), [name for name in names if name not in state]
-
-
-def _refusal(text):
-    """What is said of a file for which PyTorch's words are `text`: long, in colours, and about PyTorch's options."""
-    unsafe = re.search(r"GLOBAL ([\w.]*\w)", text)
-    if unsafe or "TorchScript" in text:
-        what = f"an object of {unsafe[1]}" if unsafe else "a TorchScript program"
-        return f"holds {what}, which cannot be read without running code: save the module's state_dict() instead"
-    words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text.rpartition("WeightsUnpickler error:")[2]).split())
-    first = re.match(r".*?[^.]\.(?= |$)|.*", words)
-    return f"is not a state dict that can be read without running code: {first[0] if first else words}"
-
-
-def _read_pt(path):
-    """A file of `torch.save`, read with ``weights_only=True``: tensors and containers, no code."""
-    size = file_size(path)
-    try:
-        import torch
-    except ImportError as error:
-        raise missing("PyTorch", "torch", error) from error
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                check_zip(archive, size)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-        state = _flat(loaded) if isinstance(loaded, Mapping) else {}
-    except Exception as error:      # whatever PyTorch's readers and unpicklers meet
-        raise ValueError(f"{path} {_refusal(str(error))}") from error
-    if not isinstance(loaded, Mapping):
-        raise ValueError(f"{path} holds a {type(loaded).__name__}, expected a state dict")
-    for name, value in state.items():
-        if hasattr(value, "nelement"):      # an expanded tensor claims more than its storage
-            check_expansion(f"{path}: {name}", value.nelement() * value.element_size(), size)
-    return state

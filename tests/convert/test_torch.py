@@ -1,6 +1,7 @@
 """From PyTorch and back."""
 
 import re
+import traceback
 
 import numpy as np
 import pytest
@@ -124,15 +125,29 @@ def test_files(torch, rng, big, tmp_path, kind):
         cgru.from_torch(path)
 
 
-def test_a_pickled_module_is_not_loaded(torch, tmp_path):
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a checkpoint"])
+def test_a_pickled_module_is_not_loaded(torch, tmp_path, inside, legacy):
     path = tmp_path / "module.pt"
-    torch.save(torch.nn.GRU(3, 5), path)
-    with pytest.raises(ValueError) as caught:
+    module = torch.nn.Sequential(torch.nn.GRU(3, 5), torch.nn.Linear(5, 2))
+    torch.save({"model": module} if inside else module, path, _use_new_zipfile_serialization=not legacy)
+    for door in (cgru.from_torch, cgru.load):
+        with pytest.raises(ValueError) as caught:
+            door(path)
+        assert str(caught.value) == (
+            f"{path} holds a pickled torch.nn.modules.container.Sequential, which cannot be read without running code; "
+            "save the parameters alone instead: torch.save(model.state_dict(), path)"
+        )
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "weights_only" not in shown and "\x1b" not in shown      # nor PyTorch's words, as the cause
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_torchscript_program_is_not_loaded(torch, tmp_path):
+    path = tmp_path / "program.pt"
+    torch.jit.trace(torch.nn.Linear(3, 5), torch.ones(2, 3)).save(path)
+    with pytest.raises(ValueError, match=r" holds a TorchScript program, .* torch\.save\(model\.state_dict\(\), "):
         cgru.from_torch(path)
-    assert str(caught.value) == (
-        f"{path} holds an object of torch.nn.modules.rnn.GRU, which cannot be read without running code: "
-        "save the module's state_dict() instead"
-    )
 
 
 def test_pytorch_s_own_words_come_whole_and_plain(torch, tmp_path):
