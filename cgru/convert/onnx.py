@@ -86,8 +86,8 @@ def from_onnx(
         PyTorch wrote the model and it says ``linear_before_reset=0``, which is no GRU of PyTorch: the outputs would
         be off by about 0.1. Pass True where the model comes from `torch.nn.GRU`.
     UserWarning
-        The model's outputs depend on other weights, such as a linear layer's, which are left out: they are named. Not
-        where `node` is given.
+        The model's outputs depend on other nodes that compute, such as a MatMul or Softmax, which are left out: they
+        are named, and `cgru.Sequential.from_onnx` reads them. Not where `node` is given.
 
     Notes
     -----
@@ -104,17 +104,25 @@ def from_onnx(
 
 def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None) -> Weights:
     """`Weights` of the recurrent nodes of a model; see `from_onnx`."""
-    model, folder = _model(source)
-    _check_opset(model)
+    model, folder = model_proto(source)
+    check_opset(model)
     graph = Graph(model.graph, folder)
     recurrent = graph.recurrent()
     nodes = graph.chain(recurrent, node)
-    layers = [_layer(graph, one, linear_before_reset) for one in nodes]
+    layers = [recurrent_node(graph, one, linear_before_reset) for one in nodes]
     outputs = [value.name for value in model.graph.output]
     names = [name for name, one in recurrent.items() if one in nodes]
-    left = graph.other_weights(outputs, nodes)
-    warn_left_out(left, names[0] if len(names) == 1 else names, node, layers[0].cell.name)
-    if layers[0].reset_after is False and linear_before_reset is None and "pytorch" in model.producer_name.lower():
+    left = graph.other_nodes(outputs, nodes)
+    name = names[0] if len(names) == 1 else names
+    warn_left_out(left, name, node, layers[0].cell.name, door="from_onnx")
+    warn_of_pytorch(model, layers, linear_before_reset)
+    return stacked(nodes, layers, dtype)
+
+
+def warn_of_pytorch(model, layers, linear_before_reset):
+    """Warn where PyTorch's exporter left the attribute of its GRUs out, and nobody said what it is."""
+    left_out = any(layer.reset_after is False for layer in layers)
+    if left_out and linear_before_reset is None and "pytorch" in model.producer_name.lower():
         warn(
             "this model was written by PyTorch and says linear_before_reset=0, which PyTorch's GRU never computes: "
             "some of its exporters leave the attribute out, and the outputs are then wrong by about 0.1 "
@@ -122,10 +130,9 @@ def weights_from_onnx(source, node=None, *, linear_before_reset=None, dtype=None
             "this warning",
             UserWarning,
         )
-    return _stack(nodes, layers, dtype)
 
 
-def _model(source):
+def model_proto(source):
     """A ModelProto, and the folder in which it lies, where it is a file."""
     try:
         import onnx
@@ -145,16 +152,18 @@ def _model(source):
         raise ValueError(f"{path} is not a complete ONNX model: {error}") from error
 
 
-def _check_opset(model):
+def check_opset(model):
+    """The version of ONNX's own operators; older ones than 7 are refused."""
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions or max(versions) < 7:
         raise ValueError(
             f"the model uses opset {max(versions, default='none')}, expected 7 or later, where recurrent nodes have "
             "their present meaning; convert it with onnx.version_converter"
         )
+    return max(versions)
 
 
-class _Layer(NamedTuple):
+class RecurrentNode(NamedTuple):
     """One node: its parameters, one for each direction, and everything that it says."""
 
     cell: Cell
@@ -172,15 +181,20 @@ class _Layer(NamedTuple):
 _OPTIONS = ("reset_after", "activations", "clip", "reverse", "batch_first")
 
 
-def _stack(nodes, layers, dtype):
+def differences(first, layer):
+    """In words, what keeps two nodes from being layers of one model."""
+    return [
+        f"{name} {getattr(layer, name)} and {getattr(first, name)}"
+        for name in (*_OPTIONS, "bidirectional", "hidden_size")
+        if getattr(layer, name) != getattr(first, name)
+    ]
+
+
+def stacked(nodes, layers, dtype):
     """Layers as one `Weights`; they must agree in everything that a model has only once."""
     first = layers[0]
     for node, layer in zip(nodes, layers, strict=True):
-        differing = [
-            f"{name} {getattr(layer, name)} and {getattr(first, name)}"
-            for name in (*_OPTIONS, "bidirectional", "hidden_size")
-            if getattr(layer, name) != getattr(first, name)
-        ]
+        differing = differences(first, layer)
         if differing:
             raise ValueError(
                 f"the {node.op_type} nodes {nodes[0].name!r} and {node.name!r} follow each other but differ in "
@@ -196,7 +210,8 @@ def _stack(nodes, layers, dtype):
     return build([layer.parameters for layer in layers], cell=first.cell, dtype=dtype, initial=initial, **options)
 
 
-def _layer(graph, node, linear_before_reset):
+def recurrent_node(graph, node, linear_before_reset):
+    """The `RecurrentNode` of a node."""
     cell, what = cell_of_node(node), f"{node.op_type} {node.name!r}"
     direction = attribute(node, "direction", "forward")
     if direction not in _DIRECTIONS:
@@ -209,7 +224,7 @@ def _layer(graph, node, linear_before_reset):
     _check_no_more(graph, node, what)
     parameters = _parameters(graph, node, cell, D)
     H = parameters[0].w_hh.shape[1]
-    return _Layer(
+    return RecurrentNode(
         cell=cell,
         parameters=parameters,
         initial=[_initial_state(graph, node, number, D, H, layout) for number in range(len(cell.states))],

@@ -11,6 +11,10 @@ _OPERATORS = {cell.name: cell for cell in CELLS.values()}
 #: What may stand between two recurrent nodes that are layers of one model.
 _BETWEEN = ("Transpose", "Reshape", "Squeeze", "Identity", "Dropout")
 _LONGEST = 64
+#: What moves, takes or repeats values, and computes none.
+_MOVING = {
+    *_BETWEEN, "Unsqueeze", "Flatten", "Cast", "Slice", "Gather", "Split", "Concat", "Expand", "ConstantOfShape",
+}  # fmt: skip
 
 
 def is_recurrent(node) -> bool:
@@ -35,10 +39,16 @@ class Graph:
 
     def __init__(self, graph, folder):
         self._nodes = list(graph.node)
+        stored = {tensor.name for tensor in graph.initializer}
+        self._inputs = [value.name for value in graph.input if value.name not in stored]
         self._makers = {name: node for node in self._nodes for name in node.output if name}
         self._values = Values(graph.initializer, self._nodes, folder)
 
     # ---- nodes
+
+    def maker(self, name):
+        """The node that makes a value, or None."""
+        return self._makers.get(name)
 
     def recurrent(self):
         """Name -> GRU, LSTM or RNN node; a node without a name gets one by its place."""
@@ -138,20 +148,29 @@ class Graph:
                 f"input {what} ({name!r}) of {node.op_type} {node.name!r} is not a constant of the model: {error}"
             ) from error
 
-    def other_weights(self, outputs, nodes):
-        """The names of the weights, apart from those of the `nodes` read, that the `outputs` of the graph depend on."""
-        waiting, seen, found = list(outputs), set(), []
+    def other_nodes(self, outputs, nodes):
+        """What computes beside the `nodes` that are read, and has a part in the `outputs`: words, in the file's order.
+
+        Neither what moves axes and takes elements, nor what is computed of constants and sizes alone.
+        """
+        read = {id(node) for node in nodes}
+        waiting, wanted = list(outputs), set()
         while waiting:
-            name = waiting.pop()
-            if name in seen:
+            maker = self._makers.get(waiting.pop())
+            if maker is not None and id(maker) not in wanted:
+                wanted.add(id(maker))
+                waiting += maker.input[:1] if id(maker) in read else maker.input
+        computed = set(self._inputs)
+        for node in self._nodes:
+            if node.op_type in ("Shape", "Size") or not computed.intersection(node.input):
                 continue
-            seen.add(name)
-            found += [name] if self._values.is_weight(name) else []
-            maker = self._makers.get(name)
-            if maker is not None:
-                is_read = any(maker is node for node in nodes)
-                waiting += maker.input[:1] if is_read else maker.input
-        yield from found[::-1]      # from the inputs to the outputs
+            computed.update(node.output)
+            if id(node) in wanted - read and node.op_type not in _MOVING:
+                yield f"{node.op_type} {(node.name or node.output[0])!r}"
+
+    def is_stored(self, name):
+        """Whether a value is a tensor of the file itself, which no node makes."""
+        return self._values.is_stored(name)
 
     def constant(self, name):
         """A constant's value, or None where it is not one."""

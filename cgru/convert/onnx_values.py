@@ -10,10 +10,6 @@ from cgru.convert.untrusted.files import SMALL, check_expansion
 _DEPTH = 64
 
 
-#: The types of tensors of weights, as in TensorProto: float, uint8, int8, float16, double, bfloat16.
-_WEIGHTS = (1, 2, 3, 10, 11, 16)
-
-
 class NotConstant(Exception):
     """A value that depends on the model's inputs, or on an operator that is not evaluated here."""
 
@@ -23,7 +19,10 @@ _FIELDS = {"f": 1, "i": 2, "s": 3, "t": 4, "floats": 6, "ints": 7, "strings": 8}
 _ATTRIBUTES = {
     "activation_alpha": "floats", "activation_beta": "floats", "activations": "strings", "clip": "f",
     "direction": "s", "hidden_size": "i", "input_forget": "i", "layout": "i", "linear_before_reset": "i",
-    "axes": "ints", "axis": "i", "ends": "ints", "perm": "ints", "starts": "ints",
+    "axes": "ints", "axis": "i", "ends": "ints", "perm": "ints", "starts": "ints", "split": "ints",
+    "alpha": "f", "beta": "f", "gamma": "f", "epsilon": "f", "min": "f", "max": "f", "approximate": "s",
+    "transA": "i", "transB": "i", "to": "i", "start": "i", "end": "i", "allowzero": "i", "training_mode": "i",
+    "num_outputs": "i", "batch_dims": "i",
     "value": "t", "value_float": "f", "value_floats": "floats", "value_int": "i", "value_ints": "ints",
 }  # fmt: skip
 
@@ -89,12 +88,9 @@ class Values:
             raise value
         return value
 
-    def is_weight(self, name):
-        """Whether a stored tensor may hold weights: it is none of sizes, axes or indices, and no single number."""
-        tensor, maker = self._tensors.get(name), self._makers.get(name)
-        if tensor is None and maker is not None and maker.op_type == "Constant":
-            tensor = attribute(maker, "value")
-        return tensor is not None and len(tensor.dims) > 0 and tensor.data_type in _WEIGHTS
+    def is_stored(self, name):
+        """Whether it is a stored tensor."""
+        return name in self._tensors
 
     def _evaluate(self, name, depth):
         if name in self._tensors:
@@ -229,7 +225,9 @@ def _checked(parts):
 def _expand(node, data, shape=None):
     """Expanded to a batch size that is known at run time only, a state stays the one row that it is."""
     if shape is None:
-        if data.ndim == 3 or not data.any():
+        if not data.any():
+            raise NotConstant(f"{node.output[0]!r} is zeros of some size")
+        if data.ndim == 3:
             return data
         raise ValueError(f"{node.output[0]!r} is expanded to a size that is known at run time only")
     return np.broadcast_to(data, np.broadcast_shapes(data.shape, tuple(int(size) for size in shape)))

@@ -314,6 +314,12 @@ def test_written_models_run_in_onnx_runtime(onnx, ort, rng, tmp_path, options, w
         assert_same(h_n, expected[1])
 
 
+def test_what_onnx_has_no_name_for(onnx, tmp_path):
+    with pytest.raises(ValueError, match="ONNX's recurrent nodes have no activation gelu, silu; theirs are sigmoid"):
+        cgru.GRU(3, 5, activations=("silu", "gelu")).to_onnx(tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def test_without_onnx(onnx, rng, monkeypatch, tmp_path):
     import sys
 
