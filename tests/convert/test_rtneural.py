@@ -80,8 +80,10 @@ def test_a_state_dict_in_json(rng, sizes, kind, above, tmp_path):
         assert found.kind == kind and found.dtype == np.float32 and not found.batch_first
         assert_oracle(found, state, x, hx)
     if above == "state_dict":
-        with pytest.warns(UserWarning, match=r"left out are state_dict\.lin\.weight, state_dict\.lin\.bias; "):
-            assert cgru.load(tmp_path / "model.json") == found
+        network = cgru.load(tmp_path / "model.json")        # GuitarML's: all of it
+        assert network.layers[0] == found and len(network.layers) == 2 and network.skip
+        with pytest.warns(UserWarning, match=r"are state_dict\.lin\.weight, state_dict\.lin\.bias, model_data\.skip; "):
+            assert cgru.from_rtneural(tmp_path / "model.json") == found
     else:
         assert cgru.load(tmp_path / "model.json") == found
 
