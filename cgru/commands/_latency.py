@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 import cgru
+from cgru.commands._layers import layers_of, model_multiply_adds, output_size, weight_dtypes
 from cgru.commands._timing import duration
 from cgru.quantize import WEIGHT_DTYPES
 from cgru.summary import multiply_adds
@@ -80,7 +81,7 @@ def measure(model, batch_size, seconds):
     shape = (count, model.input_size) if batch_size == 1 else (count, batch_size, model.input_size)
     frames = list(np.random.default_rng(0).standard_normal(shape).astype(model.dtype))
     step = (model.stream() if batch_size == 1 else model.stream(batch_size)).step
-    out = np.empty((*shape[1:-1], model.hidden_size), model.dtype)
+    out = np.empty((*shape[1:-1], output_size(model)), model.dtype)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else np.nan
 
     end, warm = time.perf_counter() + 0.1 * seconds, [_timed(step, frames, out, 10)]
@@ -119,10 +120,12 @@ def _preempted():
 
 def limit(model, batch_size):
     """The `Limit` of a step of `batch_size` rows; it takes some tenths of a second."""
-    adds = multiply_adds(model.weights)
-    stored = model.weights.stored
-    size = sum(value.nbytes for name, value in stored.items() if name.startswith("weight"))
-    peak = max(_fastest(*_batch(weight_dtype)) for weight_dtype in sorted(set(model.weight_dtypes)))
+    adds = model_multiply_adds(model)
+    matrices = [
+        value for layer in layers_of(model) for name, value in layer.stored.items() if name.startswith("weight")
+    ]
+    size = sum(value.nbytes for value in matrices)
+    peak = max(_fastest(*_batch(weight_dtype)) for weight_dtype in sorted(set(weight_dtypes(model))))
     return Limit(size, _fastest(*_reading(size)), 2 * adds * batch_size, peak)
 
 

@@ -5,6 +5,8 @@ from itertools import repeat
 
 import numpy as np
 
+from cgru.commands._layers import output_size
+
 _SAMPLE_NS = 10_000  # a sample is at least this long, so that reading the clock stays below 1 %
 
 
@@ -13,14 +15,14 @@ def step_sampler(model, x):
 
     Parameters
     ----------
-    model : GRU, RNN or LSTM
+    model : GRU, RNN, LSTM or Sequential
     x : ndarray
         (N, I); a single row is stepped without its batch axis.
     """
     single = len(x) == 1
     step = model.stream().step if single else model.stream(len(x)).step
     frame = x[0] if single else x
-    out = np.empty((*frame.shape[:-1], model.hidden_size), model.dtype)
+    out = np.empty((*frame.shape[:-1], output_size(model)), model.dtype)
 
     def sample(calls):
         start = time.perf_counter_ns()

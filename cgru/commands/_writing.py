@@ -18,7 +18,7 @@ def writing(path, shape, dtype):
     further arrays, which an .npz file gets too.
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".csv" and len(shape) != 2:
+    if suffix == ".csv" and len(shape) > 2:
         raise ValueError(f"{path}: a .csv file holds one sequence (T, features), and y is {shape}; write .npy or .npz")
     with whole_file(path) as file:
         if suffix == ".npz":

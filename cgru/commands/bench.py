@@ -1,4 +1,4 @@
-"""``cgru bench``: how fast a GRU of a given shape, or any model in a file, is on this machine.
+"""``cgru bench``: how fast a GRU of a given shape, or any model or network in a file, is on this machine.
 
 With --latency single steps are timed one by one: p50, p99, p99.9 and max beside the machine's limit. No peers: those
 are in the repository's ``bench/``.
@@ -9,10 +9,10 @@ import numpy as np
 import cgru
 from cgru.commands import _latency, _pictures
 from cgru.commands._exit import positive, positive_seconds, threads
+from cgru.commands._layers import model_multiply_adds, one_way, way
 from cgru.commands._models import add_model_options, read_model
 from cgru.commands._timing import duration, measure, sequence_sampler, step_sampler
 from cgru.quantize import WEIGHT_DTYPES
-from cgru.summary import multiply_adds
 
 
 def add_arguments(parser):
@@ -51,12 +51,15 @@ def _model(args):
         model = cgru.GRU(args.input_size, args.hidden_size, args.num_layers, rng=0, **options)
     if args.weights is None:
         return model
+    if model.dtype != np.float32:
+        raise ValueError(f"--weights {args.weights} rounds float32 weights, and these are {model.dtype}: "
+                         "give --dtype float32")
     return (model.replace(engine="packed") if args.engine == "auto" else model).quantize(args.weights)
 
 
 def latency(args, model):
     """Time single steps, print what there is to say of them and draw them."""
-    if not model.config.one_way:
+    if not one_way(model):
         raise ValueError("--latency times single steps, and a model that runs backwards has none")
     title = f"{model!r}, batch size {args.batch_size}"
     print(title)
@@ -73,13 +76,12 @@ def latency(args, model):
 def bench(model, batch_size, steps, threads, seconds):
     """Measure a model's step and its call on a sequence, and print both."""
     x = np.random.default_rng(0).standard_normal((steps, batch_size, model.input_size)).astype(model.dtype)
-    flops = 2 * multiply_adds(model.weights) * batch_size
+    flops = 2 * model_multiply_adds(model) * batch_size
     print(f"{model!r}, batch size {batch_size}")
-    if model.config.one_way:
+    if one_way(model):
         print(_line("step", measure(step_sampler(model, x[0]), seconds), 1, flops))
     else:
-        kind = "bidirectional" if model.bidirectional else "reversed"
-        print(f"step: none, a {kind} model needs the whole sequence")
+        print(f"step: none, a {way(model)} model needs the whole sequence")
     if model.batch_first:
         x = np.ascontiguousarray(x.transpose(1, 0, 2))
     label = f"{steps} steps" + (f", {threads} threads" if threads > 1 else "")

@@ -175,13 +175,12 @@ def flows_of_demo(lags):
 
     Of the test utterances, those that are long enough for all lags (at most `DEMO_LAGS`) count.
     """
-    from cgru.demo.data import load_tensors, load_utterances
+    from cgru.demo.data import load_network, load_utterances
 
     lags = min(lags, DEMO_LAGS)
     utterances = load_utterances("test")
     utterances = utterances[utterances.lengths >= lags]
-    tensors = {name: value.astype(np.float64) for name, value in load_tensors().items()}
-    demo = cgru.GRU.from_state_dict(tensors, prefix="gru.")
+    demo = load_network().layers[0].astype(np.float64)
     models = {"GRU": demo}
     for name in NETWORKS:
         untrained = getattr(cgru, name)(demo.input_size, demo.hidden_size, dtype=np.float64, rng=0)

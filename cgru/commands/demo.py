@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cgru.commands import _pictures
-from cgru.demo.classifier import Classifier
-from cgru.demo.data import SPEAKERS, load_tensors, load_utterances
+from cgru.demo.data import SPEAKERS, load_network, load_utterances
 
 UTTERANCE = 264  # its running guess changes on the way
 REPEATS = 5  # timings are medians of so many runs
@@ -23,11 +22,11 @@ class Result:
     batched, stepped : (N,) int64
         Speaker (0 to 8) that each way names after the last frame.
     probabilities : (F, 9) float32
-        Of the speakers after each frame, the utterances one after another, from the stepped states.
+        Of the speakers after each frame, the utterances one after another, as the stream gives them.
     difference : float
-        Largest absolute difference between the states of both ways, over all frames and units.
+        Largest absolute difference between the probabilities of both ways after the last frames.
     batched_seconds : float
-        Per utterance: the GRU's call divided by N.
+        Per utterance: the network's call divided by N.
     stepped_seconds : float
         Per frame: the loop over all frames of all utterances divided by F.
     """
@@ -61,13 +60,13 @@ def main(args):
         raise ValueError(f"--utterance is 1 to {len(utterances)}, got {args.utterance}")
     if args.plot is not None:
         _pictures.check(args)
-    model = Classifier(load_tensors())
-    result = recognise(model, utterances)
+    net = load_network()
+    result = recognise(net, utterances)
     table = confusion(utterances.speaker, result.batched)
     followed = result.probabilities[frames_of(utterances, args.utterance - 1)]
     speaker = int(utterances.speaker[args.utterance - 1]) + 1
 
-    lines = [f"{len(utterances)} test utterances of {SPEAKERS} speakers, {model.gru}", ""]
+    lines = [f"{len(utterances)} test utterances of {SPEAKERS} speakers, {net}", ""]
     lines += [*confusion_lines(table), "", *running_lines(args.utterance, speaker, followed), ""]
     lines += summary_lines(utterances, result)
     print("\n".join(lines))
@@ -78,12 +77,13 @@ def main(args):
         print(f"wrote {args.plot}")
 
 
-def recognise(model, utterances, repeats=REPEATS):
+def recognise(net, utterances, repeats=REPEATS):
     """Name the speaker of every utterance both ways.
 
     Parameters
     ----------
-    model : Classifier
+    net : cgru.Sequential
+        Of `load_network`.
     utterances : Utterances
     repeats : int
         Timed runs of each way.
@@ -93,18 +93,28 @@ def recognise(model, utterances, repeats=REPEATS):
     Result
     """
     rows = [utterances.frames[:length, k] for k, length in enumerate(utterances.lengths)]
-    (y, last), whole = timed(lambda: model.batched(utterances), repeats)
-    stepped, loop = timed(lambda: [model.stepped(row) for row in rows], repeats)
-    batched = np.concatenate([y[: len(row), k] for k, row in enumerate(rows)])
-    states = np.concatenate(stepped)
+    (batched, _), whole = timed(lambda: net(utterances.frames, lengths=utterances.lengths), repeats)
+    stepped, loop = timed(lambda: frame_by_frame(net, rows), repeats)
+    last = stepped[np.cumsum(utterances.lengths) - 1]
     return Result(
-        batched=model.scores(last).argmax(-1),
-        stepped=model.scores(states[np.cumsum(utterances.lengths) - 1]).argmax(-1),
-        probabilities=model.probabilities(states),
-        difference=float(np.abs(batched - states).max()),
+        batched=batched.argmax(-1),
+        stepped=last.argmax(-1),
+        probabilities=stepped,
+        difference=float(np.abs(batched - last).max()),
         batched_seconds=whole / len(utterances),
-        stepped_seconds=loop / len(states),
+        stepped_seconds=loop / len(stepped),
     )
+
+
+def frame_by_frame(net, rows):
+    """Every utterance (T, 12) as it comes in: the probabilities after each frame, (F, 9), one after another."""
+    probabilities = np.empty((sum(map(len, rows)), net.output_size), net.dtype)
+    stream, outs = net.stream(), iter(probabilities)
+    for row in rows:
+        stream.reset()
+        for x_t, p_t in zip(row, outs, strict=False):
+            stream.step(x_t, out=p_t)
+    return probabilities
 
 
 def timed(function, repeats):
@@ -152,7 +162,7 @@ def running_lines(number, speaker, probabilities):
 
 def summary_lines(utterances, result):
     """Accuracy and time of each way, and whether they agree."""
-    n, frames = len(utterances), len(result.probabilities)
+    n = len(utterances)
     ways = (
         ("one batched call", result.batched, result.batched_seconds, "utterance"),
         ("frame by frame", result.stepped, result.stepped_seconds, "frame"),
@@ -164,5 +174,5 @@ def summary_lines(utterances, result):
     differ = f"differ by at most {result.difference:.1e}" if result.difference else "are the same bits"
     yield (
         f"{'both ways agree' if same == n else 'the ways differ':18} on {same} of {n} speakers; "
-        f"their states in all {frames} frames {differ}"
+        f"the probabilities {differ}"
     )

@@ -2,10 +2,14 @@
 
 import os
 
+from cgru.commands._layers import is_network
 from cgru.commands._models import add_model_options, read_model
 from cgru.convert import SeveralNetworks, form
 from cgru.convert.conventions import systems
-from cgru.summary import summary_lines, text_of
+from cgru.convert.networks import reading
+from cgru.summary import network_lines, summary_lines, text_of
+
+_MOST = 12      # tensors named
 
 
 def add_arguments(parser):
@@ -14,17 +18,39 @@ def add_arguments(parser):
 
 def main(args):
     try:
-        model, _ = read_model(args)
+        with reading() as found:
+            model, _ = read_model(args)
     except SeveralNetworks as several:
         print(text_of([("file", _file(args.model)), ("holds", f"{len(several.names)} {several.what}")]))
-        told: set[str] = set()
-        for name in several.names:
-            args.name = str(name)
-            print(f"\n--name {args.name}")
-            model, _ = read_model(args, told=told)
-            print(text_of(lines(model)))
+        if several.why:
+            print(text_of([("no chain", f"it{several.why}")]))
+        _each(args, several)
         return
-    print(text_of([("file", _file(args.model)), *lines(model)]))
+    print(text_of([("file", _file(args.model)), *lines(model), *_beside(found.left)]))
+
+
+def _each(args, several):
+    """Print each network of a file, and what is in none of them."""
+    told: set[str] = set()
+    left: list[str] = []
+    models = {}
+    for name in several.names:
+        args.name = str(name)
+        print(f"\n--name {args.name}")
+        with reading() as found:
+            models[args.name], _ = read_model(args, told=told)
+        print(text_of(lines(models[args.name])))
+        left = [other for other in found.left if other in left] if len(models) > 1 else found.left
+    if left:
+        print()
+        print(text_of(_beside(left, "in none of these")))
+
+
+def _beside(left, where="the file holds them too, and they are not read"):
+    """What a file holds beside what was read."""
+    if left:
+        more = f" and {len(left) - _MOST} more" if len(left) > _MOST else ""
+        yield "left out", f"{', '.join(left[:_MOST])}{more}: {where}"
 
 
 def _file(path):
@@ -33,6 +59,9 @@ def _file(path):
 
 def lines(model):
     """(name, text) of a model, with the systems that have the same conventions, and the others."""
+    if is_network(model):
+        yield from network_lines(model)
+        return
     for name, text in summary_lines(model):
         if name == "reset":
             text += f" ({systems(reset_after=model.config.reset_after, z_keeps=True)})"

@@ -1,25 +1,26 @@
-"""``cgru run``: a model over a file of any size, in bounded memory.
+"""``cgru run``: a model or a whole network over a file of any size, in bounded memory.
 
 A model that runs forwards goes through the file in pieces of time, its state kept in between. A bidirectional or
 reversed one needs a whole sequence at once: of a batch-first file it takes some rows at a time, anything else it reads
 whole, and says so. An .npy in Fortran order is read whole too. The rows of a piece are split over all cores, or as many
-threads as --threads says. The output has the model's dtype and gets its name when it is complete.
+threads as --threads says. The output has the model's dtype and gets its name when it is complete. Of a network that
+takes the last step alone, y is a row for each sequence.
 """
 
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cgru.commands._arrays import SUFFIXES, Source
 from cgru.commands._exit import threads, writable
 from cgru.commands._inputs import add_input_options, initial_state, on_planes, open_input, read_lengths
+from cgru.commands._layers import gives_last, layers_of, one_way, planes_of, states_of, y_shape
 from cgru.commands._models import add_model_options, read_model
 from cgru.commands._progress import Progress
 from cgru.commands._writing import writing
-from cgru.recurrent import Recurrent
 
 PIECE = 16 << 20      # bytes of input, output and what is between, at a time
 
@@ -29,7 +30,8 @@ def add_arguments(parser):
     add_input_options(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True,
-        help="where to write y: .npy, .npz (which also gets h_n, and an LSTM's c_n) or .csv",
+        help="where to write y: .npy, .npz (which also gets h_n, and an LSTM's c_n; of a network with several "
+        "recurrent layers 0.h_n, 2.c_n, ...) or .csv",
     )  # fmt: skip
     parser.add_argument(
         "--lengths", metavar="FILE",
@@ -45,11 +47,11 @@ def main(args, piece=PIECE):
     """Run ``cgru run``, with about `piece` bytes in memory at a time."""
     writable(args.output, SUFFIXES, "--output", args)
     model, _ = read_model(args)
-    with open_input(args) as source:
-        hx = initial_state(args, model, source)
+    with open_input(args, model) as source:
+        hx = initial_state(args, model, source.shape)
         lengths = None if args.lengths is None else read_lengths(args.lengths, model, source.shape)
-        shape = (*source.shape[:-1], model.config.output_size)
-        steps = int(np.prod(shape[:-1], dtype=object))
+        shape = y_shape(model, source.shape)
+        steps = int(np.prod(source.shape[:-1], dtype=object))
         way = _way(model, source, piece)
         if way is _whole and steps:
             size = np.prod(source.shape, dtype=object) * model.dtype.itemsize
@@ -57,19 +59,15 @@ def main(args, piece=PIECE):
         progress, start = Progress(steps, " steps"), time.perf_counter()
         try:
             with writing(args.output, shape, model.dtype) as append:
-
-                def emit(y):
-                    append(y)
-                    progress.update(y[..., 0].size)
-
-                final = way(Job(model, source, hx, lengths, args.threads, emit, piece))
-                names = [f"{plane}_n" for plane in model.config.cell.states]
-                append.extra |= zip(names, final if isinstance(final, tuple) else (final,), strict=True)
+                job = Job(model, source, hx, lengths, args.threads, append, progress.update, piece)
+                final = planes_of(way(job))
+                names = [f"{plane.name}_n" for planes in states_of(model) for plane in planes]
+                append.extra |= zip(names, final, strict=True)
         finally:
             progress.close()
     seconds = time.perf_counter() - start
     speed = f"{steps:,} steps in {seconds:.2f} s, {steps / seconds:,.0f} steps/s"
-    if len(shape) == 3:
+    if len(source.shape) == 3:
         speed += f", {args.threads} thread{'s' if args.threads > 1 else ''}"
     print(f"wrote {args.output}: y {shape} {model.dtype}, {speed}")
 
@@ -80,19 +78,39 @@ def main(args, piece=PIECE):
 class Job(NamedTuple):
     """What a way through the file is given."""
 
-    model: Recurrent
+    model: Any
     source: Source
     hx: np.ndarray | tuple | None
     lengths: np.ndarray | None
     threads: int
     emit: Callable[[np.ndarray], None]
+    done: Callable[[int], None]      # so many steps are
     piece: int
 
     def run(self, x, hx, lengths=None):
         """Emit what the model makes of `x` and return the final state."""
-        y, final = self.model(x, hx, lengths=lengths, threads=self.threads)
+        y, final = self.compute(x, hx, lengths)
         self.emit(y)
         return final
+
+    def compute(self, x, hx, lengths=None):
+        """What the model makes of `x`, and the final state."""
+        found = self.model(x, hx, lengths=lengths, threads=self.threads)
+        self.done(x[..., 0].size)
+        return found
+
+    def through(self, pieces, hx):
+        """Emit what the model makes of (x, lengths) of one time after the other, or the last step of it."""
+        last = None
+        for x, lengths in pieces:
+            if not gives_last(self.model):
+                hx = self.run(x, hx, lengths)
+                continue
+            y, hx = self.compute(x, hx, lengths)
+            last = y if last is None or lengths is None else np.where(lengths[:, None] > 0, y, last)
+        if last is not None:
+            self.emit(last)
+        return hx
 
     def state_of(self, rows):
         """The initial state of some rows."""
@@ -104,22 +122,23 @@ class Job(NamedTuple):
 
     def pieces(self, total, steps):
         """(start, count) of pieces of `total` times `steps` steps."""
-        most = max(1, _fitting(self.model.config, self.model.dtype, steps, self.piece))
+        most = max(1, _fitting(self.model, steps, self.piece))
         return [(start, min(most, total - start)) for start in range(0, total, most)]
 
 
-def _fitting(config, dtype, steps, piece):
+def _fitting(model, steps, piece):
     """How many times `steps` rows of features, with what they become, fit into `piece` bytes."""
-    between = config.cell.stacked * config.num_directions * config.hidden_size
-    return piece // (steps * (2 * config.input_size + between) * dtype.itemsize)
+    configs = [layer.config for layer in layers_of(model)]
+    between = sum(config.cell.stacked * config.num_directions * config.hidden_size for config in configs)
+    return piece // (steps * (2 * model.input_size + between) * model.dtype.itemsize)
 
 
 def _way(model, source, piece):
-    forwards = model.config.one_way
+    forwards = one_way(model)
     if 0 in source.shape:
         return _whole
     if len(source.shape) == 3 and model.batch_first:
-        long = _fitting(model.config, model.dtype, source.shape[1], piece) < 1
+        long = _fitting(model, source.shape[1], piece) < 1
         return _steps_of_each_row if forwards and long else _rows
     return _steps if forwards else _whole
 
@@ -131,11 +150,12 @@ def _whole(job):
 def _steps(job):
     """(T, I) or (T, N, I), some steps at a time."""
     T, *batch, features = job.source.shape
-    N, state = batch[0] if batch else 1, job.hx
-    for start, steps in job.pieces(T, N):
-        x = job.source.take(steps * N).reshape(steps, *batch, features)
-        state = job.run(x, state, job.remaining(start, steps))
-    return state
+    N = batch[0] if batch else 1
+    pieces = (
+        (job.source.take(steps * N).reshape(steps, *batch, features), job.remaining(start, steps))
+        for start, steps in job.pieces(T, N)
+    )
+    return job.through(pieces, job.hx)
 
 
 def _rows(job):
@@ -154,10 +174,10 @@ def _steps_of_each_row(job):
     final: list = []
     for row in range(N):
         rows = slice(row, row + 1)
-        state = job.state_of(rows)
-        for start, steps in job.pieces(T, 1):
-            state = job.run(job.source.take(steps)[None], state, job.remaining(start, steps, rows))
-        final.append(state)
+        pieces = (
+            (job.source.take(steps)[None], job.remaining(start, steps, rows)) for start, steps in job.pieces(T, 1)
+        )
+        final.append(job.through(pieces, job.state_of(rows)))
     return _side_by_side(final)
 
 

@@ -1,4 +1,8 @@
-"""``cgru trace``: the gates and the state h of one sequence, as a picture or as arrays."""
+"""``cgru trace``: the gates and the state h of one sequence, as a picture or as arrays.
+
+It takes one recurrent layer or stack, no network: of a file with more it reads that alone, and says so. INPUT is then
+what that layer gets.
+"""
 
 import numpy as np
 
@@ -14,7 +18,7 @@ _STEPS = 400
 
 
 def add_arguments(parser):
-    add_model_options(parser)
+    add_model_options(parser, network=False)
     add_input_options(parser)
     parser.add_argument("--plot", metavar="FILE", help="draw heat maps: .png, .pdf or .svg (needs matplotlib)")
     parser.add_argument(
@@ -81,9 +85,9 @@ def _sequence(args, model):
     def row_of(plane):
         return plane[:, args.row]
 
-    with open_input(args) as source:
-        hx = initial_state(args, model, source)
+    with open_input(args, model) as source:
         shape = source.shape
+        hx = initial_state(args, model, shape)
         rows = 1 if len(shape) == 2 else shape[0 if model.batch_first else 1]
         if not 0 <= args.row < rows:
             raise ValueError(f"--row {args.row}: {args.input} has rows 0 to {rows - 1}")

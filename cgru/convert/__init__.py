@@ -1,14 +1,15 @@
 """Models trained elsewhere: a converter for each system, and whatever file they come in.
 
-    read(path, name=...) -> Weights         any file that holds one recurrent network, by its suffix (`FORMATS`)
+    read(path, name=...) -> Weights         one recurrent layer or stack of any file, by its suffix (`FORMATS`)
+    read_network(path) -> Chain or Weights  all that a file holds, where it is a chain of layers
     form(path) -> str                       what such a file is, in words: "Keras"
-    load(path) -> GRU, LSTM or RNN          the same as a model: `cgru.load`
+    load(path) -> Sequential, GRU, ...      `read_network` as a model: `cgru.load`
     DOORS                                   the module of each of cgru's functions from_torch, from_keras, ...
 
 A converter ``convert/SYSTEM.py`` has two functions: ``weights_from_SYSTEM(source, ...) -> Weights`` and, for users,
 ``from_SYSTEM(source, ..., engine="auto")``, which makes a model of them. What the system means by a GRU is a line of
-`conventions`. Converters are imported when they are needed, and this module imports little: the child process that
-reads Keras's files imports it too.
+`conventions`. Whole networks come from `networks`. Converters are imported when they are needed, and this module
+imports little: the child process that reads Keras's files imports it too.
 """
 
 from __future__ import annotations
@@ -17,20 +18,23 @@ import importlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from cgru.convert._errors import SeveralNetworks, naming
 from cgru.convert.untrusted.files import array_names, file_size, is_safetensors, safetensors_metadata
 from cgru.convert.untrusted.trees import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import DTypeLike
 
+    from cgru.chain import Chain
     from cgru.gru import GRU
+    from cgru.linear import Linear
     from cgru.lstm import LSTM
     from cgru.rnn import RNN
+    from cgru.sequential import Sequential
     from cgru.weights import Weights
 
     Path = str | os.PathLike[str]
@@ -50,9 +54,10 @@ class Format(NamedTuple):
     words : str
         What `form` says.
     door : str
-        The function that reads it, a key of `DOORS`.
+        The function that reads one layer of it, a key of `DOORS`; of a format that is only read whole, the method of
+        `Sequential`.
     option : str
-        Its parameter that chooses one of several networks.
+        Its parameter that chooses one of several networks; empty where there is none.
     """
 
     words: str
@@ -70,7 +75,8 @@ FORMATS = {
     ".pt": _PYTORCH, ".pth": _PYTORCH, ".ckpt": _PYTORCH, ".bin": _PYTORCH,
     ".keras": _KERAS, ".h5": _KERAS, ".hdf5": _KERAS,
     ".onnx": Format("ONNX", "from_onnx", "node"),
-    ".json": Format("RTNeural", "from_rtneural", "layer"),
+    ".json": Format("RTNeural", "from_rtneural", "layer"), ".aidax": Format("AIDA-X", "from_rtneural", "layer"),
+    ".nam": Format("Neural Amp Modeler", "from_nam", ""),
 }  # fmt: skip
 
 _MLX = Format("MLX", "from_mlx", "name")
@@ -88,15 +94,15 @@ ARRAYS = {
 
 
 def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **changes: Any) -> Weights:
-    """The weights of the one recurrent network in a file.
+    """The weights of the one recurrent layer, or stack of layers, in a file.
 
     Parameters
     ----------
     path : path
         Of any suffix in `FORMATS`; a file that cgru wrote may have any other too.
     name : str, optional
-        Which network, where the file holds several: the prefix of a state dict, the name of a Keras layer or an ONNX
-        node, the number of an RTNeural layer, the path in a tree of parameters.
+        Which one, where the file holds several: the prefix of a state dict, the name of a Keras layer or an ONNX
+        node, the number of a layer in RTNeural's and cgru's own networks, the path in a tree of parameters.
     dtype : dtype, optional
         float32 or float64; by default float64 where all parameters are float64, else float32.
     **changes
@@ -114,17 +120,72 @@ def read(path: Path, *, name: Any = None, dtype: DTypeLike | None = None, **chan
     ImportError
         A package that reads it is not installed; the message says what to install.
     """
-    path = os.fsdecode(path)
-    changes = {field: value for field, value in changes.items() if value is not None}
+    from cgru.convert import networks
+
+    path, changes = os.fsdecode(path), _given(changes)
     try:
         weights = _read(path, _format(path), name, dtype, changes.get("reset_after"))
     except SeveralNetworks as several:
-        raise several.retold(path, "name=") from None
-    if "nonlinearity" in changes:
-        if "nonlinearity" not in weights.config.cell.options:
-            raise ValueError(f"{path}: nonlinearity is for an RNN; these are {weights.config.cell.name} weights")
-        changes["activations"] = changes.pop("nonlinearity")
-    return weights.replace(**changes) if changes else weights
+        raise several.retold(path, "name=") from several.__cause__
+    with naming(path):
+        return cast("Weights", networks.changed(weights, changes))
+
+
+def read_network(
+    path: Path,
+    *,
+    name: Any = None,
+    dtype: DTypeLike | None = None,
+    layers: Iterable[str] | None = None,
+    skip: bool | None = None,
+    **changes: Any,
+) -> Chain | Weights:
+    """All that a file computes, where that is a chain of layers; where it is not, its one recurrent layer.
+
+    Parameters
+    ----------
+    path : path
+    name : str, optional
+        One layer alone, as `read` takes it.
+    dtype : dtype, optional
+        As of `read`.
+    layers : iterable of str, optional
+        The order of the layers in a state dict of PyTorch; see `load`.
+    skip : bool, optional
+        Whether the first features of x are added to y; by default as the file says, and not for a state dict.
+    **changes
+        As of `read`; of every recurrent layer that has such an option.
+
+    Returns
+    -------
+    Chain or Weights
+        `Weights` of a recurrent layer with nothing around it.
+
+    Raises
+    ------
+    OSError, ValueError, ImportError
+        As from `read`. Where the file is no chain, the message says which layer or node is not read.
+    TypeError
+        `layers` are no strings.
+
+    Warns
+    -----
+    UserWarning
+        The file is no chain, or a state dict without `layers`: what is left out is named, and why.
+    """
+    path, changes = os.fsdecode(path), _given(changes)
+    if name is not None:
+        if layers is not None or skip:
+            raise ValueError(f"name={name!r} takes one layer; layers= and skip= are of the whole network: drop one")
+        return read(path, name=name, dtype=dtype, **changes)
+    try:
+        return _whole(path, _format(path), dtype, layers, skip, **changes)
+    except SeveralNetworks as several:
+        raise several.retold(path, "name=") from several.__cause__
+
+
+def _given(changes):
+    return {field: value for field, value in changes.items() if value is not None}
 
 
 def form(path: Path) -> str:
@@ -143,27 +204,39 @@ def form(path: Path) -> str:
         return f"cgru format {json.loads(safetensors_metadata(path).get('cgru', '{}')).get('format')}"
 
 
-def load(path: Path, *, engine: str = "auto") -> GRU | LSTM | RNN:
-    """Read a model: a file that `save` wrote, or any other that holds one recurrent network.
+def load(
+    path: Path, *, layers: Iterable[str] | None = None, skip: bool | None = None, engine: str = "auto"
+) -> Sequential | GRU | LSTM | RNN | Linear:
+    """Read a model: a file that `save` wrote, or any other that holds a network.
 
     Parameters
     ----------
     path : str or path-like
-        cgru's own file; a state dict of PyTorch (``.safetensors``, ``.pt``, ``.pth``, ``.npz``), a model of Keras
-        (``.keras``, ``.h5``), ONNX (``.onnx``) or RTNeural (``.json``); parameters of MLX, TensorFlow 1, Flax or
-        Haiku in an ``.npz`` or ``.safetensors`` file. No code in a file is run.
+        cgru's own file; a model of Keras (``.keras``, ``.h5``), ONNX (``.onnx``), RTNeural (``.json``), AIDA-X
+        (``.aidax``) or Neural Amp Modeler (``.nam``); a state dict of PyTorch (``.safetensors``, ``.pt``, ``.pth``,
+        ``.npz``); parameters of MLX, TensorFlow 1, Flax or Haiku in an ``.npz`` or ``.safetensors`` file. No code in a
+        file is run.
+    layers : iterable of str, optional
+        For a state dict of PyTorch, which holds no order: the prefixes of its layers in the order in which they
+        compute, and between them the names of activations, which it does not hold either, and "last" for the last step
+        alone: ``("gru", "head")``, ``("fc", "relu", "gru", "last", "head", "softmax")``.
+    skip : bool, optional
+        Whether the first features of x are added to y; by default as the file says.
     engine : str, default "auto"
         As in `GRU`; a file does not hold it.
 
     Returns
     -------
-    GRU, LSTM or RNN
-        What the function for that system, such as `from_keras`, makes of the file without further arguments.
+    Sequential, GRU, LSTM or RNN
+        A `Sequential` where the file is a chain of layers, such as a GRU and a Dense. One recurrent layer alone is a
+        GRU, LSTM or RNN: what the function for that system, such as `from_keras`, makes of it without more arguments.
 
     Raises
     ------
     OSError
         The file cannot be read.
+    TypeError
+        `layers` are no strings.
     ValueError
         It is damaged or of an unknown kind, or does not hold one network; where it holds several, they are listed,
         with the function that takes one by its name.
@@ -173,21 +246,21 @@ def load(path: Path, *, engine: str = "auto") -> GRU | LSTM | RNN:
     Warns
     -----
     UserWarning
-        The file holds other tensors or layers with weights, which are left out: they are named. The system's own
-        function takes one network by its name without this warning.
+        The file is no chain of layers (it branches, or has a layer that cgru has not), or a state dict without
+        `layers`, and only its recurrent layer is read: what is left out is named. The system's own function takes one
+        layer by its name without this warning.
     """
     from cgru import engines
-    from cgru.model import model_of
+    from cgru.convert import networks
 
     path = os.fsdecode(path)
     engines.check_engine(engine)
     kind = _format(path)
     try:
-        weights = _read(path, kind)
+        return networks.built(_whole(path, kind, layers=layers, skip=skip), engine)
     except SeveralNetworks as several:
-        assert kind is not None
-        raise several.retold(path, f"cgru.{kind.door}(path, {kind.option}=...)") from None
-    return model_of(weights, engine)
+        how = "cgru.convert.read(path, name=...)" if kind is None else f"cgru.{kind.door}(path, {kind.option}=...)"
+        raise several.retold(path, how) from several.__cause__
 
 
 def _format(path: str) -> Format | None:
@@ -213,20 +286,36 @@ def _format(path: str) -> Format | None:
 
 def _read(path, kind, name=None, dtype=None, reset_after=None):
     """The weights in a file of the `Format` `kind`; only ONNX's converter wants to know `reset_after`, see there."""
-    from cgru import files
+    from cgru import stored
     from cgru.checks import check_dtype
+    from cgru.convert import networks
 
     dtype = None if dtype is None else check_dtype(dtype)
     if kind is None:
-        if name is not None:
-            raise ValueError(f"{path} is a file of cgru, which holds one model; leave out the name {name!r}")
-        weights = files.load(path)
+        weights = networks.one_of(path, stored.load(path), name)
         return weights if dtype is None else weights.astype(dtype)
-    if kind.words == "RTNeural" and str(name).isdigit():
+    if not kind.option:
+        raise ValueError(f"{path} is one network ({kind.words}) and is read whole; for one of its layers save it first")
+    if kind.door == "from_rtneural" and str(name).isdigit():
         name = int(name)
-    options = {"linear_before_reset": reset_after} if kind.words == "ONNX" else {}
+    options = {"linear_before_reset": reset_after} if kind.door == "from_onnx" else {}
     with naming(path):
         return _converter(kind.door)(path, dtype=dtype, **{kind.option: name}, **options)
+
+
+def _whole(path, kind, dtype=None, layers=None, skip=None, **changes):
+    """The `Chain` or `Weights` in a file, changed as asked; one layer, with a warning, where it is no chain."""
+    from cgru.checks import check_dtype
+    from cgru.convert import networks
+
+    def one():
+        return _read(path, kind, dtype=dtype, reset_after=reset_after)
+
+    reset_after = changes.get("reset_after")
+    dtype = None if dtype is None else check_dtype(dtype)
+    network = networks.whole(path, kind, one, dtype, layers, reset_after)
+    with naming(path):
+        return networks.changed(network, changes, skip)
 
 
 def _converter(door: str) -> Callable[..., Weights]:

@@ -43,7 +43,7 @@ def changes(config, batched):
         _reset(config),
         _activations(config),
         _directions(config),
-        _layouts(config) if batched else [],
+        layouts(config.batch_first) if batched else [],
     ]
 
 
@@ -236,10 +236,11 @@ def _directions(config):
     ]
 
 
-def _layouts(config):
-    here, there = ("(N, T, I)", "(T, N, I)") if config.batch_first else ("(T, N, I)", "(N, T, I)")
-    text = f"x read as {there}, batch_first={not config.batch_first}"
+def layouts(batch_first):
+    """The changes of how the axes of x and y are read."""
+    here, there = ("(N, T, I)", "(T, N, I)") if batch_first else ("(T, N, I)", "(N, T, I)")
+    text = f"x read as {there}, batch_first={not batch_first}"
     return [
-        Change("layout", text, config=(("batch_first", not config.batch_first),)),
+        Change("layout", text, config=(("batch_first", not batch_first),)),
         Change("layout", f"y_expected's first two axes exchanged, since x is {here} and it is not", swap_y=True),
     ]

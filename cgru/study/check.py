@@ -10,8 +10,9 @@ import numpy as np
 
 from cgru import engines
 from cgru.checks import real_array
-from cgru.model import Model, model_of
-from cgru.study.changes import apply, changes
+from cgru.convert.networks import built
+from cgru.model import Model
+from cgru.study.networks import applied, changes_of, engine_of, form_of, network_of, quantized
 from cgru.study.recorded import Difference, Recorded
 from cgru.study.views import StateLike
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cgru.recurrent import Recurrent
+    from cgru.sequential import Sequential
 
 CLOSER = 0.9              # a change that does not match is worth a word where its error is this share of the given one
-_SMALL = 100_000          # weights; up to here four changes at once are tried, above it three: it takes seconds
+_SMALL = 100_000          # weights; up to here four changes at once are tried, above it and of networks three: seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Report:
         where nothing does.
     changes_error : float
         The largest absolute error with these changes; where nothing matches, the least that was found.
-    model : GRU, LSTM, RNN or None
-        The model with these changes made; None where nothing matches.
+    model : GRU, LSTM, RNN, Sequential or None
+        The model with these changes made, in float32 where it was quantised; None where nothing matches.
     explanation : str
         All of this in words.
     first : Difference or None
@@ -54,7 +56,7 @@ class Report:
     tolerance: float
     changes: tuple[str, ...]
     changes_error: float
-    model: Recurrent | None
+    model: Recurrent | Sequential | None
     explanation: str
     first: Difference | None = None
 
@@ -64,31 +66,34 @@ class Report:
 
 
 def check(
-    model: Recurrent[Any, StateLike, Any],
+    model: Recurrent[Any, StateLike, Any] | Sequential,
     x: ArrayLike,
     y_expected: ArrayLike,
-    hx: StateLike | None = None,
+    hx: StateLike | tuple[StateLike | None, ...] | None = None,
     *,
     lengths: ArrayLike | None = None,
     tolerance: float | None = None,
 ) -> Report:
     """Compare a model with recorded outputs and, where they differ, find out which convention was misread.
 
-    Tried are, in every combination of up to four (three above 100,000 weights): W and U transposed; W and U cut from
-    one matrix at columns [h, x] or [x, h]; every order of the gates; sigmoid and both hard sigmoids; batch-major and
-    time-major; the direction. Of a GRU also the reset gate before or after the recurrent product, z that keeps the old
-    state or takes the new, and the two biases exchanged; of an LSTM 1 more or less in the bias of the forget gate; of
-    an RNN tanh and relu. Each change is made to all layers and directions alike.
+    Tried are, in every combination of up to four (three above 100,000 weights and for networks): W and U transposed; W
+    and U cut from one matrix at columns [h, x] or [x, h]; every order of the gates; sigmoid and both hard sigmoids;
+    batch-major and time-major; the direction. Of a GRU also the reset gate before or after the recurrent product, z
+    that keeps the old state or takes the new, and the two biases exchanged; of an LSTM 1 more or less in the bias of
+    the forget gate; of an RNN tanh and relu. Each change is made to all layers and directions alike. Of a network it
+    is made to all recurrent layers that have such a convention, and tried are also x added to y or not (`skip`) and,
+    where it takes the last step alone, the other meaning of that. The changes of a quantised model are tried on the
+    float32 model of its rounded weights.
 
     Parameters
     ----------
-    model : GRU, LSTM or RNN
+    model : GRU, LSTM, RNN or Sequential
     x : array_like
         As the model takes it. Random numbers, and T, N, I, H all different, make the answer unique.
     y_expected : array_like
         y as the other system computed it, of the shape that the model returns.
     hx : array_like, or for an LSTM (array_like, array_like), optional
-        The initial state that the other system had.
+        The initial state that the other system had; of a network a tuple, as it takes it.
     lengths : array_like of int, optional
         Valid steps of each row; what stands past them is not compared, and may be NaN.
     tolerance : float, optional
@@ -119,12 +124,13 @@ def check(
     ('the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX \
 linear_before_reset=0, TensorFlow 1)',)
     """
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be a cgru.GRU, LSTM or RNN; got {type(model).__name__}")
+    if not hasattr(model, "chain") and not (isinstance(model, Model) and model.config.recurrent):
+        raise TypeError(f"model must be a cgru.GRU, LSTM, RNN or Sequential; got {type(model).__name__}")
+    network = network_of(model)
     recorded = Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
-    if recorded.x.ndim in (2, 3) and recorded.y.ndim != recorded.x.ndim:
+    if recorded.x.ndim in (2, 3) and recorded.y.ndim != recorded.x.ndim - form_of(network).last:
         raise _shape_error(model, recorded)
-    limit = _tolerance(tolerance, model.dtype, recorded.comparable(model.config))
+    limit = _tolerance(tolerance, model.dtype, recorded.comparable(network))
     try:
         error, refusal = recorded.error(model), None
         if error is None:
@@ -152,8 +158,11 @@ def _tolerance(tolerance, dtype, y):
 
 
 def _shape_error(model, recorded):
-    found, expected = recorded.y.shape, (*recorded.x.shape[:-1], model.config.output_size)
-    return ValueError(f"y_expected has shape {found}, expected {expected}: y at every step, as the model returns it")
+    found, shape, form = recorded.y.shape, recorded.x.shape, form_of(network_of(model))
+    rows = (shape[:-2] if form.batch_first else shape[1:-1]) if form.last else shape[:-1]
+    size = model.output_size if hasattr(model, "chain") else model.config.output_size
+    what = "y at the last step" if form.last else "y at every step"
+    return ValueError(f"y_expected has shape {found}, expected {(*rows, size)}: {what}, as the model returns it")
 
 
 # ---- the search
@@ -167,18 +176,18 @@ class _Found:
 
 
 def _changed(model, chosen):
-    return model_of(apply(model.weights, chosen), model.engine)
+    return built(applied(network_of(model), chosen), engine_of(model))
 
 
 def _quick_error(model, chosen, recorded):
-    weights = apply(model.weights, chosen)
-    engine = "blas" if engines.loads("blas") else model.engine      # it packs no weights, but is not everywhere
-    return recorded.with_layout(chosen).excerpt(weights.config).error(model_of(weights, engine))
+    network = applied(network_of(model), chosen)
+    engine = "blas" if engines.loads("blas") else engine_of(model)      # it packs no weights, but is not everywhere
+    return recorded.with_layout(chosen).excerpt(network).error(built(network, engine))
 
 
 def _fits_otherwise(model, recorded):
     """Whether the arguments fit the model in another layout."""
-    for change in changes(model.config, recorded.x.ndim == 3)[-1]:
+    for change in changes_of(network_of(model), recorded.x.ndim == 3)[-1]:
         try:
             if _quick_error(model, (change,), recorded) is not None:
                 return True
@@ -189,9 +198,10 @@ def _fits_otherwise(model, recorded):
 
 def _search(model, recorded, limit):
     """Combinations in the order of their number of changes, tried on a few rows and steps, then on everything."""
-    dimensions = changes(model.config, recorded.x.ndim == 3)
+    dimensions = changes_of(network_of(model), recorded.x.ndim == 3)
     found = _Found([])
-    for count in range(1, 5 if model.num_parameters <= _SMALL else 4):
+    most = 4 if model.num_parameters <= _SMALL and not hasattr(model, "chain") else 3
+    for count in range(1, most + 1):
         for chosen in (chosen for some in combinations(dimensions, count) for chosen in product(*some)):
             try:
                 error = _quick_error(model, chosen, recorded)
@@ -215,6 +225,8 @@ def _report(model, error, limit, found, first):
     text = f"The model does not match: {_shown(error)}, tolerance {limit:.3g}"
     error = np.inf if error is None else error
     begins = f" {first}" if first else ""
+    if quantized(network_of(model)):
+        begins += " The changes were tried on the float32 model of the rounded weights."
     if not found.matching:
         text += ", and no combination of changes does: "
         text += f"the weights, x or the initial state are not those of these outputs.{begins}"

@@ -5,8 +5,7 @@ import pytest
 
 from cgru.__main__ import main
 from cgru.commands import demo
-from cgru.demo.classifier import Classifier
-from cgru.demo.data import load_tensors, load_utterances
+from cgru.demo.data import load_network, load_utterances
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +15,7 @@ def utterances():
 
 @pytest.fixture(scope="module")
 def result(utterances):
-    return demo.recognise(Classifier(load_tensors()), utterances, repeats=1)
+    return demo.recognise(load_network(), utterances, repeats=1)
 
 
 def test_demo_command(capsys, utterances, result):

@@ -149,8 +149,10 @@ def test_what_it_refuses(capsys, weights):
     assert "no folder none" in refused(capsys, "quantize", "m.safetensors", "none/o.safetensors", "--weights", weights)
     for given in ("1", "-2", "0,5"):
         assert "layers must be from -1 to 0" in refused(capsys, *command, f"--layers={given}")
-    for given in ("", "a", "0.5", "0;1"):
+    for given in ("", "0,,1"):
         assert "list of layers" in refused(capsys, *command, f"--layers={given}")
+    for given in ("a", "0.5", "0;1"):       # names, which order a state dict
+        assert f"--layers {given} is for a state dict" in refused(capsys, *command, f"--layers={given}")
     model.quantize(weights).save("m.safetensors")
     assert f"layer 0 is {weights} already" in refused(capsys, *command)
 

@@ -28,7 +28,8 @@ def test_info_lists_them(models, capsys):
 def test_info_of_one_of_them(models, capsys):
     assert main(["info", "two.npz", "--name", "decoder."]) == 0
     out = capsys.readouterr().out
-    assert repr(models["decoder."]) in out and "encoder" not in out
+    assert repr(models["decoder."]) in out and repr(models["encoder."]) not in out
+    assert "\nleft out      encoder.weight_ih_l0, encoder.weight_hh_l0, encoder.bias_ih_l0, encoder.bias_hh_l0: " in out
 
 
 @pytest.mark.parametrize("command", ["run {} x.npy -o y.npy", "convert {} m.safetensors", "bench --model {}"])

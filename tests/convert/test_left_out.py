@@ -62,6 +62,18 @@ def test_a_module_and_its_state_dict(torch):
     assert cgru.from_torch(module["gru"].state_dict()).hidden_size == H
 
 
+def test_what_a_module_computes_without_parameters(torch):
+    nn = torch.nn
+    inner = nn.Sequential(nn.Identity(), nn.Tanh())
+    module = nn.ModuleDict({"gru": nn.GRU(I, H), "drop": nn.Dropout(0.5), "inner": inner, "loss": nn.MSELoss()})
+    assert_named(lambda: cgru.from_torch(module), "inner.1 (Tanh)")
+    module["head"] = nn.Linear(H, 2)
+    assert_named(lambda: cgru.from_torch(module), "head.weight", "head.bias", "inner.1 (Tanh)")
+    assert cgru.from_torch(module, prefix="gru").hidden_size == H
+    with pytest.warns(UserWarning, match=r"cgru\.Sequential\.from_torch reads the whole network"):
+        cgru.from_torch(module)
+
+
 def test_at_the_root_and_below_a_similar_name():
     state = state_of() | {"xx.weight_ih_l0": np.ones((7, 2)), "n": np.float32(3)}
     assert_named(lambda: cgru.from_torch(state), "xx.weight_ih_l0")
@@ -130,6 +142,32 @@ def test_keras(tmp_path):
     assert cgru.from_keras(model.layers[0].layers[0]).hidden_size == H
 
 
+@pytest.mark.filterwarnings("ignore:You are saving")
+def test_keras_layers_without_weights(tmp_path):
+    """What changes the outputs is named, and what reads the whole network; a Dropout or a linear Activation is not."""
+    keras = peer("keras")
+    peer("h5py")
+    L = keras.layers
+    norm = L.Normalization(mean=[0.0] * I, variance=[1.0] * I, name="norm")
+    passed = [L.Dropout(0.1), L.Activation("linear"), L.GaussianNoise(0.1)]
+    after = [L.Activation("tanh", name="bend"), L.ReLU(name="cut"), L.Softmax(name="soft")]
+    model = keras.Sequential([keras.Input((None, I)), norm, *passed, L.GRU(H, name="gru"), *after])
+    model.save(tmp_path / "model.keras")
+    model.save(tmp_path / "model.h5")
+    for source in (model, tmp_path / "model.keras", tmp_path / "model.h5"):
+        assert_named(lambda source=source: cgru.from_keras(source), "norm", "bend", "cut", "soft")
+        with pytest.warns(UserWarning, match=r"; cgru\.Sequential\.from_keras reads the whole network, "):
+            cgru.from_keras(source)
+        assert cgru.from_keras(source, "gru").hidden_size == H
+    x = keras.Input((None, I))
+    y = L.GRU(I, return_sequences=True)(L.Masking()(x))
+    assert cgru.from_keras(keras.Model(x, y)).hidden_size == I
+    skip = keras.Model(x, y + x)
+    skip.save(tmp_path / "skip.keras")
+    for source in (skip, tmp_path / "skip.keras"):
+        assert_named(lambda source=source: cgru.from_keras(source), skip.operations[-1].name)
+
+
 # ---- ONNX
 
 
@@ -147,7 +185,8 @@ def with_a_linear(onnx, before):
         node("Identity", ["weight"], ["same"]), node("MatMul", [start, "same"], ["product"]),
         node("Add", ["product", "bias"], [end]), node("MatMul", [start, "unused"], ["nowhere"]),
     ])  # fmt: skip
-    for name, array in {"weight": np.ones((H, 2)), "bias": np.ones(2), "unused": np.ones((H, 2))}.items():
+    size = (I, I) if before else (H, 2)
+    for name, array in {"weight": np.ones(size), "bias": np.ones(size[1]), "unused": np.ones(size)}.items():
         graph.initializer.append(onnx.numpy_helper.from_array(single(array), name))
     return model
 
@@ -167,10 +206,26 @@ def test_an_lstm_or_rnn_of_keras(tmp_path):
 def test_onnx(tmp_path, before):
     onnx = peer("onnx")
     model = with_a_linear(onnx, before)
-    assert_named(lambda: cgru.from_onnx(model), "weight", "bias")
+    named = ("MatMul 'product'", f"Add '{'added' if before else 'z'}'")
+    assert_named(lambda: cgru.from_onnx(model), *named)
     assert cgru.from_onnx(model, "gru").hidden_size == H
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    assert_named(lambda: cgru.load(tmp_path / "model.onnx"), "weight", "bias")
+    assert len(cgru.load(tmp_path / "model.onnx").layers) == 2      # the whole is a chain
+
+
+def test_onnx_names_what_has_no_weights(tmp_path):
+    """An activation changes the outputs as much; sizes and what only moves axes do not."""
+    onnx = peer("onnx")
+    model = single_node(onnx, state_of())
+    graph, node = model.graph, onnx.helper.make_node
+    graph.output[0].name = "z"
+    graph.node.extend([
+        node("Squeeze", ["Y"], ["moved"], axes=[1]), node("Softmax", ["moved"], ["soft"], name="soft"),
+        node("Shape", ["soft"], ["shape"]), node("Mul", ["shape", "one"], ["same"]),
+        node("Reshape", ["soft", "same"], ["shaped"]), node("Sigmoid", ["shaped"], ["z"]),
+    ])  # fmt: skip
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(1), "one"))
+    assert_named(lambda: cgru.from_onnx(model), "Softmax 'soft'", "Sigmoid 'z'")
 
 
 @pytest.mark.parametrize("options", [

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 import cgru
 from cgru import convert
+from cgru.convert import networks
 from cgru.weights import Weights
 from support.compare import assert_same_model
 from support.models import random_state
@@ -53,19 +54,24 @@ def keras_file(path, names=("memory",)):
 def onnx_file(path, nodes=1):
     onnx = peer("onnx")
     model = single_node(onnx, state_of())
-    if nodes == 2:      # the same weights on the same input twice
-        again = onnx.NodeProto()
+    if nodes == 2:      # the same weights on the same input twice, both of them outputs
+        again, output = onnx.NodeProto(), onnx.ValueInfoProto()
         again.CopyFrom(model.graph.node[0])
         again.name, again.output[0], again.output[1] = "other", "Y2", "Y2_h"
         model.graph.node.append(again)
+        output.CopyFrom(model.graph.output[0])
+        output.name = "Y2"
+        model.graph.output.append(output)
     Path(path).write_bytes(model.SerializeToString())
 
 
 def rtneural_file(path, layers=1):
     rng = np.random.default_rng(3)
-    weights = [rng.normal(size=shape).tolist() for shape in ((INPUT, 3 * H), (H, 3 * H), (2, 3 * H))]
-    entry = {"type": "gru", "weights": weights}
-    Path(path).write_text(json.dumps({"layers": [entry] * layers}))
+    entries = []
+    for size in (INPUT, H)[:layers]:
+        weights = [rng.normal(size=shape).tolist() for shape in ((size, 3 * H), (H, 3 * H), (2, 3 * H))]
+        entries.append({"type": "gru", "weights": weights})
+    Path(path).write_text(json.dumps({"layers": entries}))
 
 
 def mlx_file(path, names=("gru",)):
@@ -211,15 +217,22 @@ SEVERAL = {
 }
 
 
+#: Those whose networks feed each other: `cgru.load` reads them all, and `read` takes one.
+CHAINS = ("two.keras", "two.h5", "two.json")
+
+
 @pytest.mark.parametrize("name", SEVERAL)
 def test_several_networks_are_listed_with_the_door(name, folder):
     """The error names the file, every network and the function that takes one; `read` says name=."""
     write, names, door = SEVERAL[name]
     write(name)
-    with pytest.raises(ValueError) as caught:
-        cgru.load(name)
-    for word in (name, *names, door):
-        assert word in str(caught.value)
+    if name in CHAINS:
+        assert [layer.hidden_size for layer in cgru.load(name).layers] == [H, H]
+    else:
+        with pytest.raises(ValueError) as caught:
+            cgru.load(name)
+        for word in (name, *names, door):
+            assert word in str(caught.value)
     with pytest.raises(ValueError, match="name=") as caught:
         convert.read(name)
     for word in (name, *names):
@@ -285,7 +298,9 @@ def test_doors():
 
 def test_formats():
     for kind in [*convert.FORMATS.values(), *convert.ARRAYS.values()]:
-        assert kind.door in convert.DOORS
+        assert kind.door in (convert.DOORS if kind.option else networks.CHAINS)
+    for door, module in networks.CHAINS.items():
+        assert callable(getattr(importlib.import_module(module), f"chain_{door}"))
     assert {kind.door for kind in [*convert.FORMATS.values(), *convert.ARRAYS.values()]} >= {
         door for _, door in FILES.values()
     }
@@ -306,3 +321,127 @@ def test_a_loaded_model_computes(folder, rng):
     torch.save(module.state_dict(), "m.pt")
     x = single(rng.normal(size=(7, 4, INPUT)))
     assert_same(cgru.load("m.pt")(x)[0], module(torch.from_numpy(x))[0].detach().numpy())
+
+
+# ------------------------------------------------------------------------------------------- whole networks
+
+
+def amplifier_state():
+    """A GRU, a Linear and a stranger in one state dict, in an order that says nothing."""
+    head = cgru.Linear(H, 2, rng=4).state_dict()
+    return {f"head.{name}": a for name, a in head.items()} | {f"gru.{name}": a for name, a in state_of().items()}
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
+def test_a_state_dict_in_an_order(folder, rng, suffix):
+    """`layers` gives it; without it, one layer and a warning that says so."""
+    state, path = amplifier_state(), f"m.{suffix}"
+    if suffix == "npz":
+        np.savez(path, **state)
+    elif suffix == "pt":
+        torch = peer("torch")
+        torch.save({name: torch.from_numpy(array) for name, array in state.items()}, path)
+    else:
+        peer("safetensors.numpy").save_file(state, path)
+    words = r"left out are head\.(weight, head\.bias|bias, head\.weight).*layers=\('gru', 'head'\)"
+    with pytest.warns(UserWarning, match=words):
+        gru = cgru.load(path)
+    head = cgru.Linear.from_state_dict(state, prefix="head.")
+    x = single(rng.normal(size=(7, 4, INPUT)))
+    net = cgru.load(path, layers=("gru", "head"), skip=True)
+    assert_array_equal(net(x)[0], cgru.Sequential([gru, head], skip=True)(x)[0])
+    plain = convert.read_network(path, layers=["gru", "relu", "last", "head"], dtype="float64", batch_first=True)
+    assert plain.last is True and not plain.skip and plain.batch_first and plain.dtype == np.float64
+    with pytest.raises(ValueError, match="'haed'"):
+        cgru.load(path, layers=("gru", "haed"))
+    with pytest.raises(ValueError, match="name='gru' takes one layer"):
+        convert.read_network(path, name="gru", layers=("gru", "head"))
+
+
+def test_layers_are_for_state_dicts(folder):
+    keras_file("model.keras")
+    cgru.GRU(INPUT, H).save("own.safetensors")
+    mlx_file("mlx.npz")
+    for path, words in (("model.keras", "Keras"), ("own.safetensors", "a file of cgru"), ("mlx.npz", "MLX")):
+        match = rf"{path}: layers=\('a', 'b'\) is for a state dict of PyTorch; this is {words}"
+        with pytest.raises(ValueError, match=match):
+            cgru.load(path, layers=("a", "b"))
+
+
+def keras_network(path, between=()):
+    keras = peer("keras")
+    peer("h5py")
+    layers = [keras.layers.GRU(H, name="memory", return_sequences=True), *between, keras.layers.Dense(2, name="head")]
+    keras.Sequential([keras.Input((None, INPUT)), *layers]).save(path)
+
+
+def test_what_is_no_chain_is_said(folder):
+    """Its one recurrent layer, what is left out, and why; several are listed, with the reason too."""
+    keras = peer("keras")
+    keras_network("net.keras", [keras.layers.LayerNormalization(name="norm")])
+    with pytest.warns(UserWarning) as caught:
+        model = cgru.load("net.keras")
+    assert isinstance(model, cgru.GRU) and len(caught) == 1
+    text = str(caught[0].message)
+    assert text.startswith("only the GRU is read") and "left out are norm, head; " in text
+    assert "no chain of layers that cgru has (layer 'norm' (LayerNormalization)" in text
+    assert caught[0].filename == __file__
+    more = [keras.layers.LayerNormalization(name="norm"), keras.layers.GRU(4, name="second", return_sequences=True)]
+    keras_network("net.keras", more)
+    with pytest.raises(ValueError, match=r"'norm'.*there are several GRU layers: 'memory', 'second'; .*from_keras"):
+        cgru.load("net.keras")
+    keras.Sequential([keras.Input((9, INPUT)), keras.layers.Conv1D(4, 2, name="wide")]).save("net.keras")
+    with pytest.raises(ValueError, match=r"net\.keras is no chain .*'wide'.*; and alone, there is no") as refusal:
+        cgru.load("net.keras")
+    assert str(refusal.value).count("net.keras") == 1
+
+
+def test_changes_of_a_network(folder):
+    """Of each recurrent layer that has such an option; the rest stays."""
+    layers = [cgru.GRU(INPUT, H, rng=1), cgru.LSTM(H, 4, rng=2), cgru.RNN(4, 6, rng=3), cgru.Linear(6, 2, rng=4)]
+    cgru.Sequential(layers).save("net.safetensors")
+    chain = convert.read_network("net.safetensors", reset_after=False, nonlinearity="relu", skip=True, batch_first=True)
+    assert chain.skip and chain.batch_first and all(chain.layers[k].config.batch_first for k in range(3))
+    assert not chain.layers[0].config.reset_after and chain.layers[2].config.nonlinearity == "relu"
+    for name, array in convert.read_network("net.safetensors").tensors.items():
+        assert_array_equal(chain.tensors[name], array)
+    cgru.Sequential([layers[1], cgru.Linear(4, 2)]).save("net.safetensors")
+    with pytest.raises(ValueError, match="no layer of this network has an option reset_after; got False"):
+        convert.read_network("net.safetensors", reset_after=False)
+
+
+def test_one_recurrent_layer_is_no_network(folder):
+    gru = cgru.GRU(INPUT, H, rng=1)
+    cgru.Sequential([gru]).save("net.safetensors")
+    assert cgru.load("net.safetensors") == gru
+    assert cgru.load("net.safetensors", skip=False) == gru
+    wide = cgru.GRU(H, INPUT, rng=1)
+    cgru.Sequential([wide]).save("net.safetensors")
+    assert cgru.load("net.safetensors", skip=True) == cgru.Sequential([wide], skip=True)
+    cgru.Sequential([cgru.Linear(3, 2)]).save("net.safetensors")
+    assert isinstance(cgru.load("net.safetensors"), cgru.Sequential)
+
+
+def test_one_layer_of_a_network_of_cgru(folder):
+    net = cgru.Sequential([cgru.GRU(INPUT, H, rng=1), cgru.Linear(H, 4, rng=2), cgru.LSTM(4, 6, rng=3)])
+    net.save("net.safetensors")
+    assert convert.read("net.safetensors", name="2") == net.layers[2].weights
+    with pytest.raises(ValueError, match=r"several recurrent layers: '0', '2'; choose one with name="):
+        convert.read("net.safetensors")
+    cgru.Sequential(net.layers[:2]).save("net.safetensors")
+    with pytest.warns(UserWarning, match=r"left out are Linear \(layer 1\); "):
+        assert convert.read("net.safetensors") == net.layers[0].weights
+
+
+def test_a_format_that_is_only_read_whole(folder):
+    """A .nam has no single-layer door."""
+    numbers = np.random.default_rng(1).normal(size=4 * H * (1 + H) + 4 * H + 2 * H + H + 1).tolist()
+    config = {"input_size": 1, "hidden_size": H, "num_layers": 1}
+    Path("m.nam").write_text(json.dumps(
+        {"version": "0.5.4", "architecture": "LSTM", "config": config, "weights": numbers, "metadata": None}
+    ))  # fmt: skip
+    net = cgru.load("m.nam")
+    assert [type(layer).__name__ for layer in net.layers] == ["LSTM", "Linear"] and net.input_size == 1
+    assert convert.form("m.nam") == "Neural Amp Modeler"
+    with pytest.raises(ValueError, match=r"m\.nam is one network \(Neural Amp Modeler\) and is read whole"):
+        convert.read("m.nam")

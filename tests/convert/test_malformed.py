@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cgru
+from cgru.convert.keras_chain import chain_from_keras
 from cgru.convert.keras_files import read_layers
 from support.models import random_state
 from support.onnx_models import single_node
@@ -116,6 +117,34 @@ def test_a_changed_file_is_read_or_refused(kind, tmp_path):
             assert str(error)
 
     read()
+
+
+@pytest.mark.parametrize("kind", ["keras", "h5"])
+def test_a_changed_file_of_a_network_is_read_or_refused(kind, tmp_path):
+    peer("h5py")
+    keras = peer("keras")
+    layers = [keras.layers.GRU(4), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+    path = tmp_path / f"chain.{kind}"
+    keras.Sequential([keras.Input((None, 3)), *layers]).save(path)
+    good = path.read_bytes()
+    assert chain_from_keras(path).output_size == 2
+
+    @settings(max_examples=EXAMPLES[kind], suppress_health_check=list(HealthCheck))
+    @given(mutations(len(good)))
+    def read(changes):
+        path.write_bytes(mutated(good, changes))
+        try:
+            chain_from_keras(path)
+        except (ValueError, OSError) as error:
+            assert str(path) in str(error)
+
+    read()
+    for content in (b"", b"hello", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", os.urandom(999)):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            chain_from_keras(path)
+    with pytest.raises(FileNotFoundError):
+        chain_from_keras(tmp_path / "missing.keras")
 
 
 @pytest.mark.parametrize("kind", DOORS)

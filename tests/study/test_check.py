@@ -177,7 +177,7 @@ def test_bad_arguments(best, state, x):
     gru = best.from_state(state)
     y, _ = gru(x)
     for arguments, error, words in [
-        ((object(), x, y), TypeError, "model must be a cgru.GRU, LSTM or RNN"),
+        ((object(), x, y), TypeError, "model must be a cgru.GRU, LSTM, RNN or Sequential"),
         ((gru, x, y[..., :-1]), ValueError, "y_expected has shape"),
         ((gru, x, y * np.nan), ValueError, "NaN or infinity"),
         ((gru, x[..., 1:], y), ValueError, "x has 3 features"),

@@ -29,8 +29,8 @@ def can_run() -> bool:
     return bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
-def run_limited(module: str, path: str, *, seconds: float) -> bytes:
-    """The bytes that ``send(stream, path)`` of a module of cgru writes, in a process of its own.
+def run_limited(module: str, path: str, *options: bool, seconds: float) -> bytes:
+    """The bytes that ``send(stream, path, *options)`` of a module of cgru writes, in a process of its own.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ def run_limited(module: str, path: str, *, seconds: float) -> bytes:
         standard library and the absolute entries of this process's `sys.path`.
     path : str
         The file to read.
+    *options : bool
+        What else `send` takes.
     seconds : float
         How long `send` may take. Starting Python and importing the module take what they take: on a busy machine that
         is most of the time, and it says nothing about the file.
@@ -51,7 +53,7 @@ def run_limited(module: str, path: str, *, seconds: float) -> bytes:
         The module cannot be imported in a new process.
     """
     search = [entry for entry in sys.path if isinstance(entry, str) and os.path.isabs(entry)]
-    command = [sys.executable, *_OPTIONS, "-c", _CODE, json.dumps([search, _FOLDER, module, [path]])]
+    command = [sys.executable, *_OPTIONS, "-c", _CODE, json.dumps([search, _FOLDER, module, [path, *options]])]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0) as process:
         assert process.stdout is not None
