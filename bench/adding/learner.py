@@ -1,6 +1,5 @@
 """One network that is trained on the adding problem by cgru alone."""
 
-import math
 import time
 
 import numpy as np
@@ -12,7 +11,7 @@ from bench.common.adam import Adam, clip_norm
 
 
 class Learner:
-    """One network with a linear read-out of its last state, and its optimiser.
+    """One network with a linear read-out of its last step, and its optimiser.
 
     Parameters
     ----------
@@ -26,39 +25,30 @@ class Learner:
     def __init__(self, network, settings, seed):
         self._class, self._max_norm = getattr(cgru, network), settings.max_norm
         self._rate = RATES[network] if settings.rate is None else settings.rate
-        H = settings.hidden_size
-        rng = np.random.default_rng([seed, 1])
-        self.parameters = self._class(2, H, rng=rng).state_dict()
-        bound = 1 / math.sqrt(H)
-        self.parameters["head.weight"] = rng.uniform(-bound, bound, (1, H)).astype(np.float32)
-        self.parameters["head.bias"] = rng.uniform(-bound, bound, 1).astype(np.float32)
+        H, rng = settings.hidden_size, np.random.default_rng([seed, 1])
+        layers = [self._class(2, H, rng=rng), cgru.Linear(H, 1, rng=rng)]
+        self.parameters = cgru.Sequential(layers, last=True).state_dict()
         self._optimizer = Adam(self.parameters)
 
     def _network(self):
-        weights = {name: value for name, value in self.parameters.items() if not name.startswith("head.")}
-        return self._class.from_state_dict(weights, engine="blas")
-
-    def _answers(self, h_n):
-        return h_n[0] @ self.parameters["head.weight"][0] + self.parameters["head.bias"]
+        layers = [
+            kind.from_state_dict(self.parameters, prefix=f"{place}.", engine="blas")
+            for place, kind in enumerate((self._class, cgru.Linear))
+        ]
+        return cgru.Sequential(layers, last=True)
 
     def error(self, x, target):
         """Mean squared error on sequences."""
-        _, state = self._network()(x)
-        h_n = state[0] if isinstance(state, tuple) else state
-        return float(((self._answers(h_n) - target) ** 2).mean())
+        y, _ = self._network()(x)
+        return float(((y[:, 0] - target) ** 2).mean())
 
     def learn(self, x, target):
         """One step of Adam on a batch; returns its mean squared error before the step."""
-        model = self._network()
-        _, state, tape = model.record(x)
-        pair = isinstance(state, tuple)
-        h_n = state[0] if pair else state
-        difference = self._answers(h_n) - target
-        slope = difference * difference.dtype.type(2 / len(target))
-        dh_n = (slope[:, None] * self.parameters["head.weight"])[None]
-        gradients = dict(model.backward(tape, None, (dh_n, None) if pair else dh_n))
-        gradients |= {"head.weight": (slope @ h_n[0])[None], "head.bias": slope.sum(keepdims=True)}
-        gradients = clip_norm(gradients, self._max_norm)
+        net = self._network()
+        y, _, tape = net.record(x)
+        difference = y - target[:, None]
+        dy = difference * difference.dtype.type(2 / len(target))
+        gradients = clip_norm(dict(net.backward(tape, dy)), self._max_norm)
         self._optimizer.update(self.parameters, gradients, self._rate)
         return float((difference**2).mean())
 

@@ -6,6 +6,9 @@ from io import BytesIO
 
 import numpy as np
 
+from cgru.sequential import Sequential
+from cgru.stored import load
+
 SPEAKERS = 9
 FEATURES = 12
 
@@ -59,11 +62,13 @@ def load_utterances(split):
     return Utterances(frames, lengths, speaker)
 
 
-def load_tensors():
-    """Read the trained model: ``gru.*`` in PyTorch's names, ``head.weight`` (9, 32), ``head.bias`` (9,)."""
-    from safetensors.numpy import load
+def load_network():
+    """Read the trained network: GRU(12, 32) and Linear(32, 9) with softmax, which sees an utterance's last frame.
 
-    return load(read("model.safetensors"))
+    A stream of it gives the probabilities after every frame.
+    """
+    with resources.as_file(resources.files(__package__) / "model.safetensors") as path:
+        return Sequential.from_chain(load(path))
 
 
 def read(name):

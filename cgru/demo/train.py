@@ -27,10 +27,11 @@ from cgru import __version__
 from cgru.commands._exit import Parser, guarded
 from cgru.commands._progress import Progress
 from cgru.demo.adamw import AdamW, clip_norm
-from cgru.demo.classifier import Classifier, cross_entropy
 from cgru.demo.data import FEATURES, SPEAKERS, load_utterances
-from cgru.files import write_whole
 from cgru.gru import GRU
+from cgru.linear import Linear
+from cgru.sequential import Sequential
+from cgru.stored import save
 
 HIDDEN = 32
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -54,13 +55,31 @@ class Settings:
 CANDIDATES = tuple(Settings(240, noise, shift) for noise in (0.15, 0.2) for shift in (0.05, 0.1))
 
 
+def network(tensors, activation=None, engine="auto"):
+    """The network of these parameters, by their names in it; it gives scores, or with "softmax" probabilities."""
+    gru = GRU.from_state_dict(tensors, prefix="0.", engine=engine)
+    head = Linear.from_state_dict(tensors, prefix="1.", activation=activation, engine=engine)
+    return Sequential([gru, head], last=True)
+
+
+def initial_tensors(rng):
+    """Parameters as PyTorch draws them, by their names in the network."""
+    return Sequential([GRU(FEATURES, HIDDEN, rng=rng), Linear(HIDDEN, SPEAKERS, rng=rng)], last=True).state_dict()
+
+
+def log_probabilities(scores):
+    """Logarithms (N, C) of the softmax of scores (N, C) of any size."""
+    scores = scores - scores.max(axis=-1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+
+
 def loss_and_gradients(tensors, x, lengths, speaker, smoothing):
     """Smoothed cross-entropy of the score after each row's last frame, and its gradients.
 
     Parameters
     ----------
     tensors : dict of str to (...) float32
-        ``gru.*`` and ``head.*``.
+        As of `initial_tensors`.
     x : (T, N, 12) float32
         Padded frames.
     lengths, speaker : (N,) int64
@@ -73,33 +92,13 @@ def loss_and_gradients(tensors, x, lengths, speaker, smoothing):
     gradients : dict of str to (...) float32
         Of the same names and shapes.
     """
-    gru = GRU.from_state_dict(tensors, prefix="gru.", engine="blas")
-    _, h_n, tape = gru.record(x, lengths=lengths)
-    last = h_n[0]
-    scores = last @ tensors["head.weight"].T + tensors["head.bias"]
+    net = network(tensors, engine="blas")
+    scores, _, tape = net.record(x, lengths=lengths)
     target = np.full_like(scores, smoothing / SPEAKERS)
     target[np.arange(len(speaker)), speaker] += np.float32(1 - smoothing)
-    top = scores - scores.max(axis=-1, keepdims=True)
-    log_p = top - np.log(np.exp(top).sum(axis=-1, keepdims=True))
-    dscores = (np.exp(log_p) - target) / np.float32(len(speaker))
-    grads = gru.backward(tape, None, (dscores @ tensors["head.weight"])[None])
-    gradients = {f"gru.{name}": gradient for name, gradient in grads.items()}
-    gradients |= {"head.weight": dscores.T @ last, "head.bias": dscores.sum(axis=0)}
-    return float(-(target * log_p).sum(axis=-1).mean()), gradients
-
-
-def initial_tensors(rng):
-    """Parameters drawn uniformly from +-1/sqrt(H), as PyTorch draws them."""
-    bound = 1 / math.sqrt(HIDDEN)
-    shapes = {
-        "gru.weight_ih_l0": (3 * HIDDEN, FEATURES),
-        "gru.weight_hh_l0": (3 * HIDDEN, HIDDEN),
-        "gru.bias_ih_l0": (3 * HIDDEN,),
-        "gru.bias_hh_l0": (3 * HIDDEN,),
-        "head.weight": (SPEAKERS, HIDDEN),
-        "head.bias": (SPEAKERS,),
-    }
-    return {name: rng.uniform(-bound, bound, shape).astype(np.float32) for name, shape in shapes.items()}
+    log_p = log_probabilities(scores)
+    gradients = net.backward(tape, (np.exp(log_p) - target) / np.float32(len(speaker)))
+    return float(-(target * log_p).sum(axis=-1).mean()), dict(gradients)
 
 
 def train(utterances, settings, seed, on_epoch=lambda: None):
@@ -117,7 +116,7 @@ def train(utterances, settings, seed, on_epoch=lambda: None):
     Returns
     -------
     dict of str to ndarray
-        ``gru.*`` and ``head.*``, float32.
+        As of `initial_tensors`.
     """
     rng = np.random.default_rng(seed)
     tensors = initial_tensors(rng)
@@ -142,10 +141,9 @@ def train(utterances, settings, seed, on_epoch=lambda: None):
 
 def evaluate(tensors, utterances):
     """Accuracy and mean cross-entropy of a model, computed by cgru."""
-    model = Classifier(tensors)
-    _, last = model.batched(utterances)
-    scores = model.scores(last)
-    return float(np.mean(scores.argmax(-1) == utterances.speaker)), cross_entropy(scores, utterances.speaker)
+    scores, _ = network(tensors)(utterances.frames, lengths=utterances.lengths)
+    loss = -log_probabilities(scores)[np.arange(len(utterances)), utterances.speaker].mean()
+    return float(np.mean(scores.argmax(-1) == utterances.speaker)), float(loss)
 
 
 def fold_of(utterances, folds):
@@ -219,10 +217,7 @@ def run(args):
         "held_out_loss_of_all_seeds": figures["loss"],
         "test_accuracy": accuracy,
     }
-    from safetensors.numpy import save
-
-    # one entry, because safetensors writes several in a random order
-    write_whole(args.out, save(tensors, {"training": json.dumps(record)}))
+    save(args.out, network(tensors, "softmax").chain, {"training": json.dumps(record)})
     print(f"test accuracy {accuracy:.4f}; wrote {args.out}")
 
 

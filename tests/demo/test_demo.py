@@ -9,8 +9,8 @@ import pytest
 import safetensors
 
 from cgru.commands import demo
-from cgru.demo.classifier import Classifier, cross_entropy, softmax
-from cgru.demo.data import load_tensors, load_utterances
+from cgru.demo.data import load_network, load_utterances
+from support import reference
 
 SHA256 = {
     "train": "b531e6680122bee893af0ee8794a696bb7caad40d5abe04cc19dd8be9bc61172",
@@ -27,7 +27,7 @@ def utterances():
 
 @pytest.fixture(scope="module")
 def result(utterances):
-    return demo.recognise(Classifier(load_tensors()), utterances, repeats=1)
+    return demo.recognise(load_network(), utterances, repeats=1)
 
 
 # ---- data and model
@@ -52,15 +52,16 @@ def test_data_is_what_its_readme_says(split):
 
 
 def test_model_file(utterances, result):
-    tensors = load_tensors()
-    assert {name: value.shape for name, value in tensors.items()} == {
-        "gru.weight_ih_l0": (96, 12),
-        "gru.weight_hh_l0": (96, 32),
-        "gru.bias_ih_l0": (96,),
-        "gru.bias_hh_l0": (96,),
-        "head.weight": (9, 32),
-        "head.bias": (9,),
+    net = load_network()
+    assert {name: value.shape for name, value in net.state_dict().items()} == {
+        "0.weight_ih_l0": (96, 12),
+        "0.weight_hh_l0": (96, 32),
+        "0.bias_ih_l0": (96,),
+        "0.bias_hh_l0": (96,),
+        "1.weight": (9, 32),
+        "1.bias": (9,),
     }
+    assert net.last is True and not net.skip and not net.batch_first and net.dtype == np.float32
     with (
         importlib.resources.as_file(importlib.resources.files("cgru.demo") / "model.safetensors") as path,
         safetensors.safe_open(path, "numpy") as file,
@@ -71,15 +72,17 @@ def test_model_file(utterances, result):
     assert record["test_accuracy"] == pytest.approx(np.mean(result.batched == utterances.speaker))
 
 
-def test_softmax_and_cross_entropy():
-    rng = np.random.default_rng(3)
-    scores = rng.normal(size=(5, 9)) * 4
-    p = softmax(scores)
-    np.testing.assert_allclose(p, np.exp(scores) / np.exp(scores).sum(1, keepdims=True), rtol=1e-13)
-    speaker = np.array([0, 8, 3, 3, 5])
-    expected = -np.log(p[np.arange(5), speaker]).mean()
-    assert cross_entropy(scores, speaker) == pytest.approx(expected, rel=1e-13)
-    np.testing.assert_array_equal(softmax(np.array([1e4, 0.0])), [1.0, 0.0])
+def test_probabilities_of_both_ways_are_the_oracle_s(utterances, result):
+    """In float64: the GRU's states, the products, softmax; of utterances of several lengths."""
+    net = load_network()
+    gru, head = (layer.state_dict() for layer in net.layers)
+    y, _ = reference.gru(utterances.frames, gru, lengths=utterances.lengths)
+    scores = y @ head["weight"].T.astype(np.float64) + head["bias"]
+    expected = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    whole, _ = net(utterances.frames, lengths=utterances.lengths)
+    np.testing.assert_allclose(whole, expected[utterances.lengths - 1, np.arange(370)], atol=2e-6)
+    valid = [expected[:length, k] for k, length in enumerate(utterances.lengths)]
+    np.testing.assert_allclose(result.probabilities, np.concatenate(valid), atol=2e-6)
 
 
 # ---- the two ways
@@ -104,8 +107,7 @@ def test_running_probabilities(utterances, result):
         assert len(followed) == utterances.lengths[k]
         assert followed[-1].argmax() == result.batched[k]
         row = utterances.frames[: utterances.lengths[k], k]
-        model = Classifier(load_tensors())
-        np.testing.assert_allclose(followed, model.probabilities(model.gru(row)[0]), atol=1e-6)
+        np.testing.assert_allclose(followed[-1], load_network()(row)[0], atol=1e-6)
 
 
 def test_confusion_table(utterances, result):
@@ -124,8 +126,7 @@ def test_confusion_table(utterances, result):
 @pytest.mark.parametrize("weights", ["bfloat16", "int8"])
 def test_guesses_of_quantised_weights(utterances, result, weights):
     """At least 368 of the 370 as in float32; both ways of running it the same, and not simply float32."""
-    small = Classifier(load_tensors())
-    small.gru = small.gru.replace(engine="packed").quantize(weights)
+    small = load_network().replace(engine="packed").quantize(weights)
     found = demo.recognise(small, utterances, repeats=1)
     assert found.batched.shape == (370,)
     assert (found.batched == result.batched).sum() >= 368
