@@ -53,9 +53,11 @@ def load_utterances(split):
         The source's decimal values, rounded once to float32.
     """
     with np.load(BytesIO(read("japanese_vowels.npz")), allow_pickle=False) as stored:
-        micro = stored[f"{split}_frames"]  # (sum of lengths, 12) int32, in units of 1e-6
+        low, middle, high = stored[f"{split}_frames"].astype(np.int32)  # (12, sum of lengths) each
         lengths = stored[f"{split}_lengths"].astype(np.int64)
         speaker = stored[f"{split}_speaker"].astype(np.int64) - 1
+    # differences from frame to frame, in units of 1e-6
+    micro = np.cumsum(low + (middle << 8) + (high << 16) - (1 << 23), axis=1).T
     frames = np.zeros((lengths.max(), len(lengths), FEATURES), np.float32)
     valid = np.arange(len(frames)) < lengths[:, None]  # (N, T): row-major order is the stored order
     frames.swapaxes(0, 1)[valid] = micro / 1e6
