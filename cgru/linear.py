@@ -8,7 +8,7 @@ import numpy as np
 
 from cgru import engines
 from cgru.activations import shown
-from cgru.checks import check_size, input_array, output_array, real_array, refuse_overlap
+from cgru.checks import check_dtype, check_size, input_array, output_array, real_array, refuse_overlap
 from cgru.forward import Inputs, run
 from cgru.gradients_chain import backpropagate_linear, record_linear
 from cgru.layout import LAYOUTS
@@ -139,12 +139,13 @@ class Linear(Model, kind="linear"):
             They are no real numbers of one shape (I,), or std is 0, negative or not finite somewhere.
         """
         arrays = [np.asarray(real_array(name, value), np.float64) for name, value in (("mean", mean), ("std", std))]
-        shape = np.broadcast_shapes(*(array.shape for array in arrays))
-        if len(shape) != 1 or not shape[0]:
+        shape = max((array.shape for array in arrays), key=len)
+        if len(shape) != 1 or not shape[0] or any(array.shape not in ((), shape) for array in arrays):
             raise ValueError(f"mean and std must be of shape (I,); got {arrays[0].shape} and {arrays[1].shape}")
         center, width = (np.broadcast_to(array, shape) for array in arrays)
-        if not (width > 0).all() or not np.isfinite(width).all():
-            raise ValueError(f"std must be positive and finite; got {width[~((width > 0) & np.isfinite(width))][0]}")
+        wrong = ~((width >= np.finfo(check_dtype(dtype)).tiny) & np.isfinite(width))
+        if wrong.any():
+            raise ValueError(f"std must be positive, finite and no subnormal number; got {width[wrong][0]}")
         return cls.from_weights(linear_weights(np.diag(1 / width), -center / width, dtype=dtype), engine)
 
     @property

@@ -152,11 +152,17 @@ def quantized(name: str, matrix: np.ndarray, weight_dtype: str) -> Quantized:
 
     Raises
     ------
+    TypeError
+        The matrix is no float32 array.
     ValueError
-        A weight that is not finite, or would not be in bfloat16; too many columns for int8.
+        A weight that is not finite, or would not be in bfloat16; too many columns for int8; another type.
     """
+    check_weight_dtype(weight_dtype)
+    if not isinstance(matrix, np.ndarray) or matrix.dtype != np.float32 or matrix.ndim != 2:
+        found = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"{name} must be a float32 matrix to be quantised; got {found}")
     if not np.isfinite(matrix).all():
-        raise ValueError(f"{name} holds NaN or infinity, for which {weight_dtype} has no scale")
+        raise ValueError(f"{name} holds NaN or infinity, which {weight_dtype} weights do not have")
     if weight_dtype == "bfloat16":
         bits = matrix.view(np.uint32)
         values = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)       # to nearest, ties to even

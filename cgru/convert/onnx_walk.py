@@ -40,7 +40,8 @@ _CONVOLUTION = (
 _BY_HAND = {
     "Conv": _CONVOLUTION, "ConvInteger": _CONVOLUTION, "LayerNormalization": _NORMALIZATION,
     "SkipLayerNormalization": _NORMALIZATION, "Attention": _ATTENTION, "MultiHeadAttention": _ATTENTION,
-    "Gather": "x = table[tokens]", "Concat": "y = np.concatenate([a, b], axis=-1)", "ArgMax": "y = y.argmax(-1)",
+    "Gather": "x = table[tokens], or of a value y = y.take(places, axis)",
+    "Concat": "y = np.concatenate([a, b], axis=-1)", "ArgMax": "y = y.argmax(-1)",
     "LogSoftmax": "y = y - np.log(np.exp(y).sum(-1, keepdims=True))", "ReduceMean": "y = y.mean(axis)",
     "ReduceSum": "y = y.sum(axis)", "ReduceMax": "y = y.max(axis)", "Clip": "y = np.clip(y, low, high)",
     "Slice": "y = y[..., start:end]", "Split": "a, b = np.split(y, 2, axis=-1)", "Where": "y = np.where(mask, a, b)",

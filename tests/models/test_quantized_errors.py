@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgru
-from cgru.quantize import MOST_FEATURES, Quantized
+from cgru.quantize import MOST_FEATURES, Quantized, quantized
 from cgru.weights import Weights
 from support.variants import QUANTIZED
 
@@ -213,3 +213,13 @@ def test_the_greatest_of_all_numbers():
         model.quantize("int8")
     with pytest.raises(ValueError, match="weight_hh_l0 holds numbers that are beyond bfloat16"):
         model.quantize("bfloat16")
+
+
+@pytest.mark.parametrize("matrix, message", [
+    (np.ones((3, 4)), r"w must be a float32 matrix to be quantised; got float64 \(3, 4\)"),
+    (np.ones(3, np.float32), r"w must be a float32 matrix .* got float32 \(3,\)"),
+    ([[1.0]], "w must be a float32 matrix .* got list"),
+])  # fmt: skip
+def test_what_is_no_float32_matrix_is_not_quantised(matrix, message):
+    with pytest.raises(TypeError, match=message):
+        quantized("w", matrix, "int8")
