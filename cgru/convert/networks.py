@@ -29,7 +29,7 @@ from cgru.weights import Weights
 if TYPE_CHECKING:
     from cgru.convert import Format
 
-__all__ = ["built", "changed", "one_of", "plain", "reading", "whole"]
+__all__ = ["built", "changed", "one_of", "reading", "whole"]
 
 #: What reads one layer of such files -> the module whose ``chain_DOOR`` reads the whole network.
 CHAINS = {
@@ -75,7 +75,7 @@ def whole(
         raise ValueError(f"{path}: layers={layers!r} is for a state dict of PyTorch; this is {words}: leave it out")
     if kind is None:
         network = stored.load(path)
-        return plain(network if dtype is None else network.astype(dtype))
+        return _plain(network if dtype is None else network.astype(dtype), keep_last=True)
     if door not in CHAINS or (door == "from_torch" and layers is None):
         with reading(_ordered_by if door == "from_torch" else None):
             return one()
@@ -85,7 +85,7 @@ def whole(
     try:
         with naming(path):
             chain = getattr(importlib.import_module(CHAINS[door]), f"chain_{door}")(path, dtype=dtype, **options)
-            return plain(chain)
+            return _plain(chain, keep_last=layers is not None)
     except NotAChain as refusal:
         if layers is not None or not kind.option:      # it was asked for as a whole, or has no reader of one layer
             raise
@@ -136,11 +136,14 @@ def one_of(path: str, network: Chain | Weights, name: Any) -> Weights:
     return found[place]
 
 
-def plain(network: Chain | Weights) -> Chain | Weights:
-    """A chain of one recurrent layer and no skip as that layer, which gives every step and the final state too."""
-    if isinstance(network, Weights) or len(network.layers) > 1 or network.skip:
+def _plain(network: Chain | Weights, *, keep_last: bool) -> Chain | Weights:
+    """A chain of one recurrent layer and no skip as that layer, which gives every step and the final state too.
+
+    Keras's return_sequences=False is no more than that; with `keep_last` a network that gives one step stays one.
+    """
+    if isinstance(network, Weights) or len(network.layers) > 1 or network.skip or not network.recurrent:
         return network
-    return network.layers[0] if network.recurrent else network
+    return network if keep_last and network.last is not False else network.layers[0]
 
 
 def changed(network: Chain | Weights, fields: Mapping[str, Any], skip: bool | None = None) -> Chain | Weights:

@@ -352,6 +352,9 @@ def test_a_state_dict_in_an_order(folder, rng, suffix):
     assert_array_equal(net(x)[0], cgru.Sequential([gru, head], skip=True)(x)[0])
     plain = convert.read_network(path, layers=["gru", "relu", "last", "head"], dtype="float64", batch_first=True)
     assert plain.last is True and not plain.skip and plain.batch_first and plain.dtype == np.float64
+    with pytest.warns(UserWarning, match="leaves out 'head'"):
+        last = cgru.load(path, layers=("gru", "last"))      # asked for, so it is not dropped where there is no more
+    assert_array_equal(last(x)[0], gru(x)[0][-1])
     with pytest.raises(ValueError, match="'haed'"):
         cgru.load(path, layers=("gru", "haed"))
     with pytest.raises(ValueError, match="name='gru' takes one layer"):

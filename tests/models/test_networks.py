@@ -59,6 +59,14 @@ def test_there_and_back(best, recipe, rng, tmp_path):
     assert (tmp_path / "again").read_bytes() == (tmp_path / "net").read_bytes()
 
 
+@pytest.mark.parametrize("options", [{"last": True}, {"last": "h_n"}, {"skip": True}], ids=str)
+def test_a_network_of_one_layer_there_and_back(tmp_path, options):
+    """It stays a network where something is done around its layer."""
+    net = cgru.Sequential([cgru.GRU(5, 3, rng=1)], **options)
+    net.save(tmp_path / "net")
+    assert_same_network(cgru.load(tmp_path / "net"), net)
+
+
 @best_of_each
 @pytest.mark.parametrize("activation", chains.ACTIVATIONS, ids=str)
 def test_a_linear_there_and_back(best, rng, tmp_path, activation):
