@@ -6,8 +6,9 @@ files store it, and what does not fit together is refused here and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from cgru.weights import Weights
 
 if TYPE_CHECKING:
+    from cgru.config import Config
     from cgru.quantize import Quantized
 
 Last = bool | Literal["h_n"]
@@ -157,3 +159,13 @@ class Chain:
             layer.replace(batch_first=batch_first) if layer.config.recurrent else layer for layer in self.layers
         )
         return dataclasses.replace(self, layers=layers, batch_first=batch_first)
+
+
+@contextlib.contextmanager
+def naming_layer(number: int, config: Config) -> Iterator[None]:
+    """Errors inside say which layer of a network they are of."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"layer {number} ({config.cell.name}): {error}") from error

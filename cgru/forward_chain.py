@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgru.chain import naming_layer
 from cgru.checks import output_array, refuse_overlap
 from cgru.forward import Inputs, checked_lengths, checked_x, initial_states, merge, run, run_layers
 from cgru.layout import Layout
@@ -35,7 +36,7 @@ class ChainInputs(NamedTuple):
         T, N = self.x.shape[:2]
         if net.chain.last is False:
             return self.layout.shape(T, N, net.chain.output_size)
-        return (N, net.chain.output_size)[0 if self.layout.batched else 1 :]
+        return self.layout.row_shape(N, net.chain.output_size)
 
 
 def parts(model):
@@ -58,10 +59,8 @@ def states_of(model, hx, N, batched=True, name="hx", out=None):
         )
     given, found = dict(zip(places, hx, strict=True)), []
     for number, layer in enumerate(model.layers):
-        try:
+        with naming_layer(number, layer.config):
             found.append(initial_states(layer.weights, given[number], N, batched, name, out) if number in given else ())
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"layer {number} ({layer.config.cell.name}): {error}") from error
     return tuple(found)
 
 
@@ -167,11 +166,8 @@ def run_chain(net, x, y, states, lengths=None, *, select=True):
 
 def last_steps(net, y, states, lengths):
     """(1, N, features): what the layers behind the last recurrent one see of its y (T, N, features)."""
-    T, N = y.shape[:2]
     if net.chain.last is True:
-        if T == 0:
-            return np.zeros((1, *y.shape[1:]), y.dtype)
-        return y[-1:] if lengths is None else y[np.maximum(lengths, 1) - 1, np.arange(N)][None]
+        return last_of(y, lengths)
     number = net.chain.recurrent[-1]
     config = net.layers[number].config
     final = states[number][0][-config.num_directions :]
@@ -182,16 +178,32 @@ def last_steps(net, y, states, lengths):
     return merged
 
 
+def last_of(array, lengths):
+    """(1, N, features) of an array (T, N, features): each row's last valid step; anything of a row without steps."""
+    T, N = array.shape[:2]
+    if T == 0:
+        return np.zeros((1, *array.shape[1:]), array.dtype)
+    return array[-1:] if lengths is None else array[np.maximum(lengths, 1) - 1, np.arange(N)][None]
+
+
+def steps_of_rows(lengths, T, N):
+    """(N,) how many steps each row has."""
+    return np.full(N, T) if lengths is None else lengths
+
+
+def valid_steps(lengths, T):
+    """(T, N) whether a step of a row is one of its own."""
+    return np.arange(T)[:, None] < lengths
+
+
 def finish(chain, x, y, lengths, selected):
     """The skip connection; and zeros where a row has no last step."""
     T, N = x.shape[:2]
-    source = x
     if selected:
-        at = np.full(N, T) if lengths is None else lengths
-        source = x[np.maximum(at, 1) - 1, np.arange(N)][None] if T else np.zeros((1, *x.shape[1:]), x.dtype)
-        y[:, at == 0] = 0
-        valid = (at > 0)[None, :, None]
+        steps = steps_of_rows(lengths, T, N)
+        y[:, steps == 0] = 0
+        x, valid = last_of(x, lengths), (steps > 0)[None, :, None]
     else:
-        valid = True if lengths is None else (np.arange(T)[:, None] < lengths)[:, :, None]
+        valid = True if lengths is None else valid_steps(lengths, T)[:, :, None]
     if chain.skip:
-        np.add(y, source[:, :, : chain.output_size], out=y, where=valid)
+        np.add(y, x[:, :, : chain.output_size], out=y, where=valid)

@@ -194,12 +194,17 @@ def _unsorted(array, order):
     return out
 
 
+def check_tape(tape, kind: type, field: str, own):
+    """Refuse what is no tape of this kind, or was made by another model: one with another `field`."""
+    if not isinstance(tape, kind):
+        raise TypeError(f"tape must be what record(...) returned; got {type(tape).__name__}")
+    if getattr(tape, field) is not own:
+        raise ValueError("this tape comes from another model; pass it to the model whose record made it")
+
+
 def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True) -> Gradients:
     """Gradients from dL/dy and dL/d(final state); see `Recurrent.backward` for the arguments."""
-    if not isinstance(tape, Tape):
-        raise TypeError(f"tape must be what record(...) returned; got {type(tape).__name__}")
-    if tape.weights is not model.weights:
-        raise ValueError("this tape comes from another model; pass it to the model whose record made it")
+    check_tape(tape, Tape, "weights", model.weights)
     config = model.config
     given = named_planes(config.cell, "dh_n", dh_n)
     if dy is None and all(value is None for _, value in given):

@@ -9,10 +9,11 @@ import numpy as np
 
 from cgru import engines
 from cgru.activations import code
+from cgru.chain import naming_layer
 from cgru.checks import state_array
 from cgru.forward import Inputs, run
-from cgru.forward_chain import as_given, finish, last_steps, prepare
-from cgru.gradients import Gradients, Tape, backpropagate, record, refuse_quantized
+from cgru.forward_chain import as_given, finish, last_steps, prepare, steps_of_rows, valid_steps
+from cgru.gradients import Gradients, Tape, backpropagate, check_tape, record, refuse_quantized
 from cgru.layout import LAYOUTS, Layout
 
 if TYPE_CHECKING:
@@ -48,20 +49,20 @@ class LinearTape:
         return f"<cgru tape of x {self.x.shape}, {self.nbytes} bytes>"
 
 
-def record_linear(model, x):
-    """y and the tape of `Linear.record`, from a checked x."""
+def record_linear(model, x, *, copy_x=True):
+    """y, the tape's own, and the tape of `Linear.record`, from a checked x; see `cgru.gradients.record`."""
     refuse_quantized(model)
-    x = np.array(x, order="C")
+    x = np.array(x, order="C") if copy_x else np.ascontiguousarray(x)
     shape = (*x.shape[:-1], model.config.hidden_size)
     y, a = np.empty(shape, x.dtype), np.empty(shape, x.dtype)
     inputs = Inputs(x.reshape(1, -1, x.shape[-1]), (), None, _INSIDE)
     run(model, inputs, y.reshape(1, -1, shape[-1]), tapes=a.reshape(1, 1, -1, shape[-1]))
-    return y.copy(), LinearTape(model.weights, x, a, y)
+    return y, LinearTape(model.weights, x, a, y)
 
 
 def backpropagate_linear(model, tape, dy, *, need_x=True):
     """Gradients from dL/dy; see `Linear.backward`."""
-    _check_tape(model, tape, LinearTape)
+    check_tape(tape, LinearTape, "weights", model.weights)
     dy = np.ascontiguousarray(state_array("dy", dy, model.dtype, tape.y.shape))
     config = model.config
     parameters = {name: np.zeros(shape, model.dtype) for name, shape in config.shapes().items()}
@@ -132,38 +133,36 @@ def record_chain(net, x, hx, lengths):
     inputs = prepare(net, x, hx, lengths)
     chain, lengths = net.chain, inputs.lengths
     T, N = inputs.x.shape[:2]
-    valid = _valid(lengths, T)
     x = np.array(inputs.x, order="C")
-    if valid is not None:
-        x[~valid] = 0                   # padding may hold anything, NaN too
+    if lengths is not None:
+        x[~valid_steps(lengths, T)] = 0         # padding may hold anything, NaN too
     tapes: list[Tape | LinearTape] = []
     states: list[tuple[np.ndarray, ...]] = []
     below, cut = x, lengths
     for number, layer in enumerate(net.layers):
         if number == chain.selects:
-            below, cut = np.ascontiguousarray(last_steps(net, below, states, lengths)), None
-        with _naming(number, layer):
+            below, cut = last_steps(net, below, states, lengths), None
+        with naming_layer(number, layer.config):
             if layer.config.recurrent:
-                above, final, tape = record(layer, Inputs(below, inputs.states[number], cut, _INSIDE), copy_x=False)
-                above = np.array(above)
+                below, final, tape = record(layer, Inputs(below, inputs.states[number], cut, _INSIDE), copy_x=False)
             else:
-                (above, tape), final = record_linear(layer, below), ()
+                (below, tape), final = record_linear(layer, below, copy_x=False), ()
         if cut is not None and not layer.config.recurrent:
-            above[~valid] = 0
-        below = above
+            below = np.where(valid_steps(cut, T)[:, :, None], below, below.dtype.type(0))
         states.append(final)
         tapes.append(tape)
     if chain.selects == len(net.layers):
-        below = np.array(last_steps(net, below, states, lengths))
+        below = last_steps(net, below, states, lengths)
+    below = np.array(below)             # so far a tape's own
     finish(chain, x, below, lengths, chain.selects is not None)
     y = inputs.layout.as_given(below) if chain.last is False else below.reshape(inputs.shape(net))
     tape = ChainTape(chain, tuple(tapes), lengths, inputs.layout, T, N)
-    return np.array(y, order="C"), as_given(net, states, inputs.layout), tape
+    return np.ascontiguousarray(y), as_given(net, states, inputs.layout), tape
 
 
 def backpropagate_chain(net, tape, dy, dhx):
     """Gradients from dL/dy and dL/d(final states); see `Sequential.backward`."""
-    _check_tape(net, tape, ChainTape)
+    check_tape(tape, ChainTape, "chain", net.chain)
     chain, T, N, form = tape.chain, tape.steps, tape.rows, tape.layout
     states = _state_gradients(net, tape, dhx)
     if dy is None and not any(planes is not None for planes in states):
@@ -175,7 +174,7 @@ def backpropagate_chain(net, tape, dy, dhx):
         layer, one = net.layers[number], tape.tapes[number]
         if number + 1 == chain.selects:
             d, states[number] = _unselected(net, tape, d, states[number], layer)
-        with _naming(number, layer):
+        with naming_layer(number, layer.config):
             if layer.config.recurrent:
                 if d is None and states[number] is None:
                     d = np.zeros((T, N, layer.config.output_size), chain.dtype)
@@ -201,11 +200,10 @@ def _output_gradient(chain, tape, dy):
     T, N, form, O = tape.steps, tape.rows, tape.layout, chain.output_size  # noqa: E741
     if chain.last is False:
         d = np.array(form.time_major(state_array("dy", dy, chain.dtype, form.shape(T, N, O))), order="C")
-        valid = _valid(tape.lengths, T)
-        if valid is not None:
-            d[~valid] = 0
+        if tape.lengths is not None:
+            d[~valid_steps(tape.lengths, T)] = 0
         return d, d.copy() if chain.skip else None
-    d = np.array(state_array("dy", dy, chain.dtype, (N, O)[0 if form.batched else 1 :])).reshape(1, N, O)
+    d = np.array(state_array("dy", dy, chain.dtype, form.row_shape(N, O))).reshape(1, N, O)
     d[:, _at(tape) < 0] = 0
     return d, _scattered(tape, d) if chain.skip else None
 
@@ -243,7 +241,7 @@ def _state_gradients(net, tape, dhx):
 
 def _at(tape):
     """(N,) the number of each row's last step, -1 where it has none."""
-    return (np.full(tape.rows, tape.steps) if tape.lengths is None else tape.lengths) - 1
+    return steps_of_rows(tape.lengths, tape.steps, tape.rows) - 1
 
 
 def _scattered(tape, d):
@@ -252,29 +250,3 @@ def _scattered(tape, d):
     rows = np.flatnonzero(at >= 0)
     whole[at[rows], rows] = d[0, rows]
     return whole
-
-
-def _valid(lengths, T):
-    return None if lengths is None else np.arange(T)[:, None] < lengths
-
-
-def _check_tape(model, tape, kind):
-    if not isinstance(tape, kind):
-        raise TypeError(f"tape must be what record(...) returned; got {type(tape).__name__}")
-    own, made = (model.chain, tape.chain) if kind is ChainTape else (model.weights, tape.weights)
-    if own is not made:
-        raise ValueError("this tape comes from another model; pass it to the model whose record made it")
-
-
-class _naming:
-    """A context in which errors say which layer they are of."""
-
-    def __init__(self, number, layer):
-        self._words = f"layer {number} ({layer.config.cell.name})"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, _):
-        if kind in (ValueError, TypeError):
-            raise kind(f"{self._words}: {error}") from error

@@ -35,6 +35,10 @@ class Layout(NamedTuple):
             return T, features
         return (N, T, features) if self.batch_first else (T, N, features)
 
+    def row_shape(self, N, features):
+        """Shape of the caller's y where it is one step alone."""
+        return (N, features) if self.batched else (features,)
+
     def state(self, planes):
         """The caller's form of a state's planes (L*D, N, H): the array, or the tuple where there are two."""
         if not self.batched:

@@ -230,7 +230,8 @@ class Linear(Model, kind="linear"):
         TypeError, ValueError
             As a call; quantised weights.
         """
-        return record_linear(self, input_array("x", x, self.dtype, self.config.input_size, "in_features"))
+        y, tape = record_linear(self, input_array("x", x, self.dtype, self.config.input_size, "in_features"))
+        return y.copy(), tape
 
     def backward(self, tape: LinearTape, dy: ArrayLike) -> Gradients:
         """The gradients of a loss L, given dL/dy: with a = x W^T + b,
