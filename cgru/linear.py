@@ -14,7 +14,7 @@ from cgru.gradients_chain import backpropagate_linear, record_linear
 from cgru.layout import LAYOUTS
 from cgru.model import Model
 from cgru.threads import thread_count
-from cgru.weights import linear_weights
+from cgru.weights import linear_from_state_dict, linear_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,13 +111,7 @@ class Linear(Model, kind="linear"):
             A parameter is missing, unknown, not numeric or of the wrong shape.
         """
         engines.check_engine(engine)
-        found = {str(name)[len(prefix) :]: value for name, value in mapping.items() if str(name).startswith(prefix)}
-        unknown = sorted(set(found) - {"weight", "bias"})
-        if "weight" not in found or unknown:
-            problem = f"unknown {', '.join(unknown)}" if "weight" in found else f"no {prefix}weight"
-            held = ", ".join(map(str, mapping)) or "nothing"
-            raise ValueError(f"{problem} in the state dict, which holds {held}; is prefix={prefix!r} right?")
-        weights = linear_weights(found["weight"], found.get("bias"), activation, dtype=dtype)
+        weights = linear_from_state_dict(mapping, prefix=prefix, activation=activation, dtype=dtype)
         return cls.from_weights(weights, engine)
 
     @classmethod

@@ -114,12 +114,6 @@ class Model(Properties):
         weights = weights_from_state_dict(mapping, prefix=prefix, dtype=dtype, kind=cls.kind, **options)
         return cls.from_weights(weights, engine)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable; build another one instead of setting {name}")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable; {name} stays")
-
     def __reduce__(self):
         return _rebuild, (type(self), self.config, self.weights.stored, self.engine)
 

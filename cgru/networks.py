@@ -10,6 +10,7 @@ import numpy as np
 from cgru import stored
 from cgru.chain import Chain
 from cgru.model import Model, model_of
+from cgru.properties import Constant, common_type
 from cgru.summary import network_lines, text_of
 from cgru.weights import layer_numbers
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _OPTIONS = ("last", "skip", "batch_first")
 
 
-class Network:
+class Network(Constant):
     """Base of `Sequential`: everything but what it computes."""
 
     __slots__ = {  # noqa: RUF023
@@ -63,12 +64,6 @@ class Network:
         """The same around other models."""
         layers = tuple(layers)
         return self._made(layers, self.chain.with_layers(layer.weights for layer in layers))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable; build another one instead of setting {name}")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable; {name} stays")
 
     def __reduce__(self):
         return _rebuild, (type(self), self.layers, {name: getattr(self, name) for name in _OPTIONS})
@@ -116,8 +111,7 @@ class Network:
     @property
     def weight_dtype(self) -> str:
         """The type of its matrices, or "mixed" where layers differ."""
-        names = set(self.weight_dtypes)
-        return names.pop() if len(names) == 1 else "mixed"
+        return common_type(self.weight_dtypes)
 
     @property
     def weight_dtypes(self) -> tuple[str, ...]:

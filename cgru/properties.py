@@ -9,13 +9,33 @@ from cgru.config import Config
 from cgru.summary import summary_lines, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from cgru.activations import Activation
     from cgru.weights import Weights
 
 
-class Properties:
+class Constant:
+    """Base of what never changes: models and networks."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable; build another one instead of setting {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable; {name} stays")
+
+
+def common_type(names: Iterable[str]) -> str:
+    """The one name among these, or "mixed"."""
+    found = set(names)
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+class Properties(Constant):
     """Base of `Model`: everything that can be asked of it and follows from its weights."""
 
     __slots__ = ()
@@ -33,8 +53,7 @@ class Properties:
     @property
     def weight_dtype(self) -> str:
         """The type of its matrices: "float32", "float64", "bfloat16", "int8", or "mixed" where layers differ."""
-        names = set(self.weights.weight_dtypes)
-        return names.pop() if len(names) == 1 else "mixed"
+        return common_type(self.weight_dtypes)
 
     @property
     def weight_dtypes(self) -> tuple[str, ...]:

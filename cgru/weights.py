@@ -263,22 +263,11 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, kind="gru", **opt
     TypeError, ValueError
         See `Weights`.
     """
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"expected a mapping from parameter names to arrays; got {type(mapping).__name__}")
-    found = {str(name)[len(prefix):]: value for name, value in mapping.items() if str(name).startswith(prefix)}
-    columns = {}
-    for name in ("weight_ih_l0", "weight_hh_l0"):
-        if name not in found:
-            held = ", ".join(str(name) for name in mapping) or "nothing"
-            raise ValueError(f"no {prefix + name} in the state dict, which holds {held}; is prefix={prefix!r} right?")
-        found[name] = real_array(prefix + name, found[name])
-        if found[name].ndim != 2:
-            raise ValueError(f"{prefix + name} has shape {found[name].shape}, expected two dimensions")
-        columns[name] = found[name].shape[1]
+    found = _with_prefix(mapping, prefix, ("weight_ih_l0", "weight_hh_l0"))
     names = [match for name in found if (match := _NAME.fullmatch(name))]
     config = Config(
-        input_size=columns["weight_ih_l0"],
-        hidden_size=columns["weight_hh_l0"],
+        input_size=found["weight_ih_l0"].shape[1],
+        hidden_size=found["weight_hh_l0"].shape[1],
         num_layers=1 + max(int(match[3]) for match in names),
         bias=any(match[1] == "bias" for match in names),
         bidirectional=any(match[4] for match in names),
@@ -289,15 +278,28 @@ def weights_from_state_dict(mapping, *, prefix="", dtype=None, kind="gru", **opt
     return Weights(config, found, dtype)
 
 
-def linear_weights(weight, bias=None, activation=None, *, dtype=None):
-    """Weights of a Linear, y = activation(weight x + bias).
+def _with_prefix(mapping, prefix, matrices):
+    """The parameters whose names start with `prefix`, without it; among them these matrices, as arrays."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"expected a mapping from parameter names to arrays; got {type(mapping).__name__}")
+    found = {str(name)[len(prefix):]: value for name, value in mapping.items() if str(name).startswith(prefix)}
+    for name in matrices:
+        if name not in found:
+            held = ", ".join(str(name) for name in mapping) or "nothing"
+            raise ValueError(f"no {prefix + name} in the state dict, which holds {held}; is prefix={prefix!r} right?")
+        found[name] = real_array(prefix + name, found[name])
+        if found[name].ndim != 2:
+            raise ValueError(f"{prefix + name} has shape {found[name].shape}, expected two dimensions")
+    return found
+
+
+def linear_from_state_dict(mapping, *, prefix="", activation=None, dtype=None):
+    """Weights of a Linear, y = activation(weight x + bias), from a mapping with PyTorch's names.
 
     Parameters
     ----------
-    weight : array_like
-        (O, I).
-    bias : array_like, optional
-        (O,).
+    mapping : mapping of str to array
+        "weight" (O, I), and maybe "bias" (O,); with a `prefix` other names are ignored.
     activation : activation, optional
         A name, or (name, alpha, beta), see `cgru.activations`; "softmax" goes over the O outputs.
     dtype : dtype, optional
@@ -308,10 +310,15 @@ def linear_weights(weight, bias=None, activation=None, *, dtype=None):
     TypeError, ValueError
         See `Weights`.
     """
-    weight = real_array("weight", weight, (None, None))
-    tensors = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    found = _with_prefix(mapping, prefix, ("weight",))
+    out_features, in_features = found["weight"].shape
     config = Config(
-        input_size=weight.shape[1], hidden_size=weight.shape[0], bias=bias is not None, activations=activation,
-        kind=LINEAR.kind,
-    )  # fmt: skip
-    return Weights(config, tensors, dtype)
+        input_size=in_features, hidden_size=out_features, bias="bias" in found, activations=activation, kind=LINEAR.kind
+    )
+    return Weights(config, found, dtype)
+
+
+def linear_weights(weight, bias=None, activation=None, *, dtype=None):
+    """The same from a matrix (O, I), and maybe a bias (O,)."""
+    tensors = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    return linear_from_state_dict(tensors, activation=activation, dtype=dtype)
