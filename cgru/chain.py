@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -159,6 +159,23 @@ class Chain:
             layer.replace(batch_first=batch_first) if layer.config.recurrent else layer for layer in self.layers
         )
         return dataclasses.replace(self, layers=layers, batch_first=batch_first)
+
+
+def as_chain(network: Chain | Weights) -> Chain:
+    """Weights of one layer as a chain of it alone."""
+    if isinstance(network, Chain):
+        return network
+    return Chain((network,), batch_first=network.config.batch_first)
+
+
+def is_network(model: Any) -> bool:
+    """Whether a model is a `Sequential`."""
+    return hasattr(model, "chain")
+
+
+def network_of(model: Any) -> Chain | Weights:
+    """What a model computes: its chain, or its weights."""
+    return model.chain if is_network(model) else model.weights
 
 
 @contextlib.contextmanager

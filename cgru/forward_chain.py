@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgru.chain import naming_layer
+from cgru.chain import is_network, naming_layer
 from cgru.checks import output_array, refuse_overlap
 from cgru.forward import Inputs, checked_lengths, checked_x, initial_states, merge, run, run_layers
 from cgru.layout import Layout
@@ -41,12 +41,12 @@ class ChainInputs(NamedTuple):
 
 def parts(model):
     """The models that a network, or a single model, consists of."""
-    return model.layers if hasattr(model, "chain") else (model,)
+    return model.layers if is_network(model) else (model,)
 
 
 def states_of(model, hx, N, batched=True, name="hx", out=None):
     """For each of `parts` the planes of its initial state, new arrays (L*D, N, H), from what the caller gave."""
-    if not hasattr(model, "chain"):
+    if not is_network(model):
         return (initial_states(model.weights, hx, N, batched, name, out),)
     places = model.chain.recurrent
     if hx is None:
@@ -66,14 +66,14 @@ def states_of(model, hx, N, batched=True, name="hx", out=None):
 
 def as_given(model, states, form):
     """The caller's form of `states_of`."""
-    if not hasattr(model, "chain"):
+    if not is_network(model):
         return form.state(states[0])
     return tuple(form.state(planes) for planes in states if planes)
 
 
 def run_steps(model, x, y, states, form):
     """All steps of x (T, N, I) into y, in the caller's layout, whatever `last` says; states become the final ones."""
-    if hasattr(model, "chain"):
+    if is_network(model):
         run_chain(model, x, form.time_major(y), states, select=False)
     else:
         run(model, Inputs(x, states[0], None, form), y)

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from cgru.chain import Chain
+from cgru.chain import Chain, is_network
 from cgru.checks import BLAS_LIMIT, check_size, input_array, output_array, refuse_overlap, row_numbers
 from cgru.config import Config
 
 
 def check_streamable(model):
     """Its `Config` or `Chain`; refuses what has no state that goes on from step to step."""
-    config = getattr(model, "chain", getattr(model, "config", None))
+    config = model.chain if is_network(model) else getattr(model, "config", None)
     if not isinstance(config, Chain) and not (isinstance(config, Config) and config.recurrent):
         raise TypeError(f"model must be a GRU, LSTM, RNN or Sequential; got {type(model).__name__}")
     config.check_one_way()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cgru.chain import Chain
+from cgru.chain import Chain, as_chain, is_network, network_of
+from cgru.forward_chain import parts
 from cgru.summary import multiply_adds
 
 if TYPE_CHECKING:
@@ -12,19 +13,14 @@ if TYPE_CHECKING:
     from cgru.weights import Weights
 
 
-def is_network(model: Any) -> bool:
-    """Whether a model is a `Sequential`."""
-    return hasattr(model, "chain")
+def chain_of(model: Any) -> Chain:
+    """A model as a network; one that is none as one of a single layer."""
+    return as_chain(network_of(model))
 
 
 def layers_of(model: Any) -> tuple[Weights, ...]:
     """The weights of a model's layers, first to last; one that is no network is one."""
-    return model.chain.layers if is_network(model) else (model.weights,)
-
-
-def chain_of(model: Any) -> Chain:
-    """A model as a network; one that is none as one of a single layer."""
-    return model.chain if is_network(model) else Chain((model.weights,), batch_first=model.batch_first)
+    return chain_of(model).layers
 
 
 class State(NamedTuple):
@@ -95,12 +91,12 @@ def way(model: Any) -> str:
 
 def output_size(model: Any) -> int:
     """Features of y."""
-    return layers_of(model)[-1].config.output_size
+    return chain_of(model).output_size
 
 
 def gives_last(model: Any) -> bool:
     """Whether y is that of each row's last step alone."""
-    return is_network(model) and model.chain.last is not False
+    return chain_of(model).last is not False
 
 
 def y_shape(model: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -123,5 +119,4 @@ def weight_dtypes(model: Any) -> list[str]:
 
 def engines_of(model: Any) -> str:
     """The engines and instruction sets of a model's layers, in words."""
-    models = model.layers if is_network(model) else (model,)
-    return " and ".join(dict.fromkeys(f"{one.engine} on {one.isa}" for one in models))
+    return " and ".join(dict.fromkeys(f"{one.engine} on {one.isa}" for one in parts(model)))

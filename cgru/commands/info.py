@@ -2,7 +2,7 @@
 
 import os
 
-from cgru.commands._layers import is_network
+from cgru.chain import is_network
 from cgru.commands._models import add_model_options, read_model
 from cgru.convert import SeveralNetworks, form
 from cgru.convert.conventions import systems

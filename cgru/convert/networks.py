@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cgru import stored
-from cgru.chain import Chain
+from cgru.chain import Chain, as_chain
 from cgru.checks import warn
 from cgru.convert._errors import (
     NotAChain,
@@ -156,7 +156,7 @@ def changed(network: Chain | Weights, fields: Mapping[str, Any], skip: bool | No
     """
     if isinstance(network, Weights):
         network = _layer_changed(network, fields) if fields else network
-        return Chain((network,), skip=True, batch_first=network.config.batch_first) if skip else network
+        return dataclasses.replace(as_chain(network), skip=True) if skip else network
     if "batch_first" in fields:
         network = network.replace(batch_first=fields["batch_first"])
     for name, value in fields.items():

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgru import engines
+from cgru.chain import as_chain, is_network, network_of
 from cgru.checks import real_array
 from cgru.convert.networks import built
 from cgru.model import Model
-from cgru.study.networks import applied, changes_of, engine_of, form_of, network_of, quantized
+from cgru.study.networks import applied, changes_of, engine_of, form_of, quantized
 from cgru.study.recorded import Difference, Recorded
 from cgru.study.views import StateLike
 
@@ -124,7 +125,7 @@ def check(
     ('the reset gate before the recurrent product, reset_after=False (Keras reset_after=False, ONNX \
 linear_before_reset=0, TensorFlow 1)',)
     """
-    if not hasattr(model, "chain") and not (isinstance(model, Model) and model.config.recurrent):
+    if not is_network(model) and not (isinstance(model, Model) and model.config.recurrent):
         raise TypeError(f"model must be a cgru.GRU, LSTM, RNN or Sequential; got {type(model).__name__}")
     network = network_of(model)
     recorded = Recorded(real_array("x", x), real_array("y_expected", y_expected), hx, lengths)
@@ -160,7 +161,7 @@ def _tolerance(tolerance, dtype, y):
 def _shape_error(model, recorded):
     found, shape, form = recorded.y.shape, recorded.x.shape, form_of(network_of(model))
     rows = (shape[:-2] if form.batch_first else shape[1:-1]) if form.last else shape[:-1]
-    size = model.output_size if hasattr(model, "chain") else model.config.output_size
+    size = as_chain(network_of(model)).output_size
     what = "y at the last step" if form.last else "y at every step"
     return ValueError(f"y_expected has shape {found}, expected {(*rows, size)}: {what}, as the model returns it")
 
@@ -200,7 +201,7 @@ def _search(model, recorded, limit):
     """Combinations in the order of their number of changes, tried on a few rows and steps, then on everything."""
     dimensions = changes_of(network_of(model), recorded.x.ndim == 3)
     found = _Found([])
-    most = 4 if model.num_parameters <= _SMALL and not hasattr(model, "chain") else 3
+    most = 4 if model.num_parameters <= _SMALL and not is_network(model) else 3
     for count in range(1, most + 1):
         for chosen in (chosen for some in combinations(dimensions, count) for chosen in product(*some)):
             try:

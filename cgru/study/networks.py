@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cgru.chain import Chain
+from cgru.chain import Chain, as_chain, is_network
 from cgru.study import changes
 from cgru.study.changes import Change
 from cgru.weights import Weights
@@ -42,19 +42,14 @@ class Form(NamedTuple):
     last: bool
 
 
-def network_of(model: Any) -> Chain | Weights:
-    """What a model computes: its chain, or its weights."""
-    return model.chain if hasattr(model, "chain") else model.weights
-
-
 def engine_of(model: Any) -> str:
     """The engine of a model, of a network that of its first layer."""
-    return model.layers[0].engine if hasattr(model, "chain") else model.engine
+    return model.layers[0].engine if is_network(model) else model.engine
 
 
 def form_of(network: Chain | Weights) -> Form:
     """The `Form` of a network's y."""
-    chain = Chain((network,), batch_first=network.config.batch_first) if isinstance(network, Weights) else network
+    chain = as_chain(network)
     configs = [layer.config for layer in chain.layers]
     turns = sum(config.num_layers for config in configs if config.go_backwards)
     return Form(chain.batch_first, turns % 2 == 1, all(config.one_way for config in configs), chain.last is not False)
@@ -62,7 +57,7 @@ def form_of(network: Chain | Weights) -> Form:
 
 def quantized(network: Chain | Weights) -> bool:
     """Whether there are weights in 16 or 8 bits."""
-    return any(layer.quantized_layers() for layer in ((network,) if isinstance(network, Weights) else network.layers))
+    return any(layer.quantized_layers() for layer in as_chain(network).layers)
 
 
 def changes_of(network: Chain | Weights, batched: bool) -> list[list[Any]]:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cgru.chain import network_of
 from cgru.forward import named_planes
-from cgru.study.networks import form_of, network_of
+from cgru.study.networks import form_of
 from cgru.weights import Weights
 
 _ROWS, _STEPS = 4, 8      # of the batch that the search looks at
