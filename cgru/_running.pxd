@@ -141,23 +141,29 @@ cdef inline int hold(Running* r, long generation, bint whole=False) except -1:
     return 0
 
 
-cdef inline void advance(Running* r, const char* x, char* y) noexcept nogil:
-    """One step: x (N, K) to y (N, O), which may overlap."""
-    cdef Py_ssize_t layer, p, ldx = r.K
-    cdef const Kernel* kernel
+cdef inline const char* step_layer(
+    const Running* r, Py_ssize_t layer, const char* x, char* state, char* new_state
+) noexcept nogil:
+    """One step of one layer, x (N, K), from a state to a new one; what it gives, (N, H)."""
+    cdef const Kernel* kernel = r.kernels[layer]
     cdef const void* old[MAX_PLANES]
     cdef void* new[MAX_PLANES]
+    cdef Py_ssize_t p
+    new[0] = new_state + r.at[layer][0]
+    for p in range(kernel.planes):
+        old[p] = state + r.at[layer][p]
+        new[p] = new_state + r.at[layer][p]
+    kernel.step(kernel.direction, r.N, x, kernel.K, old, new, r.scratch)
+    return <const char*>new[0]
+
+
+cdef inline void advance(Running* r, const char* x, char* y) noexcept nogil:
+    """One step: x (N, K) to y (N, O), which may overlap."""
+    cdef Py_ssize_t layer
     cdef const char* below = x
     cdef char* state = r.state
     for layer in range(r.layers):
-        kernel = r.kernels[layer]
-        new[0] = r.new_state + r.at[layer][0]
-        for p in range(kernel.planes):
-            old[p] = r.state + r.at[layer][p]
-            new[p] = r.new_state + r.at[layer][p]
-        kernel.step(kernel.direction, r.N, below, ldx, old, new, r.scratch)
-        below = <const char*>new[0]
-        ldx = kernel.H
+        below = step_layer(r, layer, below, r.state, r.new_state)
     if r.skip:
         below = with_skip(r, x, below)
     memcpy(y, below, r.N * r.O * r.itemsize)
@@ -207,27 +213,22 @@ cdef inline void advance_block(
     Running* r, Py_ssize_t count, const char* x, Py_ssize_t x_t, char* y, Py_ssize_t y_t
 ) noexcept nogil:
     """`count` steps of a single row, layer by layer: to a Linear they are rows of one product."""
-    cdef Py_ssize_t layer, t, p, row, ld = x_t
+    cdef Py_ssize_t layer, t, row, ld = x_t
     cdef const Kernel* kernel
-    cdef const void* old[MAX_PLANES]
-    cdef void* new[MAX_PLANES]
+    cdef const void* none[MAX_PLANES]   # a Linear looks at no state
+    cdef void* rows[MAX_PLANES]
     cdef const char* below = x
     cdef char* states[2]
     cdef char* above
     states[0], states[1] = r.state, r.new_state
     for layer in range(r.layers):
         kernel, row, above = r.kernels[layer], r.row[layer], r.blocks[layer % 2]
-        new[0] = above
         if kernel.planes == 0 and ld >= kernel.K * r.itemsize and ld < MAX_STRIDE:
-            kernel.step(kernel.direction, count, below, ld // r.itemsize, old, new, r.scratch)
+            rows[0] = above
+            kernel.step(kernel.direction, count, below, ld // r.itemsize, none, rows, r.scratch)
         else:
             for t in range(count):
-                new[0] = above + t * row
-                for p in range(kernel.planes):
-                    old[p], new[p] = states[t % 2] + r.at[layer][p], states[1 - t % 2] + r.at[layer][p]
-                kernel.step(kernel.direction, 1, below + t * ld, kernel.K, old, new, r.scratch)
-                if kernel.planes:
-                    memcpy(above + t * row, new[0], row)
+                memcpy(above + t * row, step_layer(r, layer, below + t * ld, states[t % 2], states[1 - t % 2]), row)
         below, ld = above, row
     for t in range(count):
         above = <char*>(with_skip(r, x + t * x_t, below + t * ld) if r.skip else below + t * ld)
