@@ -3,7 +3,7 @@
 sigmoid and tanh of a cell that has no others are straight vector code; the others are called number by number.
 """
 
-from cgru.engines._functions cimport elu, fabs, fabsf, gelu, gelu_tanh, sigmoid, silu, softplus, tanh
+from cgru.engines._functions cimport elu, gelu, gelu_tanh, magnitude, sigmoid, silu, softplus, tanh
 from cgru.engines._target cimport fma
 from cython cimport floating
 
@@ -42,7 +42,7 @@ cdef inline floating activate(floating x, const Activation* act, const floating*
     if act.code == LINEAR:
         return fma(alpha, x, beta)
     if act.code == SOFTSIGN:
-        p = fabsf(x) if floating is float else fabs(x)
+        p = magnitude(x)
         if p > <floating>1e30:      # inf / inf would be NaN
             return one if x > zero else -one
         return x / (one + p)

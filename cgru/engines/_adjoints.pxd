@@ -12,6 +12,10 @@ from cgru.engines._target cimport LANES
 from cython cimport floating
 
 
+cdef enum:
+    BLOCK = 1 << 19                     # numbers of da that go through products over many rows while they are in cache
+
+
 cdef struct Pass:
     int kind
     bint reset_after, relu, reverse, add_dx

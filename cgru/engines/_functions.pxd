@@ -106,6 +106,14 @@ cdef inline void load_constants(floating* k) noexcept nogil:
             k[i] = constants_double[i]
 
 
+cdef inline floating magnitude(floating x) noexcept nogil:
+    """|x|."""
+    if floating is float:
+        return fabsf(x)
+    else:
+        return fabs(x)
+
+
 cdef inline floating exp_parts(floating x, floating* scale, const floating* k) noexcept nogil:
     """p and scale = 2^n with e^x = scale * (1 + p) and |p| < 0.42; the caller has clamped x.
 
@@ -145,10 +153,7 @@ cdef inline floating sigmoid(floating x, const floating* k) noexcept nogil:
 cdef inline floating tanh(floating x, const floating* k) noexcept nogil:
     """E / (E + 2) with E = e^2|x| - 1, which keeps the relative error small near 0; odd to the last bit."""
     cdef floating high = k[TANH_HIGHEST], y, p, scale, e
-    if floating is float:
-        y = k[TWO] * fabsf(x)
-    else:
-        y = k[TWO] * fabs(x)
+    y = k[TWO] * magnitude(x)
     y = high if high < y else y
     p = exp_parts(y, &scale, k)
     e = fma(scale, p, scale - k[ONE])
@@ -158,21 +163,22 @@ cdef inline floating tanh(floating x, const floating* k) noexcept nogil:
         return copysign(e / (e + k[TWO]), x)
 
 
+cdef inline floating exp_of_minus_magnitude(floating x, const floating* k) noexcept nogil:
+    """e^-|x|, of which what is below e^-HIGHEST counts as that; NaN stays NaN."""
+    cdef floating high = k[HIGHEST], y = magnitude(x), p, scale
+    y = high if high < y else y
+    p = exp_parts(-y, &scale, k)
+    return fma(scale, p, scale)
+
+
 cdef inline floating softplus(floating x, const floating* k) noexcept nogil:
     """log(1 + e^x) = max(x, 0) + log(1 + u) with u = e^-|x|; 0 (3e-308) and inf at -inf and +inf; NaN stays NaN.
 
     log(1 + u) = log((1 + s) / (1 - s)) with s = u / (2 + u) <= 1/3, of which a Chebyshev interpolant in s^2 takes what
     lies beyond 2 s (relative error of the sum: 1.6e-8 and 5e-18). u is 0 below e^-87, and e^-708 at least.
     """
-    cdef floating high = k[HIGHEST], zero = 0.0, y, p, scale, u, s, square, q
+    cdef floating zero = 0.0, u = exp_of_minus_magnitude(x, k), s, square, q
     cdef Py_ssize_t i
-    if floating is float:
-        y = fabsf(x)
-    else:
-        y = fabs(x)
-    y = high if high < y else y
-    p = exp_parts(-y, &scale, k)
-    u = fma(scale, p, scale)
     s = u / (u + k[TWO])
     square = s * s
     if floating is float:
@@ -227,10 +233,7 @@ cdef inline floating gelu(floating x, const floating* k) noexcept nogil:
     clamp, and so no vector code of loops over it: 5 ns for each number.
     """
     cdef floating zero = 0.0, most = 1e30, y, bell, tail
-    if floating is float:
-        y = fabsf(x)
-    else:
-        y = fabs(x)
+    y = magnitude(x)
     tail = normal_tail(y, &bell, k)
     y = most if most < y else y                     # inf * 0 would be NaN
     return fma(-y, tail, zero if x < zero else x)

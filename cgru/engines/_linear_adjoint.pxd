@@ -1,6 +1,7 @@
 """A Linear's backward pass over many rows (_linear.pxd has the equations)."""
 
 from cgru.engines._activations cimport Activation
+from cgru.engines._adjoints cimport BLOCK
 from cgru.engines._blas cimport product_nn, product_tn
 from cgru.engines._functions cimport CONSTANTS, load_constants
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted
@@ -9,16 +10,13 @@ from cython cimport floating
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-cdef enum:
-    LINEAR_BLOCK = 1 << 19              # numbers of da that are in cache between products
-
 
 cdef inline int linear_back(
     const Activation* act, Py_ssize_t M, Py_ssize_t K, Py_ssize_t G, const floating* W, const floating* x,
     const floating* a, const floating* y, const floating* dy, floating* dx, floating* dW, floating* db,
 ) noexcept nogil:
     """A Linear's equations, a block of rows at a time: 0, NO_MEMORY or INTERRUPTED."""
-    cdef Py_ssize_t block = min(M, max(256, LINEAR_BLOCK // G)), first = 0, rows, i
+    cdef Py_ssize_t block = min(M, max(256, BLOCK // G)), first = 0, rows, i
     cdef floating k[CONSTANTS]
     cdef floating* da = <floating*>malloc(block * G * sizeof(floating))
     cdef Watch watch = Watch(due=0)

@@ -2,9 +2,12 @@
 
 from cgru.engines._cells cimport Cell
 from cgru.engines._panels cimport Panels
-from cgru.engines._sequence cimport Sequence, row_of, x_row
+from cgru.engines._sequence cimport Sequence, active_at, row_of, x_row
 from cgru.engines._target cimport LANES
 from libc.stdint cimport uintptr_t
+
+cdef enum:
+    SCRATCH = 512 << 10                 # bytes of input projections per time chunk: in L2 beside the weights
 
 
 cdef struct Packed:                     # a direction
@@ -69,11 +72,20 @@ cdef inline Scratch scratch_at(const Packed* packed, Py_ssize_t rows, Py_ssize_t
     return scratch
 
 
-cdef inline Py_ssize_t add_rows(
-    const Sequence* seq, Py_ssize_t s, Py_ssize_t active, const float** x_rows, Py_ssize_t rows
+cdef inline Py_ssize_t chunk_steps(const Packed* packed, const Sequence* seq) noexcept nogil:
+    """Steps of a time chunk: their sums of W x and their x take some SCRATCH bytes."""
+    cdef Py_ssize_t row = (packed.W.columns + packed.K) * sizeof(float)
+    return min(max(1, SCRATCH // (seq.N * row)), seq.T)
+
+
+cdef inline void project(
+    const Packed* packed, const Sequence* seq, Py_ssize_t s_0, Py_ssize_t s_1, Py_ssize_t active, Scratch* scratch
 ) noexcept nogil:
-    """Step s of the active rows of x, added to the `rows` of a chunk so far; how many there are then."""
-    cdef Py_ssize_t i
-    for i in range(active):
-        x_rows[rows + i] = <const float*>x_row(seq, row_of(seq, i), s)
-    return rows + active
+    """gi[rows, :] = b + x[rows, K] W^T for the rows active in steps s_0..s_1, step by step."""
+    cdef Py_ssize_t rows = 0, s, i
+    for s in range(s_0, s_1):
+        active = active_at(seq, s, active)
+        for i in range(active):
+            scratch.x_rows[rows + i] = <const float*>x_row(seq, row_of(seq, i), s)
+        rows += active
+    packed.W.product(&packed.W, rows, scratch.x_rows, scratch.gi, packed.W.columns, scratch.work)

@@ -1,19 +1,15 @@
 """The packed engine's Linear: products over the rows of many steps at once, and its activation (_linear.pxd)."""
 
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted
-from cgru.engines._packed cimport Packed, Scratch, add_rows, scratch_at, scratch_size
+from cgru.engines._packed cimport Packed, Scratch, chunk_steps, project, scratch_at, scratch_size
 from cgru.engines._sequence cimport Sequence, active_at, row_of, tape_row, y_row
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-cdef enum:
-    LINEAR_SCRATCH = 512 << 10          # bytes of sums per time chunk
-
 
 cdef inline int linear_sequence(const Packed* packed, const Sequence* seq, Watch* watch) noexcept nogil:
     """All steps: 0, NO_MEMORY or INTERRUPTED."""
-    cdef Py_ssize_t N = seq.N, ld = packed.W.columns, row = (ld + packed.K) * sizeof(float)
-    cdef Py_ssize_t steps = min(max(1, LINEAR_SCRATCH // (N * row)), seq.T), s, s_0 = 0, s_1, rows, active = N
+    cdef Py_ssize_t N = seq.N, steps = chunk_steps(packed, seq), s, s_0 = 0, s_1, active = N
     cdef Scratch scratch
     cdef float* a
     cdef void* memory = malloc(scratch_size(packed, steps * N, N))
@@ -22,16 +18,12 @@ cdef inline int linear_sequence(const Packed* packed, const Sequence* seq, Watch
     scratch = scratch_at(packed, steps * N, N, memory)
     while s_0 < seq.T and active > 0:
         s_1 = min(s_0 + steps, seq.T)
-        rows = 0
-        for s in range(s_0, s_1):
-            rows = add_rows(seq, s, active_at(seq, s, active), scratch.x_rows, rows)
-        # a[rows, :] = b + x[rows, K] W^T
-        packed.W.product(&packed.W, rows, scratch.x_rows, scratch.gi, ld, scratch.work)
+        project(packed, seq, s_0, s_1, active, &scratch)
         a = scratch.gi
         for s in range(s_0, s_1):
             active = active_at(seq, s, active)
             leave(packed, seq, s, active, a, &scratch)
-            a += active * ld
+            a += active * packed.W.columns
         s_0 = s_1
         if s_0 < seq.T and interrupted(watch):
             free(memory)

@@ -8,7 +8,7 @@ from cgru.engines._activations cimport (
     Activation,
 )
 from cgru.engines._functions cimport (
-    HIGHEST, ONE, exp_parts, fabs, fabsf, gelu_tanh_argument, normal_tail, sigmoid, tanh,
+    HIGHEST, ONE, exp_of_minus_magnitude, gelu_tanh_argument, magnitude, normal_tail, sigmoid, tanh,
 )
 from cgru.engines._target cimport fma
 from cython cimport floating
@@ -16,14 +16,7 @@ from cython cimport floating
 
 cdef inline floating logistic_slope(floating v, floating factor, const floating* k) noexcept nogil:
     """s(v) + factor s(v) s(-v), of which neither cancels: with e = e^-|v| they are 1 / (1 + e) and e / (1 + e)."""
-    cdef floating high = k[HIGHEST], zero = 0.0, y, p, scale, e, large, small
-    if floating is float:
-        y = fabsf(v)
-    else:
-        y = fabs(v)
-    y = high if high < y else y
-    p = exp_parts(-y, &scale, k)
-    e = fma(scale, p, scale)
+    cdef floating zero = 0.0, e = exp_of_minus_magnitude(v, k), large, small
     large = k[ONE] / (k[ONE] + e)
     small = e * large
     return fma(factor * large, small, small if v < zero else large)
@@ -42,10 +35,7 @@ cdef inline floating gelu_slope(floating a, const floating* k) noexcept nogil:
     cdef floating most = 40.0, zero = 0.0, density = 0.3989422804014327, bell, tail
     a = most if most < a else a
     a = -most if a < -most else a
-    if floating is float:
-        tail = normal_tail(fabsf(a), &bell, k)
-    else:
-        tail = normal_tail(fabs(a), &bell, k)
+    tail = normal_tail(magnitude(a), &bell, k)
     return fma(a * density, bell, tail if a < zero else k[ONE] - tail)
 
 
@@ -72,8 +62,7 @@ cdef inline floating slope(const Activation* act, floating a, floating y, const 
     if act.code == LINEAR:
         return alpha
     if act.code == SOFTSIGN:
-        p = one + (fabsf(a) if floating is float else fabs(a))
-        p = one / p
+        p = one / (one + magnitude(a))
         return p * p
     if act.code == LEAKY_RELU:
         return alpha if a <= zero else one

@@ -16,7 +16,7 @@ Compiled once per ISA (setup.py).
 
 cimport numpy as cnp
 from cgru.engines._activations cimport RELU, SIGMOID, TANH, Activation, activation_of
-from cgru.engines._adjoints cimport Pass, gates_adjoint_row, reset_adjoint_row
+from cgru.engines._adjoints cimport BLOCK, Pass, gates_adjoint_row, reset_adjoint_row
 from cgru.engines._blas cimport product_nn, product_tn
 from cgru.engines._cells cimport GRU, LSTM
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
@@ -29,7 +29,6 @@ cnp.import_array()
 
 cdef enum:
     STEPS = 1 << 16                     # numbers of da between questions whether to stop, step by step
-    BLOCK = 1 << 19                     # numbers of da that go through B, C and D while they are in cache
 
 
 cdef class Adjoint:

@@ -125,6 +125,11 @@ cdef class Direction:
             raise_for(failed, "the scratch space of the time loop")
 
 
+cdef inline Py_ssize_t chunk_steps(const Matrices* m, const Sequence* seq) noexcept nogil:
+    """Steps of a time chunk: their sums of W x and their x take some SCRATCH bytes."""
+    return min(max(1, SCRATCH // (seq.N * (m.G + m.K) * <Py_ssize_t>seq.itemsize)), seq.T)
+
+
 cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NULL) noexcept nogil:
     """The time loop: 0, NO_MEMORY or INTERRUPTED.
 
@@ -132,11 +137,9 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
     (rows, K); and what the gates read beyond their sums.
     """
     cdef Py_ssize_t N = seq.N, H = m.cell.H, G = m.G
-    cdef Py_ssize_t steps = max(1, SCRATCH // (N * (G + m.K) * <Py_ssize_t>sizeof(floating)))
-    cdef Py_ssize_t s, s_0, s_1, i, active = N, rows
+    cdef Py_ssize_t steps = chunk_steps(m, seq), s, s_0, s_1, i, active = N, rows
     cdef floating* gi_s
     cdef Watch watch = Watch(due=0)
-    steps = min(steps, seq.T)
     cdef Py_ssize_t numbers = N * (3 * H + G) + steps * N * (G + m.K) + LANES
     cdef void* memory = malloc(rows_size(N) + numbers * sizeof(floating))
     if memory == NULL:
@@ -181,8 +184,7 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
 
 cdef int run_linear(const Matrices* m, const Sequence* seq, floating* kind=NULL) noexcept nogil:
     """All steps of a Linear: 0, NO_MEMORY or INTERRUPTED."""
-    cdef Py_ssize_t N = seq.N, G = m.G, s, s_0 = 0, s_1, i, active = N
-    cdef Py_ssize_t steps = min(max(1, SCRATCH // (N * (G + m.K) * <Py_ssize_t>sizeof(floating))), seq.T)
+    cdef Py_ssize_t N = seq.N, G = m.G, steps = chunk_steps(m, seq), s, s_0 = 0, s_1, i, active = N
     cdef Watch watch = Watch(due=0)
     cdef void* memory = malloc(rows_size(N) + steps * N * (G + m.K) * sizeof(floating))
     if memory == NULL:

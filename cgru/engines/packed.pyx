@@ -19,7 +19,7 @@ from cgru.engines._cells cimport GRU, LINEAR, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._linear cimport linear_rows
-from cgru.engines._packed cimport Packed, Scratch, add_rows, padded, scratch_at, scratch_size
+from cgru.engines._packed cimport Packed, Scratch, chunk_steps, padded, project, scratch_at, scratch_size
 from cgru.engines._packed_linear cimport linear_sequence, linear_step
 from cgru.engines._panels cimport BFLOAT16, FLOAT32, INT8, Panels
 from cgru.engines._panels_bfloat16 cimport product_bfloat16, product_pair_bfloat16
@@ -38,7 +38,6 @@ from cgru.engines import packing
 
 cnp.import_array()
 
-cdef Py_ssize_t SCRATCH = 512 << 10     # bytes of input projections per time chunk: in L2 beside the weights
 cdef Py_ssize_t LIMIT = 3 << 20         # bytes of scratch for one step: larger batches go in blocks of rows
 
 FUSED = bool(HAS_FMA)                   # whether this build has the contract's fused multiply-add
@@ -160,12 +159,10 @@ cdef int run_blocks(const Packed* packed, Sequence seq) noexcept nogil:
 cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) noexcept nogil:
     """The time loop: 0, NO_MEMORY or INTERRUPTED. After its first step, a row's h is where its y is."""
     cdef Py_ssize_t N = seq.N, H = packed.cell.H, ld = packed.W.columns
-    cdef Py_ssize_t steps = max(1, SCRATCH // (N * (ld + packed.K) * <Py_ssize_t>sizeof(float)))
-    cdef Py_ssize_t s, s_0 = 0, s_1, i, rows, active = N
+    cdef Py_ssize_t steps = chunk_steps(packed, seq), s, s_0 = 0, s_1, i, rows, active = N
     cdef Scratch scratch
     cdef float* gi
     cdef void* memory
-    steps = min(steps, seq.T)
     memory = malloc(scratch_size(packed, steps * N, N))
     if memory == NULL:
         return NO_MEMORY
@@ -176,13 +173,7 @@ cdef int run_sequence(const Packed* packed, const Sequence* seq, Watch* watch) n
             scratch.c_rows[i] = <float*>state_row(seq, 1, i, H * sizeof(float))
     while s_0 < seq.T and active > 0:
         s_1 = min(s_0 + steps, seq.T)
-        # gi[rows, :] = b + x[rows, K] W^T for the rows active in steps s_0..s_1
-        rows = 0
-        i = active
-        for s in range(s_0, s_1):
-            i = active_at(seq, s, i)
-            rows = add_rows(seq, s, i, scratch.x_rows, rows)
-        packed.W.product(&packed.W, rows, scratch.x_rows, scratch.gi, ld, scratch.work)
+        project(packed, seq, s_0, s_1, active, &scratch)
         gi = scratch.gi
         for s in range(s_0, s_1):
             rows = active_at(seq, s, active)
