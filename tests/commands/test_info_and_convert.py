@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
 from cgru.__main__ import main
+from support.commands import refused
 
 X = np.random.default_rng(3).normal(size=(6, 2, 3)).astype(np.float32)
 
@@ -19,16 +20,6 @@ def printed(capsys, *arguments):
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 0
     return capsys.readouterr().out
-
-
-def refused(capsys, *arguments):
-    capsys.readouterr()
-    before = sorted(os.listdir())
-    assert main([str(argument) for argument in arguments]) == 2
-    out, err = capsys.readouterr()
-    assert not out and err.startswith("cgru: error: ") and err.count("\n") == 1
-    assert sorted(os.listdir()) == before
-    return err
 
 
 def test_info_counts_and_names_the_conventions(capsys):

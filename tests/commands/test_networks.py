@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgru
 from cgru.__main__ import main
+from support.commands import printed, refused
 from support.peers import peer
 
 T, N, H, INPUTS, OUTPUTS = 23, 5, 7, 3, 2
@@ -39,26 +39,6 @@ def both_ways(last):
 def saved(net):
     net.save("m.safetensors")
     return net
-
-
-def printed(capsys, *arguments, err=""):
-    """What a command prints, and on stderr only what is expected."""
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 0
-    out, found = capsys.readouterr()
-    assert re.fullmatch(err, found.strip()), found
-    return out
-
-
-def refused(capsys, *arguments):
-    """The one line of a command that leaves nothing behind."""
-    capsys.readouterr()
-    before = sorted(os.listdir())
-    assert main([str(argument) for argument in arguments]) == 2
-    out, err = capsys.readouterr()
-    assert not out and err.startswith("cgru: error: ") and err.count("\n") == 1
-    assert sorted(os.listdir()) == before
-    return err
 
 
 def x_of(rng, net, batched=True):

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 import cgru
 from cgru.__main__ import main
 from cgru.commands import _latency
+from support.commands import printed, refused
 from support.models import planes
 from support.peers import peer
 
@@ -18,26 +19,6 @@ TYPES = ("bfloat16", "int8")
 BRIEF = ["--seconds", "0.001"]
 pytestmark = pytest.mark.usefixtures("folder")
 types = pytest.mark.parametrize("weights", TYPES)
-
-
-def printed(capsys, *arguments):
-    """What a command prints, with nothing on stderr."""
-    capsys.readouterr()
-    assert main(list(arguments)) == 0
-    out, err = capsys.readouterr()
-    assert not err
-    return out
-
-
-def refused(capsys, *arguments):
-    """The one line of a command that changes nothing in the folder."""
-    capsys.readouterr()
-    before = {name: os.path.getsize(name) for name in os.listdir()}
-    assert main(list(arguments)) == 2
-    out, err = capsys.readouterr()
-    assert not out and err.startswith("cgru: error: ") and err.count("\n") == 1
-    assert {name: os.path.getsize(name) for name in os.listdir()} == before
-    return err
 
 
 def quantize(capsys, *arguments):

@@ -16,7 +16,7 @@ from cgru.convert._errors import NotAChain
 from cgru.convert.keras_chain import chain_from_keras
 from cgru.convert.keras_files import read_network
 from support import reference
-from support.keras_files import hard_sigmoid, write_h5
+from support.keras_files import WITHOUT_KERAS, hard_sigmoid, write_h5
 from support.keras_models import random_network, randomised
 from support.models import random_state
 from support.peers import assert_same, peer, single
@@ -60,16 +60,7 @@ def many_layers(keras, rng):
     return randomised(keras.Model(x, L.Add()([x, y])), rng)
 
 
-READ_WITHOUT_KERAS = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("keras", "tf_keras", "tensorflow", "jax", "torch"):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
-import numpy as np
+READ_WITHOUT_KERAS = WITHOUT_KERAS + """import numpy as np
 import cgru
 np.save(sys.argv[3], cgru.Sequential.from_keras(sys.argv[1])(np.load(sys.argv[2]))[0])
 """

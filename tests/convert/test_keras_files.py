@@ -9,23 +9,14 @@ import pytest
 
 import cgru
 from support import reference
-from support.keras_files import hard_sigmoid, write_h5
+from support.keras_files import WITHOUT_KERAS, hard_sigmoid, write_h5
 from support.keras_models import a_model
 from support.models import random_state
 from support.peers import assert_same, peer, single
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")      # Keras's own
 
-READ_WITHOUT_KERAS = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("keras", "tf_keras", "tensorflow", "jax", "torch"):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
-import numpy as np
+READ_WITHOUT_KERAS = WITHOUT_KERAS + """import numpy as np
 import cgru
 from cgru.convert.keras_hdf5 import read_layers
 

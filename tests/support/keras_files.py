@@ -26,3 +26,16 @@ def write_h5(path, config, groups, version, *, nested=True):
             group.attrs["weight_names"] = [weight.encode() for weight in arrays]
             for weight, array in arrays.items():
                 group[weight] = array.astype("f4")
+
+
+#: The beginning of a program in which no framework can be imported.
+WITHOUT_KERAS = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("keras", "tf_keras", "tensorflow", "jax", "torch"):
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+"""
