@@ -5,7 +5,6 @@ state, the same of the next one, a copy to go back to, and scratch, each on its 
 places at every step. A Linear has no state, and in its place what it gives, (N, O).
 """
 
-cimport numpy as cnp
 from cgru.engines._interrupt cimport INTERRUPTED, Watch, interrupted
 from cgru.engines._kernel cimport KERNEL_NAME, MAX_PLANES, Kernel
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -35,6 +34,7 @@ cdef extern from *:
 cdef enum:
     MAX_LAYERS = 64
     TOGETHER = 64                       # steps that a short layer makes before the next one begins
+    SHORT_STEP = 1 << 14                # multiply-adds up to which a step is short: the weights stay in L1
     MAX_STRIDE = 1 << 30                # bytes: engines take strides as int
 
 
@@ -58,9 +58,15 @@ cdef struct Running:
 
 cdef inline Py_ssize_t plan(Running* r, tuple models) except -1:
     """Take the models' kernels, and say how many bytes of memory `place` wants."""
-    cdef Py_ssize_t layer, work = 0, count
+    take_kernels(r, models)
+    return measure(r)
+
+
+cdef inline int take_kernels(Running* r, tuple models) except -1:
+    """From models that stay alive; what follows from that, but for the number of rows."""
+    cdef Py_ssize_t layer, count
     cdef const Kernel* kernel = NULL
-    r.models = r.layers = r.block = 0
+    r.models = r.layers = 0
     for model in models:
         count = len(model.directions)
         if r.layers + count > MAX_LAYERS:
@@ -74,10 +80,20 @@ cdef inline Py_ssize_t plan(Running* r, tuple models) except -1:
             kernel = r.kernels[layer]
             check_sizes(kernel, layer > r.layers, model)
             r.row[layer] = kernel.H * kernel.itemsize
-            work = max(work, kernel.scratch(kernel.direction, r.N if kernel.planes else max(r.N, r.together)))
-            r.block = max(r.block, on_lines(r.together * r.row[layer]))
         r.layers += count
     r.K, r.O, r.itemsize = r.kernels[0].K, kernel.H, kernel.itemsize
+    return 0
+
+
+cdef inline Py_ssize_t measure(Running* r) noexcept nogil:
+    """With N rows: lay out the state, and say how many bytes of memory `place` wants."""
+    cdef Py_ssize_t layer, work = 0
+    cdef const Kernel* kernel
+    r.block = 0
+    for layer in range(r.layers):
+        kernel = r.kernels[layer]
+        work = max(work, kernel.scratch(kernel.direction, r.N if kernel.planes else max(r.N, r.together)))
+        r.block = max(r.block, on_lines(r.together * r.row[layer]))
     lay_out(r)
     return 3 * r.size + 2 * r.block + on_lines(r.N * r.O * r.itemsize) + work + 128
 
@@ -190,12 +206,16 @@ cdef inline void add(const floating* a, const floating* b, floating* sums, Py_ss
 
 
 cdef inline int advance_steps(
-    Running* r, Py_ssize_t steps, const char* x, Py_ssize_t x_t, char* y, Py_ssize_t y_t
+    Running* r, Py_ssize_t steps, const char* x, Py_ssize_t x_t, char* y, Py_ssize_t y_t, bint asks
 ) noexcept nogil:
-    """Several steps, x_t and y_t bytes apart: 0, or INTERRUPTED with the state as it was."""
+    """Several steps, x_t and y_t bytes apart: 0, or INTERRUPTED with the state as it was.
+
+    It `asks` whether to stop, and takes the GIL for that, or never does.
+    """
     cdef Py_ssize_t t = 0, count
     cdef Watch watch = Watch(due=0)
-    memcpy(r.saved, r.state, r.size)
+    if asks:
+        memcpy(r.saved, r.state, r.size)
     while t < steps:
         count = min(r.together, steps - t)
         if count == 1:
@@ -203,7 +223,7 @@ cdef inline int advance_steps(
         else:
             advance_block(r, count, x + t * x_t, x_t, y + t * y_t, y_t)
         t += count
-        if interrupted(&watch):
+        if asks and interrupted(&watch):
             memcpy(r.state, r.saved, r.size)
             return INTERRUPTED
     return 0
@@ -234,94 +254,3 @@ cdef inline void advance_block(
         above = <char*>(with_skip(r, x + t * x_t, below + t * ld) if r.skip else below + t * ld)
         memcpy(y + t * y_t, above, ld)
     r.state, r.new_state = states[count % 2], states[1 - count % 2]
-
-
-# ---- between the state and arrays: for each model a tuple of planes (layers, N, H), empty of a Linear
-
-
-cdef inline copy_states(const Running* r, tuple states, bint store):
-    """All rows, from the arrays or into them."""
-    cdef cnp.ndarray plane
-    cdef Py_ssize_t p, m = 0, k = 0, size
-    for planes in states:
-        for p in range(len(planes)):
-            plane = planes[p]
-            size = r.counts[m] * r.N * r.row[k]
-            if store:
-                memcpy(r.state + r.at[k][p], cnp.PyArray_BYTES(plane), size)
-            else:
-                memcpy(cnp.PyArray_BYTES(plane), r.state + r.at[k][p], size)
-        k += r.counts[m]
-        m += 1
-
-
-cdef inline store_rows(Running* r, tuple states, cnp.ndarray rows):
-    """Arrays (layers, n, H) into these n rows (intp)."""
-    cdef Running some = r[0]
-    cdef bytearray memory
-    some.N = cnp.PyArray_SIZE(rows)
-    lay_out(&some)
-    memory = bytearray(some.size)
-    some.state = memory
-    copy_states(&some, states, True)
-    copy_rows(r, &some, rows, True)
-
-
-cdef inline void copy_rows(const Running* r, const Running* some, cnp.ndarray rows, bint store) noexcept:
-    """Between rows of a state and another one of these n rows alone."""
-    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
-    cdef Py_ssize_t layer, p, i, size
-    cdef char* row
-    cdef char* other
-    for layer in range(r.layers):
-        size = r.row[layer]
-        for p in range(r.kernels[layer].planes):
-            for i in range(some.N):
-                row, other = r.state + r.at[layer][p] + index[i] * size, some.state + some.at[layer][p] + i * size
-                if store:
-                    memcpy(row, other, size)
-                else:
-                    memcpy(other, row, size)
-
-
-cdef inline set_states(Running* r, long generation, tuple states, cnp.ndarray rows):
-    """Arrays (layers, n, H) into these n rows (intp) of the state, or into all (None), while nobody else has it."""
-    hold(r, generation, rows is None)
-    try:
-        if rows is None:
-            copy_states(r, states, True)
-        else:
-            store_rows(r, states, rows)
-    finally:
-        release(&r.busy)
-
-
-cdef inline advance_rows(Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarray y):
-    """One step of these n rows (intp), x (n, K) to y (n, O)."""
-    cdef Running some = r[0]
-    cdef bytearray memory
-    some.N = cnp.PyArray_SIZE(rows)
-    if some.N == 0:
-        return
-    lay_out(&some)
-    memory = bytearray(2 * some.size)
-    some.state = memory
-    some.new_state = some.state + some.size
-    copy_rows(r, &some, rows, False)
-    with nogil:
-        advance(&some, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
-    copy_rows(r, &some, rows, True)
-
-
-cdef inline bint is_plain(array, int typenum, int ndim, Py_ssize_t rows, Py_ssize_t features) noexcept:
-    """An aligned, C-contiguous ndarray of this type and of shape (features,) or (rows, features)."""
-    if not cnp.PyArray_CheckExact(array):
-        return False
-    cdef cnp.ndarray a = <cnp.ndarray>array
-    return (
-        cnp.PyArray_TYPE(a) == typenum
-        and cnp.PyArray_NDIM(a) == ndim
-        and cnp.PyArray_DIM(a, ndim - 1) == features
-        and (ndim == 1 or cnp.PyArray_DIM(a, 0) == rows)
-        and cnp.PyArray_ISCARRAY_RO(a)
-    )

@@ -1,10 +1,8 @@
 """Streams: a model fed step by step, with the state kept in between."""
 
 cimport numpy as cnp
-from cgru._running cimport (
-    TOGETHER, Running, advance, advance_rows, advance_steps, copy_states, hold, is_plain, place, plan, release,
-    set_states,
-)
+from cgru._running cimport SHORT_STEP, TOGETHER, Running, advance, advance_steps, hold, place, plan, release
+from cgru._states cimport advance_rows, copy_states, is_plain, set_states
 from cgru.engines._interrupt cimport raise_for
 
 import os
@@ -32,8 +30,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 # Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
 cdef double LONG_STEP = 1 << 20
-# and up to which a chunk of a single row goes step by step through all layers: the weights stay in L1
-cdef double SHORT_STEP = 1 << 14
 
 
 cdef class Stream:
@@ -233,7 +229,7 @@ cdef class Stream:
         hold(&self.running, generation)
         try:
             with nogil:
-                failed = advance_steps(&self.running, steps, cnp.PyArray_BYTES(x), x_t, cnp.PyArray_BYTES(y), y_t)
+                failed = advance_steps(&self.running, steps, cnp.PyArray_BYTES(x), x_t, cnp.PyArray_BYTES(y), y_t, True)
             if failed:
                 raise_for(failed, "")
         finally:

@@ -7,11 +7,12 @@ from cgru.checks import BLAS_LIMIT, check_size, input_array, output_array, refus
 from cgru.config import Config
 
 
-def check_streamable(model):
-    """Its `Config` or `Chain`; refuses what has no state that goes on from step to step."""
+def check_streamable(model, linear=False):
+    """Its `Config` or `Chain`; refuses what has no state that goes on from step to step, and so a Linear by default."""
     config = model.chain if is_network(model) else getattr(model, "config", None)
-    if not isinstance(config, Chain) and not (isinstance(config, Config) and config.recurrent):
-        raise TypeError(f"model must be a GRU, LSTM, RNN or Sequential; got {type(model).__name__}")
+    if not isinstance(config, Chain) and not (isinstance(config, Config) and (config.recurrent or linear)):
+        kinds = "GRU, LSTM, RNN, Linear or Sequential" if linear else "GRU, LSTM, RNN or Sequential"
+        raise TypeError(f"model must be a {kinds}; got {type(model).__name__}")
     config.check_one_way()
     return config
 
