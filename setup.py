@@ -99,7 +99,8 @@ def chosen_isas():
 def extension(name, source, isa=None):
     module = Extension(
         name, [source],
-        include_dirs=[numpy.get_include(), "cgru/engines"], depends=["cgru/engines/dot_int8.h"],
+        include_dirs=[numpy.get_include(), "cgru/engines", "cgru/include"],
+        depends=["cgru/engines/dot_int8.h", "cgru/engines/widen_int8.h", "cgru/include/cgru.h"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     )  # fmt: skip
     module.isa = isa
@@ -112,7 +113,11 @@ def extensions():
     Of an instruction set that adds to another one there is "packed" alone, and in it only what int8 weights want.
     """
     SHELLS.mkdir(parents=True, exist_ok=True)
-    modules = [extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"), extension("cgru.stream", "cgru/stream.pyx")]
+    modules = [
+        extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"),
+        extension("cgru.stream", "cgru/stream.pyx"),
+        extension("cgru.capi", "cgru/capi.pyx"),
+    ]
     for isa in chosen_isas():
         for engine in isa.engines:
             name = isa.module(engine)
@@ -142,10 +147,13 @@ class BuildExt(build_ext):
             self._prepare_msvc()
         compiler = self._compiler()
         common, inline = self._common_flags(compiler)
+        # what no loop over numbers is in: the smaller code is as fast
+        small = ("-O2",) if MODE == "release" and self.compiler.compiler_type == "unix" else ()
         kept = self._isas(compiler)
         self.extensions = [module for module in self.extensions if module.isa is None or module.isa in kept]
         for module in self.extensions:
-            module.extra_compile_args = [*common, *(module.isa.flags[compiler] if module.isa else ())]
+            more = module.isa.flags[compiler] if module.isa else small
+            module.extra_compile_args = [*common, *more]
             if module.isa:                  # gcc gives up inlining the gates after a few uses
                 module.define_macros.append(("CYTHON_INLINE", inline))
             if MODE == "sanitize":

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from cgru.convert.rtneural import from_rtneural
     from cgru.convert.tensorflow1 import from_tensorflow1
     from cgru.convert.torch import from_torch
-    from cgru.installation import self_test, show_config
+    from cgru.installation import get_include, self_test, show_config
     from cgru.study.check import check
 
 #: Imported when first asked for, so that ``import cgru`` stays fast.
 _LATER = {
     "check": "cgru.study.check",
+    "get_include": "cgru.installation",
     "load": "cgru.convert",
     "self_test": "cgru.installation",
     "show_config": "cgru.installation",
@@ -59,6 +60,7 @@ __all__ = [
     "from_rtneural",
     "from_tensorflow1",
     "from_torch",
+    "get_include",
     "load",
     "self_test",
     "show_config",

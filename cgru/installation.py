@@ -11,6 +11,25 @@ from cgru import engines, fixed_run
 from cgru._version import __version__
 
 
+def get_include() -> str:
+    """The folder of the header cgru.h, with which C, C++ and Cython step models without the GIL.
+
+    Cython finds what ``cimport cgru`` names without it, and wants it for the C compiler.
+
+    Returns
+    -------
+    str
+        For the `include_dirs` of an extension, or a compiler's -I.
+
+    Examples
+    --------
+    >>> import cgru, os
+    >>> os.path.isfile(os.path.join(cgru.get_include(), "cgru.h"))
+    True
+    """
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
+
+
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Print, or return, the version, the instruction sets built and chosen, the engines, BLAS and the processor.
 

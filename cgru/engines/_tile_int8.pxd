@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t
 
 cdef extern from *:
     """
-    #include "dot_int8.h"
+    #include "widen_int8.h"
 
     #if defined(_MSC_VER) && !defined(__clang__)
     #define CGRU_UNROLL_INTS
