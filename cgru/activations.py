@@ -27,6 +27,11 @@ class Activation(NamedTuple):
         """Whether the parameters are those that the name alone stands for."""
         return self[1:] == DEFAULTS.get(self.name, (0.0, 0.0))
 
+    @property
+    def numbers(self):
+        """The parameters that the function takes: none, alpha, or alpha and beta."""
+        return self[1 : 1 + _PARAMETERS.get(self.name, 0)]
+
 
 #: name -> (alpha, beta). The order gives each its code in the engines (engines/_activations.pxd).
 #: Accuracy, in units of max(1, |value|, |alpha x|): 2.5e-7 in float32 and 1e-15 in float64 for every finite x, alpha
@@ -169,7 +174,7 @@ def _short_group(group):
 
 
 def _short(item):
-    return item.name if item.is_usual else (item.name, *item[1 : 1 + _PARAMETERS[item.name]])
+    return item.name if item.is_usual else (item.name, *item.numbers)
 
 
 def code(item):

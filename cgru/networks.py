@@ -10,7 +10,7 @@ import numpy as np
 from cgru import stored
 from cgru.chain import Chain
 from cgru.model import Model, model_of
-from cgru.properties import Constant, common_type
+from cgru.properties import Exported, common_type
 from cgru.summary import network_lines, text_of
 from cgru.weights import layer_numbers
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _OPTIONS = ("last", "skip", "batch_first")
 
 
-class Network(Constant):
+class Network(Exported):
     """Base of `Sequential`: everything but what it computes."""
 
     __slots__ = {  # noqa: RUF023

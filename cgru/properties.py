@@ -9,6 +9,7 @@ from cgru.config import Config
 from cgru.summary import summary_lines, text_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     import numpy as np
@@ -35,7 +36,41 @@ def common_type(names: Iterable[str]) -> str:
     return found.pop() if len(found) == 1 else "mixed"
 
 
-class Properties(Constant):
+class Exported(Constant):
+    """Base of what can be written as C."""
+
+    __slots__ = ()
+
+    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Write it as C: one self-contained file, its header, and its own test.
+
+        The code needs no library and allocates nothing; with fused multiply-adds it computes the bits of the engine
+        packed, without them numbers within 2e-6 (float32 and bfloat16 weights). It goes step by step, so every step
+        has its y, whatever a network's `last` says. The header says how to compile and to call it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``amp.c``; ``amp.h`` and ``amp_test.c`` are put beside it. Written atomically.
+        name : str, optional
+            What the functions begin with, and the other two files: by default the name of the file, here ``amp``.
+
+        Raises
+        ------
+        ValueError
+            A layer that is bidirectional or reversed; a float64 model; NaN or infinity in the weights; a path that
+            does not end in .c; a name that is none in C.
+        TypeError
+            `name` is no string.
+        OSError
+            A file cannot be written.
+        """
+        from cgru.export import write_c
+
+        write_c(self, path, name=name)
+
+
+class Properties(Exported):
     """Base of `Model`: everything that can be asked of it and follows from its weights."""
 
     __slots__ = ()

@@ -1,6 +1,6 @@
-"""``cgru convert``: a model or network from any readable format to safetensors, ONNX or RTNeural's JSON.
+"""``cgru convert``: a model or network from any readable format to safetensors, ONNX, RTNeural's JSON or C.
 
-Quantised weights stay so in safetensors; the others get the float32 numbers that they stand for.
+Quantised weights stay so in safetensors and C; the others get the float32 numbers that they stand for.
 """
 
 import os
@@ -13,19 +13,28 @@ from cgru.commands._models import add_model_options, read_model
 
 def add_arguments(parser):
     add_model_options(parser, "IN")
-    parser.add_argument("output", metavar="OUT", help="what to write: .safetensors, .onnx, or .json for RTNeural")
+    parser.add_argument(
+        "output", metavar="OUT",
+        help="what to write: .safetensors, .onnx, .json for RTNeural, or .c, and beside it .h and _test.c",
+    )  # fmt: skip
     parser.add_argument("--lengths", action="store_true", help="give the ONNX model an input lengths (N,)")
+    parser.add_argument("--c-name", metavar="NAME", help="what functions in C begin with; default: OUT without .c")
 
 
 def main(args):
     from cgru.convert.rtneural_write import to_rtneural
 
-    writable(args.output, (".safetensors", ".onnx", ".json"), "OUT", args)
+    writable(args.output, (".safetensors", ".onnx", ".json", ".c"), "OUT", args)
     suffix = os.path.splitext(args.output)[1].lower()
     if args.lengths and suffix != ".onnx":
         raise ValueError(f"--lengths is an input of an ONNX model; {args.output} has none")
+    if args.c_name is not None and suffix != ".c":
+        raise ValueError(f"--c-name is what functions in C begin with; {args.output} has none")
     model, form = read_model(args)
-    if suffix == ".safetensors":
+    written = [args.output]
+    if suffix == ".c":
+        written += _write_c(model, args)
+    elif suffix == ".safetensors":
         model.save(args.output)
     else:
         try:
@@ -42,4 +51,18 @@ def main(args):
                 file=sys.stderr,
             )
     print(f"read {args.model} ({form}): {model!r}")
-    print(f"wrote {args.output}, {os.path.getsize(args.output):,} bytes")
+    for path in written:
+        print(f"wrote {path}, {os.path.getsize(path):,} bytes")
+
+
+def _write_c(model, args):
+    """Write a model as C; the files beside OUT."""
+    dtype = chain_of(model).dtype
+    if dtype != "float32":
+        raise ValueError(f"{args.output}: C is written for float32, and this is {dtype}: add --dtype float32")
+    try:
+        model.to_c(args.output, name=args.c_name)
+    except ValueError as error:
+        raise ValueError(str(error).replace("name=...", "--c-name NAME")) from error
+    stem = os.path.join(os.path.dirname(args.output), args.c_name or os.path.basename(args.output)[:-2])
+    return [f"{stem}.h", f"{stem}_test.c"]

@@ -113,7 +113,7 @@ def test_a_converter_s_warning_is_one_line(capsys):
 def test_bad_outputs(capsys, suffix):
     cgru.GRU(3, 5).save("m.safetensors")
     error = refused(capsys, "convert", "m.safetensors", "o" + suffix)
-    assert "expected a name that ends with .safetensors, .onnx, .json" in error
+    assert "expected a name that ends with .safetensors, .onnx, .json, .c" in error
 
 
 def test_bad_models(capsys):
