@@ -1,92 +1,17 @@
 """Compile a source on the spot with the system's compiler, C or Cython, into a temporary shared library."""
 
-import ctypes
 import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
+from cgru.judge.native import NoCompiler, build, compiler, compiler_version
+
+__all__ = ["NoCompiler", "build", "build_cython", "compiler", "compiler_version"]
+
 CYTHON_DIRECTIVES = {"boundscheck": False, "wraparound": False, "initializedcheck": False, "cdivision": True}
-
-
-class NoCompiler(RuntimeError):
-    """No C compiler was found, or it could not build the source; the message says which."""
-
-
-def compiler():
-    """Command of the C compiler: ``$CC``, else the first of cc, gcc and clang on the path."""
-    if os.environ.get("CC"):
-        return os.environ["CC"].split()
-    for name in ("cc", "gcc", "clang"):
-        if shutil.which(name):
-            return [name]
-    raise NoCompiler("no C compiler: set CC, or install gcc or clang")
-
-
-def compiler_version():
-    """First line of what the compiler says about itself, or None without a compiler."""
-    try:
-        said = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=True)
-    except (NoCompiler, OSError, subprocess.CalledProcessError):
-        return None
-    return said.stdout.splitlines()[0]
-
-
-def build(source, flags):
-    """Compile a source file and load it.
-
-    Parameters
-    ----------
-    source : Path
-        What it includes stands beside it.
-    flags : sequence of str
-        Optimisation flags; other spellings are tried where this compiler refuses them.
-
-    Returns
-    -------
-    ctypes.CDLL
-        The library; its attribute ``command`` is the command line without the paths, for the records.
-
-    Raises
-    ------
-    NoCompiler
-        There is no compiler, or every attempt failed.
-    """
-    command = compiler()
-    complaint = ""
-    # A library that is loaded does not need its file any more.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        name = Path(directory) / source.stem
-        for attempt in _spellings(list(flags)):
-            arguments = ["-std=gnu11", *attempt, "-fPIC"]
-            steps = (
-                [*arguments, "-c", str(source), "-o", f"{name}.o"],
-                # Without the flags: -ffast-math at the link would make the whole process flush subnormals.
-                ["-shared", f"{name}.o", "-o", f"{name}.so", "-lm"],
-            )
-            try:
-                for step in steps:
-                    subprocess.run([*command, *step], capture_output=True, text=True, check=True)
-            except subprocess.CalledProcessError as error:
-                complaint = error.stderr.strip()
-                continue
-            library = ctypes.CDLL(f"{name}.so")
-            library.command = " ".join([Path(command[0]).name, *command[1:], *arguments, source.name])
-            return library
-    raise NoCompiler(f"{command[0]} could not build {source.name}: {complaint[-500:]}")
-
-
-def _spellings(flags):
-    """The flags, then the same for compilers that say -mcpu=native, or that know no vector width."""
-    yield flags
-    narrow = [flag for flag in flags if not flag.startswith("-mprefer-vector-width")]
-    yield narrow
-    if sys.platform != "win32":
-        yield ["-mcpu=native" if flag == "-march=native" else flag for flag in narrow]
 
 
 def build_cython(source, flags, include):

@@ -5,61 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.common.numpy_cells import numpy_model
+from cgru.cells import CELLS
+from cgru.judge.points import Point
 
 CHECK_CALLS = 4  # a stepping contestant must carry its state over this many calls to give the right answer
-GATES = {"gru": 3, "lstm": 4, "rnn": 1}  # matrices of H rows in W and U
-
-
-@dataclass(frozen=True)
-class Point:
-    """One shape: T steps, N rows, I inputs, H hidden units; a cell, and how many layers and directions of it."""
-
-    T: int
-    N: int
-    I: int  # noqa: E741
-    H: int
-    cell: str = "gru"
-    layers: int = 1
-    directions: int = 1
-
-    @property
-    def shape(self):
-        """Its name without the cell, like ``T100-N1-I64-H64``, ``T50-N1-I100-H100-L2`` and ``T9-N1-I4-H8-L1-D2``."""
-        name = f"T{self.T}-N{self.N}-I{self.I}-H{self.H}"
-        if self.is_stack:
-            name += f"-L{self.layers}"
-        return name + ("-D2" if self.directions == 2 else "")
-
-    @property
-    def key(self):
-        """Its name, like ``gru-T100-N1-I64-H64``."""
-        return f"{self.cell}-{self.shape}"
-
-    @property
-    def is_step(self):
-        """Whether a call is one step that carries the state to the next call."""
-        return self.T == 1
-
-    @property
-    def is_stack(self):
-        """Whether there is more than one layer or direction."""
-        return self.layers * self.directions > 1
-
-    @property
-    def columns(self):
-        """Columns of the products of one direction: H for each gate."""
-        return GATES[self.cell] * self.H
-
-    @property
-    def inputs(self):
-        """Features that each layer gets, as a list."""
-        return [self.I] + [self.H * self.directions] * (self.layers - 1)
-
-    @property
-    def flops(self):
-        """Floating-point operations of the matrix products of one call."""
-        widths = sum(inputs + self.H for inputs in self.inputs)
-        return self.T * self.N * self.directions * 2 * self.columns * widths
+GATES = {kind: CELLS[kind].stacked for kind in ("gru", "lstm", "rnn")}  # matrices of H rows in W and U
 
 
 @dataclass

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 
 from bench.common import environment, timing
-from bench.common.problem import Point, Problem
+from bench.common.problem import Problem
 from bench.speed import gates, jitter
 from bench.speed.peers.cgru_engines import CgruPacked
+from cgru.judge.points import Point
 
 THREADS_POINT = Point(100, 32, 256, 256)
 

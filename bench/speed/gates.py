@@ -14,7 +14,8 @@ from statistics import median
 import numpy as np
 
 from bench.common import cbuild, timing
-from bench.common.problem import GATES, Point, Problem
+from bench.common.problem import GATES, Problem
+from cgru.judge.points import Point
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPS = ROOT / "bench" / "common" / "c" / "gates_timed.c"

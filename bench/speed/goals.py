@@ -7,9 +7,9 @@ changes them.
 
 from statistics import geometric_mean
 
-from bench.common.problem import Point
 from bench.speed.grid import CELLS
 from bench.speed.peers import CONTESTANTS
+from cgru.judge.points import Point
 
 CGRU = "cgru packed"
 RIVAL = "ONNX Runtime"

@@ -1,6 +1,6 @@
 """The shapes that are measured, the grid and that of quantised weights; README.md says why these."""
 
-from bench.common.problem import Point
+from cgru.judge.points import Point
 
 CELLS = ("gru", "lstm")
 

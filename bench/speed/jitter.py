@@ -3,7 +3,8 @@
 import numpy as np
 
 from bench.common import timing
-from bench.common.problem import Point, Problem
+from bench.common.problem import Problem
+from cgru.judge.points import Point
 
 TAKE_PART = ("cgru packed", "cgru blas", "ONNX Runtime", "PyTorch")
 POINT = Point(1, 1, 64, 64)

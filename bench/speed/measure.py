@@ -9,12 +9,13 @@ import numpy as np
 
 from bench.common import cbuild, environment, progress, results, timing
 from bench.common.contestant import Absent
-from bench.common.probe import Probe
 from bench.common.problem import Problem
-from bench.speed import extras, goals, suites, weights_goals
+from bench.speed import extras, goals, weights_goals
 from bench.speed.grid import GRID, QUICK, WEIGHTS_GRID, WEIGHTS_QUICK
 from bench.speed.peers import CONTESTANTS, WEIGHTS
 from bench.speed.peers.cgru_engines import Cgru, cgru_config, cgru_isa
+from cgru.judge import suites
+from cgru.judge.probe import Probe
 
 # By what weights are stored as. float32 results of different arithmetic, T <= 100; a wrong gate order is off by 0.1.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 0.05, "int8": 0.05}

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # the clone, behind w
 
 from bench.common import environment, results
 
-SUITES = ("markets", "audio", "deepbench", "benchdnn", "serving")  # of suites.py, which loads NumPy
+SUITES = ("markets", "audio", "deepbench", "benchdnn", "serving")  # of cgru.judge.suites, which loads NumPy
 
 
 def arguments(argv):

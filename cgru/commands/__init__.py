@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "recognise nine speakers in 370 real utterances with the embedded model",
     "compare": "RNN, GRU and LSTM: sizes, times, and how a gradient decays over the steps back",
     "bench": "measure how fast a GRU of a given shape, or a saved model, is on this machine",
+    "judge": "anyone's GRU or LSTM in C or C++: is it right, safe, and how fast; and the published test vectors",
     "self-test": "compute the fixed run and compare its hashes with the published ones",
 }
 

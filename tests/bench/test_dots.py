@@ -4,8 +4,9 @@ import ctypes
 
 import pytest
 
-from bench.common import cbuild, probe
+from bench.common import cbuild
 from cgru.engines import isas_usable
+from cgru.judge import probe
 
 FORMS = {
     "-march=native": None,

@@ -4,9 +4,10 @@ import importlib.util
 
 import pytest
 
-from bench.common.problem import Point, Problem
+from bench.common.problem import Problem
 from bench.speed.peers import open_vino_int8
 from bench.speed.peers.onnx_model import onnx_model
+from cgru.judge.points import Point
 
 pytestmark = [
     pytest.mark.skipif(

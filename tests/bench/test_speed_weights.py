@@ -5,14 +5,16 @@ import importlib.util
 import numpy as np
 import pytest
 
-from bench.common import cbuild, environment, limit
+from bench.common import cbuild, environment
 from bench.common.contestant import Absent
-from bench.common.probe import Probe
-from bench.common.problem import Point, Problem
+from bench.common.problem import Problem
 from bench.speed import measure, run, weights_goals, weights_report
 from bench.speed.grid import WEIGHTS_GRID, WEIGHTS_QUICK
 from bench.speed.peers import WEIGHTS, cgru_engines, ncnn_int8, open_vino, torch_int8
 from cgru import engines
+from cgru.judge import limit
+from cgru.judge.points import Point
+from cgru.judge.probe import Probe
 
 SHAPES = [(1, 1, 5, 19), (7, 1, 5, 19), (7, 3, 40, 100), (1, 1, 40, 100)]
 PEERS = {

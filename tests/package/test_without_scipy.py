@@ -316,6 +316,7 @@ WORKS = {
     "trace": "trace m.safetensors x.npy -o gates.npz",
     "check": "check m.safetensors x.npy y.npy",
     "demo": "demo",
+    "judge": "judge --write-cases cases",
     "bench": "bench --input-size 3 --hidden-size 5 --steps 4 --seconds 0.02",
     "self-test": "self-test",
 }

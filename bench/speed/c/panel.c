@@ -4,9 +4,21 @@
  * Layout: hidden units in blocks of LANES; the columns of a block's gates side by side; GROUP blocks side by side
  * in one panel of K x WIDTH columns, zero-padded, 64-byte aligned. GROUP is as many as give the FMA pipes
  * enough independent sums and still fit the registers. Each sum starts from its bias and adds k in ascending
- * order.
+ * order. Compiled for each cell and shape (CGRU_JUDGE_FIXED) for the cell's sake alone: the loops' bounds are read at run
+ * time, and what is constant is the number of gates.
  */
-#include "harness.h"
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cgru_judge.h"
+
+#if CGRU_JUDGE_CELL == 2
+#define LSTM
+#define GATES 4
+#else
+#define GATES 3
+#endif
 
 #if defined(__AVX512F__)
 #define LANES 16
@@ -21,28 +33,21 @@
 #define UNITS (GROUP * LANES)
 #define WIDTH (GATES * UNITS)
 
-static int64_t groups(const struct layer *l)
-{
-    return (l->hidden + UNITS - 1) / UNITS;
-}
+typedef struct {
+    int64_t inputs, hidden, groups;
+    float *weights;                 /* by groups: bias and panel of the input, then bias and panel of the recurrence */
+    float *state, *cell, *fresh;    /* padded to whole groups, so that no loop has a tail */
+} Model;
 
-/* Floats per group: bias and panel of the input, then bias and panel of the recurrence. */
-static int64_t group_floats(const struct layer *l)
+static int64_t group_floats(const Model *m)
 {
-    return (l->inputs + l->hidden + 2) * WIDTH;
-}
-
-/* The packed weights, and behind them the state, padded to whole groups. */
-EXPORT int64_t layer_scratch(const struct layer *l)
-{
-    return groups(l) * (group_floats(l) + PLANES * UNITS);
+    return (m->inputs + m->hidden + 2) * WIDTH;
 }
 
 /* out[1 + depth, GROUP, GATES, LANES]: the bias, then the columns of w[GH, depth] that belong to the group */
-static void pack_matrix(const struct layer *l, int64_t group, int64_t depth, const float *w, const float *bias,
-                        float *out)
+static void pack_matrix(const Model *m, int64_t group, int64_t depth, const float *w, const float *bias, float *out)
 {
-    const int64_t H = l->hidden;
+    const int64_t H = m->hidden;
     for (int64_t column = 0; column < WIDTH; column++) {
         int64_t block = column / (GATES * LANES), gate = column / LANES % GATES;
         int64_t unit = group * UNITS + block * LANES + column % LANES, row = gate * H + unit;
@@ -52,13 +57,45 @@ static void pack_matrix(const struct layer *l, int64_t group, int64_t depth, con
     }
 }
 
-EXPORT void layer_prepare(const struct layer *l)
+void *cgru_judge_make(const cgru_judge_layer *layer)
 {
-    for (int64_t i = 0; i < groups(l); i++) {
-        float *out = l->scratch + i * group_floats(l);
-        pack_matrix(l, i, l->inputs, l->w_ih, l->b_ih, out);
-        pack_matrix(l, i, l->hidden, l->w_hh, l->b_hh, out + (l->inputs + 1) * WIDTH);
+    if (layer->rows != 1 || layer->cell != CGRU_JUDGE_CELL || layer->cell == CGRU_JUDGE_RNN || !layer->reset_after)
+        return NULL;
+    Model *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->inputs = layer->input_size, m->hidden = layer->hidden_size;
+    m->groups = (m->hidden + UNITS - 1) / UNITS;
+    const size_t padded = (size_t)(m->groups * UNITS), floats = (size_t)(m->groups * group_floats(m)) + 3 * padded;
+    void *memory = NULL;
+    if (posix_memalign(&memory, 64, floats * sizeof(float))) {
+        free(m);
+        return NULL;
     }
+    memset(memory, 0, floats * sizeof(float));
+    m->weights = memory;
+    m->state = m->weights + m->groups * group_floats(m), m->cell = m->state + padded, m->fresh = m->cell + padded;
+    for (int64_t i = 0; i < m->groups; i++) {
+        float *out = m->weights + i * group_floats(m);
+        pack_matrix(m, i, m->inputs, layer->weight_ih, layer->bias_ih, out);
+        pack_matrix(m, i, m->hidden, layer->weight_hh, layer->bias_hh, out + (m->inputs + 1) * WIDTH);
+    }
+    return m;
+}
+
+int cgru_judge_reset(void *model, const float *h_0, const float *c_0)
+{
+    Model *m = model;
+    memcpy(m->state, h_0, sizeof(float) * (size_t)m->hidden);
+    if (c_0)
+        memcpy(m->cell, c_0, sizeof(float) * (size_t)m->hidden);
+    return 0;
+}
+
+void cgru_judge_free(void *model)
+{
+    free(((Model *)model)->weights);
+    free(model);
 }
 
 /* exp(v) for v <= 0, to 2e-7 relative: 2^whole by the exponent's bits, 2^fraction by a Taylor polynomial in
@@ -138,33 +175,27 @@ static inline void gates(const float *restrict a, const float *restrict b, const
     }
 }
 
-/* One row only (N = 1), and no input projection ahead of the steps. The running state lives behind the weights, padded,
- * so that no loop has a tail.
- */
-static void run(const struct layer *l)
+/* One row only, and no input projection ahead of the steps. */
+void cgru_judge_step(void *model, const float *x, float *y)
 {
-    const int64_t H = l->hidden, size = group_floats(l), count = groups(l);
+    const Model *m = model;
+    const int64_t H = m->hidden, size = group_floats(m);
     float gi[WIDTH] __attribute__((aligned(64))), gh[WIDTH] __attribute__((aligned(64)));
-    float *state = l->scratch + count * size, *cell = state + (PLANES - 1) * count * UNITS;
-    float fresh[count * UNITS] __attribute__((aligned(64)));
 
-    memcpy(state, l->h, sizeof(float) * (size_t)H);
-    if (PLANES == 2)
-        memcpy(cell, l->h + H, sizeof(float) * (size_t)H);
-    for (int64_t t = 0; t < l->steps; t++) {
-        for (int64_t i = 0; i < count; i++) {
-            const float *panel = l->scratch + i * size;
-            panel_row(panel, l->x + t * l->inputs, l->inputs, gi);
-            panel_row(panel + (l->inputs + 1) * WIDTH, state, H, gh);
-            for (int b = 0; b < GROUP; b++) {
-                int64_t unit = i * UNITS + LANES * b, sums = GATES * LANES * b;
-                gates(gi + sums, gh + sums, state + unit, cell + unit, fresh + unit);
-            }
+    for (int64_t i = 0; i < m->groups; i++) {
+        const float *panel = m->weights + i * size;
+        panel_row(panel, x, m->inputs, gi);
+        panel_row(panel + (m->inputs + 1) * WIDTH, m->state, H, gh);
+        for (int b = 0; b < GROUP; b++) {
+            int64_t unit = i * UNITS + LANES * b, sums = GATES * LANES * b;
+            gates(gi + sums, gh + sums, m->state + unit, m->cell + unit, m->fresh + unit);
         }
-        memcpy(state, fresh, sizeof(float) * (size_t)(count * UNITS));
-        memcpy(l->y + t * H, fresh, sizeof(float) * (size_t)H);
     }
-    memcpy(l->h, state, sizeof(float) * (size_t)H);
-    if (PLANES == 2)
-        memcpy(l->h + H, cell, sizeof(float) * (size_t)H);
+    memcpy(m->state, m->fresh, sizeof(float) * (size_t)(m->groups * UNITS));
+    memcpy(y, m->state, sizeof(float) * (size_t)H);
+}
+
+const char *cgru_judge_name(void)
+{
+    return "C panels";
 }

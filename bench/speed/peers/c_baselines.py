@@ -1,18 +1,14 @@
-"""The contestants in C: compiled on the spot, called through ctypes, timed inside C."""
+"""The contestants in C: judged as anybody's, through cgru_judge.h, in processes of their own, and timed there."""
 
-import ctypes
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from bench.common import cbuild
-from bench.common.contestant import Contestant
+from bench.common.contestant import Absent, Contestant
+from cgru.judge import host
 
 SOURCES = Path(__file__).resolve().parents[1] / "c"
 
-_POINTERS = ("w_ih", "w_hh", "b_ih", "b_hh", "x", "h_0", "h", "y", "scratch", "sgemv", "sgemm")
-_ARRAYS = {"w_ih": "weight_ih_l0", "w_hh": "weight_hh_l0", "b_ih": "bias_ih_l0", "b_hh": "bias_hh_l0"}
 NAIVE_FLOPS = 1e9
 FAST_FLAGS = ("-O3", "-march=native", "-ffast-math")
 PANEL_FLAGS = (
@@ -25,60 +21,42 @@ PANEL_FLAGS = (
 )
 
 
-class _Layer(ctypes.Structure):
-    """struct layer of harness.h."""
-
-    _fields_ = [(name, ctypes.c_int64) for name in ("steps", "rows", "inputs", "hidden", "carry")] + [
-        (name, ctypes.c_void_p) for name in _POINTERS
-    ]
-
-
 class CRunner:
-    """A baseline on one problem; same interface as :class:`bench.common.timing.PythonRunner`."""
+    """A contestant of `cgru.judge.host` on one problem; as :class:`bench.common.timing.PythonRunner`.
 
-    def __init__(self, library, problem, blas):
-        p = problem.point
-        self.call = library.command
-        self._library, self._problem = library, problem
-        self._arrays = {name: problem.state[key] for name, key in _ARRAYS.items()}
-        self._arrays |= {
-            "x": problem.x,
-            "h_0": np.stack([plane[0] for plane in problem.states]),
-            "h": np.stack([plane[0] for plane in problem.states]),
-            "y": np.empty((p.T, p.N, p.H), np.float32),
-        }
-        self._struct = _Layer(p.T, p.N, p.I, p.H, p.is_step)
-        for name, array in self._arrays.items():
-            setattr(self._struct, name, array.ctypes.data)
-        for name, address in blas.items():
-            setattr(self._struct, name, address)
-        self._scratch = aligned(library.layer_scratch(ctypes.byref(self._struct)))
-        self._struct.scratch = self._scratch.ctypes.data
-        if hasattr(library, "layer_prepare"):
-            library.layer_prepare(ctypes.byref(self._struct))
+    A sequence is the contestant's own run where it has one, and else its steps. Samples that are taken together are of
+    a process of their own, and one before them only warms up.
+    """
+
+    def __init__(self, contestant, problem, call):
+        p = self._point = problem.point
+        self._contestant, self._problem = contestant, problem
+        self.call = call
+        self._states = [plane[0] for plane in problem.states]
+        self._way = "step" if p.is_step or not contestant.has_run else "run"
+
+    def _asked(self, x):
+        return self._contestant, self._problem.state, self._point.cell, x, *self._states
 
     def sample(self, calls, count):
         """`count` samples, each the mean nanoseconds of `calls` calls."""
-        samples = np.empty(count, np.int64)
-        self._library.layer_sample(ctypes.byref(self._struct), calls, count, samples.ctypes.data)
-        return samples / calls
+        steps = self._point.T if self._way == "step" else 1
+        x = self._problem.x
+        return steps * host.measure(*self._asked(x), calls=calls * steps, samples=count, way=self._way)
 
     def result(self):
         """Output y after the problem's number of calls from h_0."""
-        self._arrays["h"][:] = self._arrays["h_0"]
-        self._library.layer_run(ctypes.byref(self._struct), self._problem.check_calls)
-        return self._arrays["y"].copy()
-
-
-def aligned(count, boundary=64):
-    """`count` float32 zeros that start on a multiple of `boundary` bytes."""
-    raw = np.zeros(4 * count + boundary, np.uint8)
-    start = -raw.ctypes.data % boundary
-    return raw[start : start + 4 * count].view(np.float32)
+        x = self._problem.x
+        if self._point.is_step:
+            x = x.repeat(self._problem.check_calls, axis=0)
+        found = host.run(*self._asked(x), way=self._way)
+        if found.verdict != "ok":
+            raise RuntimeError(f"{found.verdict}: {found.detail}")
+        return found.y[-self._point.T :]
 
 
 class Baseline(Contestant):
-    """A C source and the flags it is compiled with, once for each cell; one thread always."""
+    """A C source and its flags; one thread always."""
 
     source = ""
     flags = ("-O3",)
@@ -87,25 +65,20 @@ class Baseline(Contestant):
     stacks = False
 
     def load(self):
-        self._libraries = {"gru": self._build(), "lstm": self._build("-DLSTM")}
+        try:
+            self._contestant = host.Contestant.of(SOURCES / self.source, flags=(*self.flags, *self.more_flags()))
+            self._contestant.build(host.Shape("gru", 3, 5))
+        except host.BuildError as error:
+            raise Absent(str(error)) from error
         self.version = f"{cbuild.compiler_version()}; {' '.join(self.flags)}"
-        self._blas = self.blas()
 
-    def _build(self, *more):
-        library = cbuild.build(SOURCES / self.source, (*self.flags, *more))
-        library.layer_scratch.restype = ctypes.c_int64
-        library.layer_sample.restype = library.layer_run.restype = None
-        library.layer_sample.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        library.layer_run.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-        return library
-
-    def blas(self):
-        """Addresses of the BLAS functions that it needs."""
-        return {}
+    def more_flags(self):
+        """What depends on the machine."""
+        return ()
 
     def runners(self, problem):
         """One runner, or none where the source does not cover the point."""
-        return [CRunner(self._libraries[problem.point.cell], problem, self._blas)]
+        return [CRunner(self._contestant, problem, f"{' '.join(self.flags)} {self.source}")]
 
 
 class Naive(Baseline):
@@ -135,10 +108,9 @@ class Blas(Baseline):
     label = "C: SciPy's BLAS, fast-math"
     style: ClassVar = {"color": "#777777", "linewidth": 1.2, "linestyle": (0, (5, 2))}
 
-    def blas(self):
-        from scipy.linalg import cython_blas
-
-        return {name: _address(cython_blas.__pyx_capi__[name]) for name in ("sgemv", "sgemm")}
+    def more_flags(self):
+        names = ('-DBLAS_SGEMV="scipy_sgemv_"', '-DBLAS_SGEMM="scipy_sgemm_"')
+        return (f'-DBLAS_LIBRARY="{scipy_blas()}"', *names, "-ldl")
 
 
 class Panel(Baseline):
@@ -152,11 +124,12 @@ class Panel(Baseline):
         return super().runners(problem) if problem.point.N == problem.point.T == 1 else []
 
 
-def _address(capsule):
-    """Function pointer in a Cython C-API capsule."""
-    api = ctypes.pythonapi
-    api.PyCapsule_GetName.restype = ctypes.c_char_p
-    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
-    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
-    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    return api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+def scipy_blas():
+    """Path of the OpenBLAS that SciPy's wheel carries; Absent where it carries none."""
+    import scipy
+
+    package = Path(scipy.__file__).resolve().parent
+    for folder in (package.with_name("scipy.libs"), package / ".dylibs"):
+        for path in sorted(folder.glob("libscipy_openblas*")):
+            return path
+    raise Absent("this SciPy carries no OpenBLAS of its own")

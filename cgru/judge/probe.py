@@ -8,10 +8,11 @@ from statistics import median
 
 import numpy as np
 
-from bench.common import cbuild
-from bench.common.limit import footprints, limit
+from cgru.engines.isas import named
+from cgru.judge import native
+from cgru.judge.limit import footprints, limit
 
-SOURCE = Path(__file__).resolve().parent / "c" / "probe.c"
+SOURCE = Path(__file__).resolve().parent / "probe.c"
 KIB = 1 << 10
 LARGEST = 64 << 20
 HUGE_PAGE = 2 << 20
@@ -55,7 +56,7 @@ class Probe:
     """
 
     def __init__(self, isa=None):
-        self._library = library = cbuild.build(SOURCE, ["-O3", *_machine(isa)])
+        self._library = library = native.build(SOURCE, ["-O3", *_machine(isa)])
         library.probe_fma.restype = library.probe_dot.restype = library.probe_read.restype = ctypes.c_double
         library.probe_fma.argtypes = library.probe_dot.argtypes = [ctypes.c_int64]
         library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
@@ -132,7 +133,8 @@ class Watch:
 
     def __init__(self, probe, sizes, dots=False):
         self._probe, self._dots = probe, dots
-        self.peaks, self.dot_peaks, self.speeds = [], [], {size: [] for size in sorted(sizes)}
+        self.peaks, self.dot_peaks = [], []
+        self.speeds: dict[int, list[float]] = {size: [] for size in sorted(sizes)}
 
     def look(self):
         """Measure once more; a millisecond or two."""
@@ -143,7 +145,7 @@ class Watch:
             speeds.append(self._probe.glance(size, len(speeds)))
 
     def limit(self, point, weight_dtype="float32"):
-        """:func:`bench.common.limit.limit` by the medians, which are added as ``gflops`` and ``gb_per_s``."""
+        """:func:`cgru.judge.limit.limit` by the medians, which are added as ``gflops`` and ``gb_per_s``."""
         peak = median(self.dot_peaks if weight_dtype == "int8" else self.peaks)
         speeds = {size: self.speeds[size] for size in sorted(footprints(point, weight_dtype))}
         usual = {size: median(found) for size, found in speeds.items()}
@@ -158,8 +160,6 @@ def _machine(isa):
     """The flags of the compiler for an instruction set, as the table has them; None: this processor."""
     if isa is None:
         return ["-march=native"]
-    from cgru.engines.isas import named
-
     return [flag for flag in named(isa).flags["gcc"] if flag.startswith("-m")]
 
 
