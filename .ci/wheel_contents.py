@@ -20,6 +20,12 @@ TABLE = runpy.run_path(str(Path(__file__).resolve().parents[1] / "cgru" / "engin
 # what belongs to glibc itself, and to musl, by their names on the two architectures
 LIBRARIES = {"libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 LIBRARIES |= {"libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"}
+# what other packages are compiled with, and what C is made of
+FOR_COMPILERS = (
+    "cgru/__init__.pxd", "cgru/include/cgru.h", "cgru/include/cgru_judge.h", "cgru/engines/dot_int8.h",
+    *(f"cgru/export/source/{name}.c" for name in ("cells", "functions", "head", "products")),
+    *(f"cgru/judge/{name}" for name in ("dots.h", "host.c", "null.c", "probe.c")),
+)  # fmt: skip
 # a module's initialisation, Cython's own, the linker's
 EXPORTED = ("PyInit_", "__pyx_", "_init", "_fini", "_edata", "_end", "__bss_start")
 # of whoever built it: the usual places, and this machine's
@@ -82,7 +88,8 @@ def faults(path, most, libm):
     rows = TABLE["isas_of"](architecture)
     wanted = {isa.module(engine) for isa in rows for engine in isa.engines}
     yield from (f"{name} is missing" for name in sorted(wanted - modules))
-    others = modules - wanted - {"cgru.stream", "cgru.engines._cpu"}
+    yield from (f"{name} is missing" for name in FOR_COMPILERS if name not in seen.values())
+    others = modules - wanted - {"cgru.stream", "cgru.capi", "cgru.engines._cpu"}
     yield from (f"{name} is of no row of the table" for name in sorted(others))
 
 
