@@ -18,7 +18,7 @@ def test_exactly_two_set_up_commands():
 
 
 @pytest.mark.parametrize("program", [text for language, text in BLOCKS if language == "python"])
-def test_examples_run(program, request):
+def test_examples_run(program, request, folder):
     if "torch" in program:
         request.getfixturevalue("torch")
     with warnings.catch_warnings():
