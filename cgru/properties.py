@@ -45,13 +45,14 @@ class Exported(Constant):
         """Write it as C: one self-contained file, its header, and its own test.
 
         The code needs no library and allocates nothing; with fused multiply-adds it computes the bits of the engine
-        packed, without them numbers within 2e-6 (float32 and bfloat16 weights). It goes step by step, so every step
-        has its y, whatever a network's `last` says. The header says how to compile and to call it.
+        packed, without them numbers within 2e-6 for outputs of order 1 (float32 and bfloat16 weights). It goes step by
+        step, so every step has its y, whatever a network's `last` says. The header says how to compile and to call it.
 
         Parameters
         ----------
         path : str or path-like
-            ``amp.c``; ``amp.h`` and ``amp_test.c`` are put beside it. Written atomically.
+            ``amp.c``; ``amp.h`` and ``amp_test.c`` are put beside it, and replace what has these names. Written
+            atomically.
         name : str, optional
             What the functions begin with, and the other two files: by default the name of the file, here ``amp``.
 
@@ -59,7 +60,7 @@ class Exported(Constant):
         ------
         ValueError
             A layer that is bidirectional or reversed; a float64 model; NaN or infinity in the weights; a path that
-            does not end in .c; a name that is none in C.
+            does not end in .c, or ends in _test.c; a name that is none in C.
         TypeError
             `name` is no string.
         OSError

@@ -28,6 +28,8 @@ def main(args):
     suffix = os.path.splitext(args.output)[1].lower()
     if args.lengths and suffix != ".onnx":
         raise ValueError(f"--lengths is an input of an ONNX model; {args.output} has none")
+    if suffix == ".c" and not args.output.endswith(".c"):
+        raise ValueError(f"OUT must end in .c, which {args.output} does in capitals: to compilers that is C++")
     if args.c_name is not None and suffix != ".c":
         raise ValueError(f"--c-name is what functions in C begin with; {args.output} has none")
     model, form = read_model(args)

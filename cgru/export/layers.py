@@ -9,6 +9,7 @@ from cgru.cells import Cell
 from cgru.export.literals import float_literal
 from cgru.export.matrices import Matrix, matrix_of
 
+_LARGEST = float(np.finfo(np.float32).max)
 _WITHOUT_CONSTANTS = ("hard_sigmoid", "relu", "linear", "softsign", "leaky_relu")
 
 
@@ -58,7 +59,13 @@ class Layer:
     def needs(self) -> set[str]:
         """The sections of the other files that it takes."""
         products = {f"product_{matrix.weight_dtype}" for matrix in self.matrices.values()}
-        return products | {"constants"} | {one.name for one in self.activations.values() if not self.copies(one)}
+        functions = {one.name for one in self.activations.values() if not self.copies(one)}
+        return products | functions | ({"constants"} if self.takes_constants else set())
+
+    @property
+    def takes_constants(self) -> bool:
+        """Whether one of its functions takes the constants of the exponential function."""
+        return any(one.name not in _WITHOUT_CONSTANTS for one in self.activations.values())
 
     def copies(self, function: Activation) -> bool:
         """Whether it leaves a Linear's sums as they are. (In a cell, 1 x + 0 makes 0 of -0.)"""
@@ -126,7 +133,7 @@ def _function(layer, letter, function):
         lines.append("    (void)k;")
     else:
         numbers.append("k")
-    if layer.clip is not None and letter != "h":
+    if layer.clip is not None and layer.clip <= _LARGEST and letter != "h":
         high = _number(layer.clip)
         lines.append(f"    x = x > {high} ? {high} : x;")
         lines.append(f"    x = x < -{high} ? -{high} : x;")
@@ -150,9 +157,11 @@ def product_text(layer: Layer, letter: str, source: str, sums: str) -> str:
 def layer_text(layer: Layer) -> str:
     """The function that makes one step of the layer, and returns where its output is."""
     lines = [
-        f"static const float *{layer.name}(cgru_state *state, const float *x)", "{", "    float k[14];",
-        "    cgru_load_constants(k);",
+        f"static const float *{layer.name}(cgru_state *state, const float *x)", "{",
+        *(["    float k[14];", "    cgru_load_constants(k);"] if layer.takes_constants else []),
     ]  # fmt: skip
+    if layer.cell.states and not layer.takes_constants:
+        lines.append("    const float *k = 0;         /* none of its functions takes them */")
     if not layer.cell.states:
         lines += _linear_lines(layer)
     else:
@@ -174,7 +183,8 @@ def _linear_lines(layer):
         lines.append(f"    cgru_softmax({layer.size}, {out}, k);")
     elif not layer.copies(function):
         lines.append(f"    for (size_t j = 0; j < {layer.size}; j++)")
-        lines.append(f"        {out}[j] = {layer.name}_g({out}[j], k);")
+        k = "k" if layer.takes_constants else "0"
+        lines.append(f"        {out}[j] = {layer.name}_g({out}[j], {k});")
     return lines
 
 

@@ -40,10 +40,17 @@ def _read(package, name):
     return resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
+#: What several rows want, in dot_int8.h: its macros and the paragraph about them.
+_WIDE = re.compile(
+    r"#define (?:CGRU_WIDE|cgru_even|cgru_odd|cgru_dot_wide)[^\n]*\n|#if !defined\(CGRU_WIDE\)\n#endif\n\n"
+    r"|\n\n   Where there is cgru_dot_wide[^*]*(?= \*/)"
+)
+
+
 def _dots():
-    """The engine's own 8-bit dot products; without Python, and without a header that is not everywhere."""
-    text = _read("cgru.engines", "dot_int8.h").strip().replace("Py_ssize_t", "ptrdiff_t")
-    return text.replace("#include <string.h>\n", "").replace("memcpy(", "CGRU_COPY(") + "\n"
+    """The engine's own 8-bit dot products for one row, without a header that is not everywhere."""
+    text = _WIDE.sub("", _WIDE.sub("", _read("cgru.engines", "dot_int8.h")))
+    return text.replace("#include <string.h>\n", "").replace("memcpy(", "CGRU_COPY(").strip() + "\n"
 
 
 def text_of(wanted: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ LICENCE = (
     "are, and what may be done with them, is not cgru's to say."
 )
 
-FLAGS = "-O3 -march=native -mprefer-vector-width=512"
+FLAGS = "-O3 -march=native"
 
 
 def header_text(summary: str, chain, layers: list[Layer]) -> str:
@@ -22,6 +22,9 @@ def header_text(summary: str, chain, layers: list[Layer]) -> str:
     state = members(layers)
     row = max(layer.words for layer in layers)
     planes = [member for member, _ in state if _is_plane(member, layers)]
+    near = "near to them (about 1e-6 of the largest)"
+    if row:
+        near = "near to them, but for numbers that are rounded to the next of 8 bits now and then"
     constants = sum(matrix.nbytes for layer in layers for matrix in layer.matrices.values())
     size = 4 * sum(count for _, count in state) + row
     lines = [
@@ -30,11 +33,11 @@ def header_text(summary: str, chain, layers: list[Layer]) -> str:
             f"{constants:,} bytes of constants, {size:,} bytes of state. No memory is allocated, no library is "
             "called but what compilers call by themselves (memcpy, memset), and nothing that is written is shared: "
             "any number of states may be used at the same time, each by one thread.\n"
-            f"Fast: gcc or clang with {FLAGS} (or the processor that it is for in the place of native). "
-            "Where the processor has a fused multiply-add (x86-64 with -mfma or -march=haswell and later, ARM from "
-            "Cortex-M4F and ARMv8 on) the numbers are those of cgru's engine packed, bit for bit; elsewhere they are "
-            "within 2e-6 of them, or the same bits again with CGRU_EMULATE_FMA defined, which is slow. Never compile "
-            "it with -ffast-math, which is refused unless CGRU_ALLOW_FAST_MATH is defined."
+            f"Fast: gcc or clang with {FLAGS}, on x86-64 also -mprefer-vector-width=512; for another processor name "
+            "it in the place of native (ARM: -mcpu=...). Where the processor has a fused multiply-add (x86-64 with "
+            "-mfma or -march=haswell and later, ARM from Cortex-M4F and ARMv8 on) the numbers are those of cgru's "
+            f"engine packed, bit for bit; elsewhere they are {near}, or the same bits again with CGRU_EMULATE_FMA defined, "
+            "which is slow. Never compile it with -ffast-math, which is refused unless CGRU_ALLOW_FAST_MATH is defined."
         ),
         "#ifndef CGRU_H\n#define CGRU_H\n\n#include <stddef.h>\n",
         f"#define CGRU_INPUT_SIZE {chain.input_size}\n#define CGRU_OUTPUT_SIZE {chain.output_size}\n",
@@ -50,7 +53,10 @@ def header_text(summary: str, chain, layers: list[Layer]) -> str:
         "void cgru_reset(cgru_state *state);\n",
         "/* One step: from x to y, which may be the same memory. */",
         "void cgru_step(cgru_state *state, const float x[CGRU_INPUT_SIZE], float y[CGRU_OUTPUT_SIZE]);\n",
-        "/* Several: x (steps, CGRU_INPUT_SIZE) to y (steps, CGRU_OUTPUT_SIZE), row by row. */",
+        comment(
+            "Several: x (steps, CGRU_INPUT_SIZE) to y (steps, CGRU_OUTPUT_SIZE), row by row; y may be x where it is "
+            "not the wider one."
+        ).rstrip("\n"),
         "void cgru_run(cgru_state *state, size_t steps, const float *x, float *y);\n",
         "/* 1 where this build computes the bits of cgru's engine packed, 0 where it is near to them. */",
         "int cgru_exact(void);\n",
@@ -150,6 +156,10 @@ int cgru_exact(void)
 {
     return CGRU_EXACT;
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 """
 
 
@@ -158,7 +168,7 @@ def test_text(summary: str, x: np.ndarray, y: np.ndarray, tolerance: float, fuse
     return "\n".join([
         comment(
             f"The test of @name@.c: what the model gave for a few inputs. Exit status 0 where the code agrees, to the "
-            f"last bit where it says that it is exact, else within {tolerance:g}; 1 where it does not. Without a "
+            f"last bit where it says that it is exact, else within {tolerance:.3g}; 1 where it does not. Without a "
             f"standard library define CGRU_TEST_NO_MAIN and call cgru_test.\n{summary}\nMade by cgru {__version__}. "
             f"{LICENCE}"
         ),
@@ -167,7 +177,7 @@ def test_text(summary: str, x: np.ndarray, y: np.ndarray, tolerance: float, fuse
         array_text("float", "cgru_test_x", x.ravel(), ""),
         array_text("float", "cgru_test_y", y.ravel(), ""),
         f"/* Whether the outputs were made with fused multiply-adds. */\n#define CGRU_TEST_FUSED {int(fused)}\n",
-        _TEST_TEXT.replace("TOLERANCE", f"{tolerance:g}"),
+        _TEST_TEXT.replace("TOLERANCE", f"{tolerance:.3g}"),
     ])  # fmt: skip
 
 

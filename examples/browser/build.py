@@ -3,7 +3,7 @@
     python examples/browser/build.py
 
 writes index.html beside this file. Open it, or serve the folder: ``python -m http.server``. Needs cgru and zig's
-compiler (``pip install ziglang``), which has all that WebAssembly wants; clang with wasm-ld does it too.
+compiler (``pip install ziglang``), which has all that WebAssembly wants.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +154,25 @@ def test_the_engine_does_not_matter(engine, tmp_path):
     write_c(other, tmp_path / "other.c", name="demo")
     arrays = [(tmp_path / name).read_text().partition("---- the model")[2] for name in ("demo.c", "other.c")]
     assert arrays[0] == arrays[1] and len(arrays[0]) > 1000
+
+
+@pytest.mark.parametrize("network", [3, "gru.safetensors", np.zeros(3)], ids=str)
+def test_what_is_no_model(network):
+    message = refused(TypeError, network)
+    assert "GRU, LSTM, RNN, Linear or Sequential" in message and type(network).__name__ in message
+
+
+def test_a_name_that_is_another_models_test():
+    write_c(recurrent("gru", 3, 5), "amp.c")
+    assert "the test of amp.c" in refused(ValueError, recurrent("gru", 3, 5), "amp_test.c")
+
+
+def test_numbers_beyond_float32():
+    """A clip that clips nothing is left out; other numbers are refused."""
+    clipped, free = (recurrent("gru", 3, 5, clip=clip) for clip in (1e39, None))
+    for network in (clipped, free):
+        write_c(network, "demo.c")
+    assert "1e+39" in refused(ValueError, recurrent("rnn", 3, 5, activations=("linear", 1e39, 0.0)))
+    write_c(clipped, "other.c", name="demo")
+    code = [Path(name).read_text().partition("*/")[2] for name in ("demo.c", "other.c")]
+    assert code[0] == code[1]

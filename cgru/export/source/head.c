@@ -2,7 +2,7 @@
 /* What the compiler is, and the fused multiply-add. */
 #if !defined(CGRU_ALLOW_FAST_MATH)
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) \
-    || defined(_M_FP_FAST)
+    || defined(__RECIPROCAL_MATH__) || defined(_M_FP_FAST)
 #error "-ffast-math breaks this file's sigmoid and tanh: compile it without, or define CGRU_ALLOW_FAST_MATH"
 #endif
 #endif
@@ -15,6 +15,7 @@
 #if defined(__clang__)
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
+#pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 #elif defined(_MSC_VER)
@@ -25,11 +26,9 @@
 #define CGRU_INLINE static inline __attribute__((always_inline, unused))
 #define CGRU_ALIGNED __attribute__((aligned(64)))
 #define CGRU_RESTRICT __restrict__
-#define CGRU_NEVER_INLINE __attribute__((noinline))
 #define CGRU_COPY(to, from, size) __builtin_memcpy((to), (from), (size)) /* <string.h> is not everywhere */
 #else
 #include <string.h>
-#define CGRU_NEVER_INLINE
 #define CGRU_COPY(to, from, size) memcpy((to), (from), (size))
 #if defined(_MSC_VER)
 #define CGRU_INLINE static __forceinline
@@ -61,6 +60,12 @@ CGRU_INLINE float cgru_as_float(uint32_t bits)
 #define CGRU_EXACT 1
 #define CGRU_FMA(a, b, c) __builtin_fmaf((a), (b), (c))
 #elif defined(CGRU_EMULATE_FMA)
+#if defined(__GNUC__) || defined(__clang__)
+#define CGRU_NEVER_INLINE __attribute__((noinline))
+#else
+#define CGRU_NEVER_INLINE
+#endif
+
 /* The product is exact in double, the sum is rounded there to the nearest; here to odd, if it is not exact, so that the
    rounding to float that follows is the right one. */
 static CGRU_NEVER_INLINE float cgru_fma_to_odd(double product, double addend)
