@@ -74,25 +74,26 @@ cdef Py_ssize_t MOST_ROWS = BLAS_LIMIT
 
 cdef cgru_model* model_new(object model) except NULL:
     cdef Handle* handle
+    cdef tuple kept                     # what the kernels belong to may be the parts' alone
     check_streamable(model, linear=True)
+    kept = (model, tuple(forward_chain.parts(model)))
     handle = <Handle*>calloc(1, sizeof(Handle))
     if handle == NULL:
         raise MemoryError("no memory for a model's handle")
     try:
-        fill(handle, model)
+        fill(handle, model, kept[1])
     except BaseException:
         free(handle.start.state)
         free(handle)
         raise
-    Py_INCREF(model)
-    handle.model = <PyObject*>model
+    Py_INCREF(kept)
+    handle.model = <PyObject*>kept
     return <cgru_model*>handle
 
 
-cdef int fill(Handle* handle, model) except -1:
+cdef int fill(Handle* handle, model, tuple parts) except -1:
     cdef Running* start = &handle.start
     cdef Py_ssize_t layer
-    cdef tuple parts = tuple(forward_chain.parts(model))
     start.N, start.skip = 1, getattr(model, "skip", False)
     # not on BLAS: there rows of one product have other last bits than products of one row
     short = sum([multiply_adds(part.weights) for part in parts]) <= SHORT_STEP

@@ -13,7 +13,7 @@ Every hidden size from {least} to {most} occurs.
 | file | what it is |
 |---|---|
 | cases.npz | NumPy: the array A of case C is `C.A`; `cases` is a text, the JSON of everything that is no array |
-| cases.json | all of it as text; numbers are decimals that are read back as the same numbers |
+| cases.json | all of it as text; outputs are float64, all else float32: round what is read so before computing |
 | cgru_cases.h | C99 and C++: `cgru_cases[CGRU_CASES_COUNT]`, an array of structs over static constants |
 
 The three hold the same numbers.

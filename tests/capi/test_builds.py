@@ -51,6 +51,9 @@ def test_the_examples(examples, rng):
         voice.process(chunk)
     assert_array_equal(samples, expected)
     wide = cgru.GRU(1, H)
+    for other in (samples.astype(np.float64), samples.view(np.uint8), samples.tobytes()):
+        with pytest.raises((TypeError, BufferError, ValueError)):
+            examples.amp.process(model, other)
     for make in (examples.voice.Voice, lambda model: examples.amp.process(model, samples)):
         with pytest.raises(TypeError, match="model must be a GRU"):
             make(None)
