@@ -30,11 +30,24 @@ _NAMES = {"C": ("CC", "cc", "gcc", "clang"), "C++": ("CXX", "c++", "g++", "clang
 _NOT_AT_THE_LINK = re.compile(r"-(Ofast|f(fast-math|unsafe-math-optimizations|fp-model=(fast|aggressive))|mdaz-ftz)$")
 #: The host is of the same machine as the contestant.
 _OF_THE_MACHINE = re.compile(r"-(m32|m64|mx32|-target=.*|-sysroot=.*)$")
+#: Flags with which no program comes out that could run.
+_NO_PROGRAM = {
+    "-static": "the host looks for functions while it runs, in a dynamic program",
+    "-static-pie": "the host looks for functions while it runs, in a dynamic program",
+    "-shared": "a source is linked with the host as a program; a library is judged as it is, by its name mine.so",
+}
 _SECONDS = 300
 
 
 class BuildError(RuntimeError):
-    """A contestant that cannot be judged: no compiler, a source that does not compile, a function that is missing."""
+    """A contestant that cannot be judged: no compiler, a source that does not compile, a function that is missing.
+
+    Its attribute ``reason`` is the message without the compiler's command.
+    """
+
+    def __init__(self, reason, command=()):
+        super().__init__(f"{reason}; the command was: {shlex.join(command)}" if command else reason)
+        self.reason = reason
 
 
 def compiler(language, cc=None):
@@ -57,10 +70,14 @@ def compiler(language, cc=None):
     """
     variable, *names = _NAMES[language]
     if cc is not None or os.environ.get(variable):
-        command = tuple(shlex.split(cc if cc is not None else os.environ[variable]))
+        text = cc if cc is not None else os.environ[variable]
+        command = tuple(shlex.split(text, posix=os.name == "posix"))
         if not command or shutil.which(command[0]) is None:
             where, name = "--cc" if cc is not None else f"${variable}", command[0] if command else "''"
-            raise BuildError(f"{where} names the {language} compiler {name}, which is not there")
+            raise BuildError(
+                f"{where} names the {language} compiler {name}, which is not there: give the name or the path of one "
+                f"that is, or leave it out, for the first of {', '.join(names)}"
+            )
         return command
     for name in names:
         if shutil.which(name):
@@ -69,7 +86,8 @@ def compiler(language, cc=None):
     if language == "C++":
         package = package.replace("gcc", "g++", 1).replace("install gcc", "install g++")
     raise BuildError(
-        f"no {language} compiler: looked for ${variable}, {', '.join(names)}; install {package}, or name one with --cc"
+        f"no {language} compiler: looked for ${variable}, {', '.join(names)}; install {package}, "
+        f"or name one in ${variable}"
     )
 
 
@@ -127,8 +145,9 @@ def build(target, source, command, *, flags=(), include=(), defines=(), sanitize
     BuildError
         With the compiler's own first error.
     """
-    if "-static" in flags:
-        raise BuildError("-static: the host looks for functions while it runs, in a dynamic program; leave it out")
+    for flag in (*command, *flags):
+        if flag in _NO_PROGRAM:
+            raise BuildError(f"{flag}: {_NO_PROGRAM[flag]}; leave it out")
     watched = ["-O1", *SANITIZE] if sanitize else []
     plain = tuple(word for word in command if not _NOT_AT_THE_LINK.match(word))
     objects = [_host(plain, sanitize, tuple(flag for flag in flags if _OF_THE_MACHINE.match(flag)))]
@@ -136,11 +155,11 @@ def build(target, source, command, *, flags=(), include=(), defines=(), sanitize
         objects.append(f"{target}.o")
         folders = [f"-I{folder}" for folder in (*include, INCLUDE)]
         words = [*command, *flags, *defines, *folders, *watched, "-c", str(source), "-o", objects[-1]]
-        _do(words, f"{source} does not compile")
+        _do(words, f"{source} does not compile", objects[-1])
     link = [flag for flag in flags if not _NOT_AT_THE_LINK.match(flag)]
     watched = [SANITIZE[0]] if sanitize else []
     words = [*plain, *objects, "-rdynamic", *link, *watched, "-o", str(target), "-ldl", "-lm"]
-    _do(words, f"{source or HOST} does not link")
+    _do(words, f"{source or HOST} does not link", target)
 
 
 @functools.cache
@@ -151,7 +170,7 @@ def _host(command, sanitize, machine):
     words = [*command, "-x", "c", "-std=c99", "-O2", *machine, f"-I{INCLUDE}"]
     if sanitize:
         words += ["-DHOST_SANITIZED", *SANITIZE]
-    _do([*words, "-c", str(HOST), "-o", str(target)], "the host does not compile")
+    _do([*words, "-c", str(HOST), "-o", str(target)], "the host does not compile", target)
     return str(target)
 
 
@@ -174,15 +193,38 @@ def _run(words):
             stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except OSError as error:
-        raise BuildError(f"{words[0]} cannot be run: {error}") from error
+        raise cannot_run(words[0], error) from error
     except subprocess.TimeoutExpired as error:
-        raise BuildError(f"{words[0]} was not done after {_SECONDS} s: {shlex.join(words)}") from error
+        raise BuildError(f"{words[0]} was not done after {_SECONDS} s", words) from error
 
 
-def _do(words, complaint):
+def cannot_run(program, error):
+    """The BuildError of a program that the system does not start.
+
+    Parameters
+    ----------
+    program : str
+    error : OSError
+    """
+    reason = f"{program} cannot be run: {error.strerror or error}"
+    if isinstance(error, PermissionError):
+        reason += (
+            f"; where the folder of temporary files ({tempfile.gettempdir()}) is mounted noexec, set TMPDIR to one in "
+            "which programs may run"
+        )
+    return BuildError(reason)
+
+
+def _do(words, complaint, target):
+    """Run the compiler, which must write this file."""
     done = _run(words)
     if done.returncode:
-        raise BuildError(f"{complaint}: {_first_error(done.stderr)}\n{shlex.join(words)}")
+        raise BuildError(f"{complaint}: {_first_error(done.stderr)}", words)
+    if not os.path.isfile(target):
+        raise BuildError(
+            f"{complaint}: {words[0]} says that all is well, but wrote no file; name a C or C++ compiler with --cc, "
+            "and leave out flags that end its work early", words,
+        )  # fmt: skip
 
 
 def _first_error(text):

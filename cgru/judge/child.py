@@ -16,16 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from cgru.cells import CELLS
+from cgru.judge.build import cannot_run
 from cgru.judge.reports import SANITIZED, report
 
 COMPUTE, SAFE, MEASURE = range(3)
 _WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-_VERDICTS = (None, "ok", "refused", "wrote outside", "read outside", "disturbed")     # the enum of host.c
+_VERDICTS = (None, "ok", "refused", "wrote outside", "read outside", "disturbed", "changed mode")   # host.c
 _HEAD = np.dtype([
     ("finished", "i4"), ("problem", "i4"), ("phase", "i4"), ("step", "i4"), ("has_run", "i4"), ("trouble", "i4"),
     ("name", "S64"), ("message", "S168"),
 ])  # fmt: skip
 _RECORD = np.dtype([("status", "i4"), ("detail", "S156")])
+_PHASES = ("before it was asked anything", "make", "reset", "step", "run", "free", "after its last call")   # host.c
 _FIELDS = 13                    # of a Problem in host.c, int64
 _CANNOT_LOAD, _LACKS, _OURS = 1, 2, 3
 _STDERR = 1 << 16               # bytes of what it printed that are looked at
@@ -112,21 +114,29 @@ def solve(command, problems, *, timeout, library=None, sanitize=False, each=None
             words = [command, str(asked), str(answered), str(first), _seconds(timeout, len(problems) - first)]
             words += [library] if library else []
             timed = any(problem.kind == MEASURE for problem in problems)
-            ended = _child(words, head, folder, timeout, _environment(sanitize, timed), each)
+            ended = _child(words, head, folder, timeout, _environment(sanitize, timed), each, len(problems))
             facts = Facts(bool(head["has_run"][0]), _text(head["name"][0]), _trouble(head, ended))
             if facts.trouble:
                 return facts, found
-            last = len(problems) if head["finished"][0] else int(head["problem"][0])
+            last = len(problems) if head["finished"][0] else _last(results, head, places, first)
             for number in range(first, last):
                 found.append(_read(results, problems[number], places[number]))
             if head["finished"][0] or not problems:
                 return facts, found
-            found.append(_end(results, head, places[last], ended))
+            found.append(_end(results, head, places[last], ended, len(problems)))
             ends += strikes(found[-1:], most)
             if most is not None and ends >= most:
                 found += [NOT_ASKED] * len(problems)
             if len(found) >= len(problems):
                 return facts, found[: len(problems)]
+
+
+def _last(results, head, places, first):
+    """The problem in which a child ended: the head's word, or the first without an answer if that was written over."""
+    last = int(head["problem"][0])
+    if first <= last < len(places) or not places:
+        return last
+    return next((n for n in range(first, len(places)) if _record(results, places[n])[0] is None), len(places) - 1)
 
 
 def _seconds(timeout, many):
@@ -177,7 +187,7 @@ def _write(path, problems):
 def _read(results, problem, place):
     status, detail = _record(results, place)
     if status != "ok":
-        return Found(status or "crashed", detail, None)
+        return Found(status or "crashed", detail or "no answer came of it", None)
     start = place + _RECORD.itemsize
     kind = np.float64 if problem.kind == MEASURE else np.float32
     numbers = results[start : start + _room(problem)].view(kind).copy()
@@ -219,7 +229,7 @@ def _environment(sanitize, timed):
     return {**os.environ, **more}
 
 
-def _child(words, head, folder, timeout, environment, each):
+def _child(words, head, folder, timeout, environment, each, many):
     """Run the host until it ends or stays too long with one problem. Nothing of it is left."""
     with open(Path(folder, "stderr"), "w+b") as stderr:
         try:
@@ -228,16 +238,16 @@ def _child(words, head, folder, timeout, environment, each):
                 start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise RuntimeError(f"{words[0]} cannot be run: {error}") from error
+            raise cannot_run(words[0], error) from error
         try:
-            status = _wait(child, head, timeout, each)
+            status = _wait(child, head, timeout, each, many)
         finally:
             _end_group(child)
         stderr.seek(0)
         return _Ended(status, stderr.read(_STDERR).decode("utf-8", "replace"), timeout)
 
 
-def _wait(child, head, timeout, each):
+def _wait(child, head, timeout, each, many):
     """Its exit status; None where a problem took longer than that."""
     at, since, pause = -1, time.monotonic(), 0.001
     while True:
@@ -248,7 +258,7 @@ def _wait(child, head, timeout, each):
         now = time.monotonic()
         if int(head["problem"][0]) != at:
             at, since = int(head["problem"][0]), now
-            if each is not None:
+            if each is not None and 0 <= at < max(many, 1):
                 each(at)
         if status is not None or now - since > timeout:
             return status
@@ -262,9 +272,11 @@ def _end_group(child):
     child.wait()
 
 
-def _end(results, head, place, ended):
+def _end(results, head, place, ended, many):
     """The verdict of the problem in which a child ended."""
     said, detail = _record(results, place)
+    if not (0 <= head["phase"][0] < len(_PHASES) and 0 <= head["problem"][0] < many):
+        return Found("wrote outside", "into the file of results, which is the host's; then it ended", None)
     where = _where(head)
     reported = report(ended.printed) if ended.status == SANITIZED else ""
     if reported:
@@ -287,7 +299,7 @@ def _end(results, head, place, ended):
 def _where(head):
     """The call that did not come back."""
     phase = int(head["phase"][0])
-    name = ("before it was asked anything", "make", "reset", "step", "run", "free", "after its last call")[phase]
+    name = _PHASES[phase]
     if phase in (3, 4):
         return f"in cgru_judge_{name}, step {int(head['step'][0])}" if phase == 3 else "in cgru_judge_run"
     return f"in cgru_judge_{name}" if phase in (1, 2, 5) else name

@@ -40,7 +40,7 @@ class Contestant(abc.ABC):
     name : str
         What it calls itself, or the stem of its file.
     label : str
-        How it was built: compiler and flags, or "as it is".
+        How it was built: compiler, its flags and folders of headers, or "as it is".
     fixed : bool
         Whether it is compiled anew for every shape.
     """
@@ -157,7 +157,8 @@ class _Source(Contestant):
     @property
     def label(self):
         sizes = ", for each shape" if self.fixed else ""
-        return f"{building.version(self._command)} {shlex.join(self._flags)}{sizes}".rstrip()
+        words = [*self._command[1:], *self._flags, *(f"-I{folder}" for folder in self._include)]
+        return f"{building.version(self._command)} {shlex.join(words)}".rstrip() + sizes
 
     @property
     def sanitizes(self):
@@ -181,14 +182,3 @@ class _Library(Contestant):
 
     def build(self, shape, sanitize=False):
         return self._once((), None, self._command)
-
-
-def null() -> Contestant:
-    """The contestant that only copies.
-
-    Raises
-    ------
-    BuildError
-        There is no C compiler.
-    """
-    return Contestant.of(building.NULL)

@@ -10,6 +10,7 @@
 #define _DARWIN_C_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <fenv.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +25,9 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <ucontext.h>
+#endif
+#ifdef __SSE__
+#include <xmmintrin.h>
 #endif
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 33)
@@ -52,7 +56,7 @@ typedef struct {
 } Problem;
 
 enum { COMPUTE, SAFE, MEASURE };
-enum { NOTHING, OK, REFUSED, WROTE_OUTSIDE, READ_OUTSIDE, DISTURBED };      /* child.py: VERDICTS */
+enum { NOTHING, OK, REFUSED, WROTE_OUTSIDE, READ_OUTSIDE, DISTURBED, CHANGED_MODE };    /* child.py */
 enum { LOADING, MAKING, RESETTING, STEPPING, RUNNING, FREEING, BETWEEN };   /* child.py: PHASES */
 
 typedef struct {
@@ -141,6 +145,13 @@ static const char *const names[] = {"the layer", "weight_ih", "weight_hh", "bias
 static const char *const calls[] = {"", "cgru_judge_make", "cgru_judge_reset", "cgru_judge_step", "cgru_judge_run",
                                     "cgru_judge_free", ""};
 
+/* The call that is going on; the contestant may have written over its number. */
+static const char *call_name(void)
+{
+    int32_t phase = head->phase;
+    return phase >= LOADING && phase <= BETWEEN ? calls[phase] : "";
+}
+
 typedef struct {
     char *map, *data;                       /* a page, the canary, the array, a page */
     size_t size, bytes;
@@ -150,6 +161,7 @@ typedef struct {
 
 static Guard guards[GUARDS];
 static size_t page;
+static int watch_mode;
 enum { CANARY = 0xA5, LEAST = 64 };
 
 static void take_away(int which)
@@ -191,22 +203,52 @@ static float *give(int which, const void *source, size_t bytes)
     return (float *)g->data;
 }
 
+/* How the processor rounds; on x86 also whether it flushes subnormals, and which exceptions it traps. */
+typedef struct {
+    int rounding;
+    unsigned control;
+} Mode;
+
+static Mode usual;
+
+static Mode mode(void)
+{
+    Mode found = {0, 0};
+    found.rounding = fegetround();
+#ifdef __SSE__
+    found.control = _mm_getcsr() & 0xFFC0u;     /* all but the flags of what has happened */
+#endif
+    return found;
+}
+
+/* What comes after the contestant in this thread would be computed in another mode. */
+static void inspect_mode(void)
+{
+    Mode now = mode();
+    const char *what = now.rounding != usual.rounding ? "how it rounds"
+                       : (now.control ^ usual.control) & 0x8040u ? "that subnormals become zero" : "its exceptions";
+    if (now.rounding == usual.rounding && now.control == usual.control) return;
+    say(CHANGED_MODE, "%s left the processor's floating-point mode changed: %s", call_name(), what);
+    _exit(0);
+}
+
 /* After a call: what it must not have written. */
 static void inspect(void)
 {
+    if (watch_mode) inspect_mode();
     for (int which = 0; which < GUARDS; which++) {
         Guard *g = &guards[which];
         if (!g->map || g->gone) continue;
 #ifndef HOST_SANITIZED
         for (char *at = g->data - 1; at >= g->map + page; at--)
             if ((unsigned char)*at != CANARY) {
-                say(WROTE_OUTSIDE, "%s wrote byte %ld before the start of %s", calls[head->phase], (long)(g->data - at),
+                say(WROTE_OUTSIDE, "%s wrote byte %ld before the start of %s", call_name(), (long)(g->data - at),
                     names[which]);
                 _exit(0);
             }
 #endif
         if (g->original && memcmp(g->original, g->data, g->bytes)) {
-            say(WROTE_OUTSIDE, "%s wrote into %s, which is const", calls[head->phase], names[which]);
+            say(WROTE_OUTSIDE, "%s wrote into %s, which is const", call_name(), names[which]);
             _exit(0);
         }
     }
@@ -241,7 +283,7 @@ static int is_write(void *context)
 static void caught(int number, siginfo_t *info, void *context)
 {
     static const char *const verbs[] = {"touches", "reads", "writes"};
-    const char *at = (const char *)info->si_addr, *call = calls[head->phase];
+    const char *at = (const char *)info->si_addr, *call = call_name();
     int write = is_write(context);
     for (int which = 0; which < GUARDS && record; which++) {
         const Guard *g = &guards[which];
@@ -477,6 +519,15 @@ static void in_turn(void *first, float *of_first, void *second, float *of_second
     }
 }
 
+/* The first steps in one run, the others in the next: it carries its state over. */
+static void in_two_parts(void *model, float *to)
+{
+    int steps = (int)problem->steps, part = (steps + 1) / 2;
+    restart(model, "before a run in two parts");
+    its_steps(model, 0, part, to);
+    its_steps(model, part, steps - part, to);
+}
+
 /* Other weights of the same shape: the numbers from back to front. */
 static float *backwards(const float **weights)
 {
@@ -543,6 +594,10 @@ static void is_it_safe(float *y)
         restart(model, "after a reset");
         its_steps(model, 0, steps, found);
         same(y, found, "after two resets");
+        if (problem->way) {
+            in_two_parts(model, found);
+            same(y, found, "in a run in two parts");
+        }
         second = again(weights, "for a second model beside the first");
         restart(second, "for a second model");
         its_steps(second, 0, steps, alone);
@@ -597,6 +652,7 @@ int main(int count, char **arguments)
     head = (volatile Head *)results;
     problems = map_file(arguments[1], 0);
     load(count > 5 ? arguments[5] : NULL);
+    usual = mode();
 #ifndef HOST_SANITIZED
     catch_touches();
 #endif
@@ -606,6 +662,7 @@ int main(int count, char **arguments)
         record = (Record *)(results + problem->result);
         head->problem = (int32_t)k;
         open_problem(problems);
+        watch_mode = problem->kind == SAFE;
         if (problem->way && !run) say(REFUSED, "it has no cgru_judge_run");
         else if (problem->kind == MEASURE) measure((double *)(record + 1));
         else if (problem->kind == SAFE) is_it_safe((float *)(record + 1));

@@ -29,7 +29,8 @@ class Result:
     verdict : str
         "ok", "refused" (make gave NULL, reset not 0, no run), "crashed" by a signal, "hung", "exited",
         "wrote outside", "read outside" (past an array's end, or an array that is gone), "disturbed" (a state or
-        another instance changes what it must not), or "sanitizer".
+        another instance changes what it must not), "changed mode" (of the processor's floating point; asked by safe
+        alone), or "sanitizer".
     detail : str
         One line.
     y : ndarray, (T, N, H), or None
@@ -190,7 +191,7 @@ def _solve(contestant, problems, sanitize, timeout, each, most):
         except BuildError as error:
             if not contestant.fixed:
                 raise
-            answers = [child.Found("refused", str(error).splitlines()[0], None)] * len(numbers)
+            answers = [child.Found("refused", error.reason, None)] * len(numbers)
         else:
             facts, answers = child.solve(
                 program, [problems[number] for number in numbers], timeout=timeout, library=contestant.library,

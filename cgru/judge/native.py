@@ -1,12 +1,12 @@
 """Compile a C source of ours on the spot with the system's compiler into a temporary shared library, and load it."""
 
 import ctypes
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from cgru.judge import build as building
 
 
 class NoCompiler(RuntimeError):
@@ -15,12 +15,10 @@ class NoCompiler(RuntimeError):
 
 def compiler():
     """Command of the C compiler: ``$CC``, else the first of cc, gcc and clang on the path."""
-    if os.environ.get("CC"):
-        return os.environ["CC"].split()
-    for name in ("cc", "gcc", "clang"):
-        if shutil.which(name):
-            return [name]
-    raise NoCompiler("no C compiler: set CC, or install gcc or clang")
+    try:
+        return list(building.compiler("C"))
+    except building.BuildError as error:
+        raise NoCompiler(str(error)) from error
 
 
 def compiler_version():
@@ -70,7 +68,13 @@ def build(source, flags):
             except subprocess.CalledProcessError as error:
                 complaint = error.stderr.strip()
                 continue
-            library = ctypes.CDLL(f"{name}.so")
+            try:
+                library = ctypes.CDLL(f"{name}.so")
+            except OSError as error:
+                raise NoCompiler(
+                    f"what {command[0]} made of {source.name} cannot be loaded: {error}; where the folder of temporary "
+                    "files is mounted noexec, set TMPDIR to another"
+                ) from error
             words = [Path(command[0]).name, *command[1:], *arguments, source.name]
             library.command = " ".join(words)  # type: ignore[attr-defined]
             return library

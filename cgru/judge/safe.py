@@ -1,4 +1,4 @@
-"""Safe? Sizes 1 to 70 under guard pages and sanitizers; resets, other models and new lives must change nothing."""
+"""Safe? Sizes 1 to 70 under guard pages and sanitizers, held against float64; resets, other models change nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from cgru.activations import plain
 from cgru.cells import CELLS, GRU
 from cgru.judge import host
 from cgru.judge.build import BuildError
+from cgru.judge.cases import run
 from cgru.judge.child import SAFE, Problem
 from cgru.judge.contestant import ANY
+from cgru.judge.right import LIMIT
 
 LARGEST = 70
 TIMEOUT = 10.0              # seconds for a size
@@ -35,7 +38,7 @@ class Outcome:
     watched : str
         "guards" or "sanitizers".
     verdict : str
-        Of `host.Result`, or "not asked".
+        Of `host.Result`, "wrong" or "nan" where its outputs are, or "not asked".
     detail : str
     """
 
@@ -117,7 +120,8 @@ def safe(contestant, *, kinds=None, quick=False, progress=None) -> Safe:
     """Ask a contestant for layers of many sizes, and watch what it touches.
 
     Each size is computed several times: after one reset and after two, with another model beside it whose steps come in
-    between, after that one was freed, and by a model that was made again. All must give the same outputs, up to 1e-4.
+    between, after that one was freed, and by a model that was made again; a run also in two parts. All must give the
+    same outputs, up to 1e-4, and the first ones are held against float64, up to the limit of `right`.
 
     Parameters
     ----------
@@ -171,7 +175,7 @@ def _watches(contestant):
         try:
             contestant.build(ANY, sanitize=True)
         except BuildError as error:
-            return ("guards",), f"with sanitizers it cannot be built ({str(error).splitlines()[0]})"
+            return ("guards",), f"with sanitizers it cannot be built ({error.reason})"
     return ("guards", "sanitizers"), ""
 
 
@@ -229,8 +233,29 @@ def _ask(contestant, group, cell, reset_after, sizes, watched, each):
             break
     if any(result.verdict not in ("refused", "not asked") for result in results):
         group.from_zero = zero
-    for (H, I, rows, way), result in zip(sizes, results, strict=True):  # noqa: E741
-        group.outcomes.append(Outcome(H, I, rows, way, watched, result.verdict, result.detail))
+    for (H, I, rows, way), problem, result in zip(sizes, problems, results, strict=True):  # noqa: E741
+        verdict, detail = result.verdict, result.detail
+        if verdict == "ok":
+            verdict, detail = _compared(problem, result)
+        group.outcomes.append(Outcome(H, I, rows, way, watched, verdict, detail))
+
+
+def _compared(problem, result):
+    """Verdict and detail of a result that is safe: its outputs against float64."""
+    finite = np.isfinite(result.y)
+    if not finite.all():
+        step, row, unit = np.argwhere(~finite)[0]
+        return "nan", f"gives {result.y[step, row, unit]} first at step {step}, row {row}, unit {unit}"
+    cell = CELLS[problem.cell]
+    states = [state for state in (problem.h_0, problem.c_0) if state is not None]
+    form = {"reset_after": problem.reset_after, "z_keeps": True}
+    expected, _ = run(cell, problem.layer, problem.x, states, None, plain(cell.functions), **form)
+    errors = np.abs(result.y - expected) / max(1.0, np.abs(expected).max())
+    step, row, unit = np.unravel_index(errors.argmax(), errors.shape)
+    error = errors[step, row, unit]
+    if error <= LIMIT:
+        return "ok", result.detail
+    return "wrong", f"is {error:.3g} off at step {step}, row {row}, unit {unit} (at most {LIMIT:g} is right)"
 
 
 # ---- the words

@@ -17,7 +17,7 @@ import pytest
 
 import cgru
 from cgru.cells import CELLS
-from cgru.judge import build, host
+from cgru.judge import build, host, native
 from support.tools import tool
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="contestants run on POSIX systems")
@@ -268,6 +268,18 @@ def test_a_crash_belongs_to_its_shape():
     assert [result.verdict for result in results] == ["ok", "crashed", "not asked", "not asked", "not asked"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_results_are_written_over():
+    """The host's own counts become nonsense: a verdict of that problem, and the others have theirs."""
+    one = contestant("bad.c", "SCRIBBLES_AT_5")
+    problems = [host.Problem(*layer("gru", I=3, H=H, N=2, T=4)) for H in (4, 5, 6, 5)]
+    seen = []
+    results = host.run_all(one, problems, each=seen.append)
+    assert [result.verdict for result in results] == ["ok", "wrote outside", "ok", "wrote outside"]
+    assert results[1].detail.startswith("into the file of results")
+    assert seen == sorted(seen) and max(seen) < len(problems)
+
+
 def test_nothing_is_left(own_folder, monkeypatch):
     monkeypatch.chdir(own_folder)
     one = contestant("bad.c", "ABORTS")
@@ -304,10 +316,11 @@ def test_missing_in_a_library(tmp_path):
 
 def test_compilers(tmp_path, monkeypatch):
     (tmp_path / "mine.c").write_text("int main(void) { return wrong; }\n")
-    with pytest.raises(host.BuildError, match=r"mine\.c does not compile: .*wrong.*\n.*-c .*mine\.c") as caught:
+    says = r"mine\.c does not compile: .*wrong.*; the command was: .*-c .*mine\.c"
+    with pytest.raises(host.BuildError, match=says) as caught:
         host.Contestant.of(tmp_path / "mine.c", cc=tool("cc")).build(host.Shape("gru", 3, 5))
-    assert "error:" in str(caught.value).splitlines()[0]
-    with pytest.raises(host.BuildError, match="--cc names the C compiler nosuch, which is not there"):
+    assert "error:" in caught.value.reason and " -c " not in caught.value.reason and "\n" not in str(caught.value)
+    with pytest.raises(host.BuildError, match=r"--cc names the C compiler nosuch, which is not there: give .* cc, gcc"):
         host.Contestant.of(tmp_path / "mine.c", cc="nosuch -x")
     monkeypatch.setenv("CC", "nowhere")
     with pytest.raises(host.BuildError, match=r"\$CC names the C compiler nowhere, which is not there"):
@@ -319,6 +332,30 @@ def test_compilers(tmp_path, monkeypatch):
         (tmp_path / name).touch()
         with pytest.raises(host.BuildError, match=rf"compiler: looked for {looked}; install .*apt install g"):
             host.Contestant.of(tmp_path / name)
+    with pytest.raises(native.NoCompiler, match=r"looked for \$CC, cc, gcc, clang; install gcc \(Debian: apt"):
+        native.compiler()
+    assert native.compiler_version() is None
+
+
+def test_a_compiler_that_writes_nothing(tmp_path):
+    fake = tmp_path / "fakecc"
+    fake.write_text("#!/bin/sh\nexit 0\n")
+    fake.chmod(0o755)
+    with pytest.raises(host.BuildError, match=r"fakecc says that all is well, but wrote no file; name a .* --cc"):
+        host.run(host.Contestant.of(HERE / "textbook.c", cc=str(fake)), *layer("gru", **SIZES))
+    with pytest.raises(host.BuildError, match=r"textbook\.c does not compile: .* wrote no file"):
+        one = host.Contestant.of(HERE / "textbook.c", flags=["-fsyntax-only"], cc=tool("cc"))
+        host.run(one, *layer("gru", **SIZES))
+
+
+def test_a_folder_in_which_nothing_may_run():
+    """As one that is mounted noexec: it is said what to set."""
+    one = contestant("textbook.c")
+    program = one.build(host.Shape("gru", 3, 5))
+    os.chmod(program, 0o644)
+    with pytest.raises(host.BuildError, match=r"host0 cannot be run: Permission denied; .*noexec, set TMPDIR to one"):
+        host.run(one, *layer("gru", **SIZES))
+
 
 
 def test_which_files(tmp_path):
@@ -341,6 +378,8 @@ def test_default_flags():
     one = host.Contestant.of(HERE / "textbook.c", cc=cc)
     flags = build.default_flags((cc,))
     assert flags in build.FLAGS and one.label.endswith(shlex.join(flags))
+    more = host.Contestant.of(HERE / "textbook.c", flags=["-O1"], include=["/a b"], cc=f"{cc} -O0 -DX")
+    assert more.label == f"{build.version((cc,))} -O0 -DX -O1 '-I/a b'"
     assert host.run(one, *layer("gru", **SIZES)).verdict == "ok"
 
 
@@ -349,6 +388,9 @@ def test_flags_of_the_machine():
     given = layer("gru", **SIZES)
     with pytest.raises(host.BuildError, match="-static: the host looks for functions while it runs"):
         host.run(host.Contestant.of(HERE / "textbook.c", flags=["-O1", "-static"], cc=tool("cc")), *given)
+    for flags, cc in ((["-shared"], tool("cc")), (["-O1"], f"{tool('cc')} -shared")):
+        with pytest.raises(host.BuildError, match="-shared: a source is linked with the host as a program"):
+            host.run(host.Contestant.of(HERE / "textbook.c", flags=flags, cc=cc), *given)
     one = host.Contestant.of(HERE / "textbook.c", flags=["-O1", "-m32", "-msse2", "-mfpmath=sse"], cc=tool("gcc"))
     try:
         result = host.run(one, *given)

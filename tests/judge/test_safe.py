@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 
 from cgru.judge import build, host
 from cgru.judge.safe import LARGEST, safe
-from judge.test_host import HERE, contestant
+from judge.test_host import HERE, SIZES, contestant, layer
 from support.tools import tool
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="contestants run on POSIX systems")
@@ -55,6 +56,8 @@ def test_kinds_and_quick():
     ("globals.c", (), "disturbed", "with a second model beside it its outputs are others"),
     ("bad.c", ("RESETS_ONCE",), "disturbed", "after two resets its outputs are others"),
     ("bad.c", ("REFUSES_SECOND",), "disturbed", "gave NULL for a second model"),
+    ("bad.c", ("RUN_FORGETS",), "disturbed", "in a run in two parts its outputs are others"),
+    ("bad.c", ("ROUNDS_UP",), "changed mode", "step left the processor's floating-point mode changed: how it rounds"),
     ("bad.c", ("RUN_PAST_Y",), "wrote outside", "byte 1 past the end of y"),
     ("bad.c", ("EXITS=3",), "exited", "exit status 3, in cgru_judge_step"),
     ("bad.c", ("FREES_TWICE",), "crashed", "SIGABRT, in cgru_judge_free"),
@@ -104,6 +107,37 @@ def test_one_size_is_named():
     done = [outcome for outcome in found.groups[0].done if outcome.watched == "guards"]
     assert f"RNN: safe {len(done) - 2} of {len(done)} with guards" in found.text
     assert "H 5, I 46, rows 1, step: crashed: SIGABRT, in cgru_judge_make" in found.text
+
+
+def test_wrong_at_one_size():
+    """Twice what float32 may be off, at one unit of one size; the run is right."""
+    one = contestant("bad.c", "WRONG_AT_22")
+    found = safe(one, kinds=["lstm"])
+    failed = found.groups[0].failed
+    assert not found.passed and {(outcome.H, outcome.way) for outcome in failed} == {(22, "step")}
+    assert [outcome.watched for outcome in failed] == watches(one)
+    assert re.search(
+        r"guards: H 22, I 45, rows 1, step: wrong: is 2(\.\d+)?e-05 off at step \d, row 0, unit 21 \(at most 1e-05 is",
+        found.text,
+    )
+
+
+def test_nan():
+    found = safe(contestant("bad.c", "LEAVES_LAST"), kinds=["rnn"], quick=True)
+    assert not found.passed and {outcome.verdict for outcome in found.groups[0].failed} == {"nan"}
+    assert "H 5, I 3, rows 1, step: nan: gives nan first at step 0, row 0, unit 4" in [
+        line.partition(": ")[2] for line in found.text.splitlines()
+    ]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="sets a register of x86")
+def test_flush_to_zero_is_not_left_on():
+    """Safe alone asks: outputs may be right all the same."""
+    one = contestant("bad.c", "FLUSHES")
+    found = safe(one, kinds=["rnn"], quick=True)
+    first = found.groups[0].failed[0]
+    assert first.verdict == "changed mode" and first.detail.endswith("mode changed: that subnormals become zero")
+    assert host.run(one, *layer("rnn", **SIZES)).verdict == "ok"
 
 
 def test_what_is_refused_is_no_failure():
