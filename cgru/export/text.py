@@ -37,7 +37,8 @@ def header_text(summary: str, chain, layers: list[Layer]) -> str:
             "it in the place of native (ARM: -mcpu=...). Where the processor has a fused multiply-add (x86-64 with "
             "-mfma or -march=haswell and later, ARM from Cortex-M4F and ARMv8 on) the numbers are those of cgru's "
             f"engine packed, bit for bit; elsewhere they are {near}, or the same bits again with CGRU_EMULATE_FMA "
-            "defined, which is slow. Never compile it with -ffast-math, which is refused unless CGRU_ALLOW_FAST_MATH is defined."
+            "defined, which is slow. Never compile it with -ffast-math, which is refused unless CGRU_ALLOW_FAST_MATH "
+            "is defined."
         ),
         "#ifndef CGRU_H\n#define CGRU_H\n\n#include <stddef.h>\n",
         f"#define CGRU_INPUT_SIZE {chain.input_size}\n#define CGRU_OUTPUT_SIZE {chain.output_size}\n",

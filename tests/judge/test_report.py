@@ -112,6 +112,7 @@ def test_the_picture_of_a_suite():
 
 
 def test_nothing_timed_is_no_picture(tmp_path):
+    pytest.importorskip("matplotlib")
     report = made()
     for row in report.found.rows:
         row.times.clear()
