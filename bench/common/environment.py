@@ -1,6 +1,6 @@
 """A clean environment for the measurement, and what is recorded of the machine.
 
-Standard library only: this runs before NumPy is loaded.
+Standard library only at the top: `ensure_clean` runs before NumPy is loaded.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import platform
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 _MARK = "CGRU_BENCH_CLEAN"
 _CPUS = "CGRU_BENCH_CPUS"  # those that the process had before it was bound to one
@@ -82,11 +81,13 @@ def all_cpus():
 
 def describe(threads):
     """Machine and settings, for the results file."""
+    from cgru.judge import machine  # loads NumPy
+
     return {
-        "cpu": cpu(),
+        "cpu": machine.cpu(),
         "cores": os.cpu_count(),
-        "caches": _caches(),
-        "system": " ".join((platform.system(), platform.machine(), *platform.libc_ver())).strip(),
+        "caches": machine.caches(),
+        "system": machine.system(),
         "python": platform.python_version(),
         "threads": threads,
         "settings": settings(threads),
@@ -102,33 +103,12 @@ def load_average():
 
 def cpu():
     """The CPU model, as the results files name it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
+    from cgru.judge import machine  # loads NumPy
 
-    def first(key):
-        found = re.search(rf"^{key}\s*:\s*(.*)$", text, re.MULTILINE)
-        return found.group(1) if found else "?"
-
-    if "model name" not in text:
-        return platform.machine()
-    return f"{first('model name')} (family {first('cpu family')}, model {first('model')})"
+    return machine.cpu()
 
 
 def folder_name(model):
     """The CPU model as the name of a folder: ``AMD EPYC (family 26, model 2)`` -> ``amd-epyc-family-26-model-2``."""
     model = re.sub(r"\((r|tm)\)|@\s*[\d.]+\s*GHz|\bCPU\b", " ", model, flags=re.IGNORECASE)
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-") or "unknown"
-
-
-def _caches():
-    caches = {}
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        try:
-            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-        except OSError:
-            continue
-        if kind != "Instruction":
-            caches[f"L{level}"] = size
-    return caches

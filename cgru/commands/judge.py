@@ -18,12 +18,13 @@ from cgru.files import write_whole
 
 SOURCES = (".c", ".cc", ".cpp", ".cxx", ".so", ".dylib")
 PARTS = ("right", "safe", "fast")
+_OF_A_CONTESTANT = ("cell", "only", "quick", "flags", "include", "cc", "suite", "json", "plot")
 
 
 def add_arguments(parser):
     parser.add_argument("contestant", metavar="FILE", nargs="?", help=f"its source or library: {', '.join(SOURCES)}")
     parser.add_argument("--cell", choices=list(CELLS), action="append", help="judge this kind alone; may be repeated")
-    parser.add_argument("--only", metavar="PART,...", type=parts, default=PARTS,
+    parser.add_argument("--only", metavar="PART,...", type=parts,
                         help="right, safe, fast: these alone")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="fewer cases, sizes and samples; figures are no record")
     parser.add_argument("--flags", metavar="'-O3 ...'", type=words,
@@ -59,6 +60,7 @@ def main(args):
     if args.seed < 0:
         raise ValueError(f"--seed must be 0 or more; got {args.seed}")
     _refuse(args)
+    args.only = args.only or PARTS
     if args.write_cases is not None:
         write_cases(args)
     if args.contestant is not None and not judge(args):
@@ -70,8 +72,11 @@ def _refuse(args):
     from cgru.judge.case_files import refuse_directory
 
     if args.write_cases is not None:
+        if not args.write_cases:
+            raise ValueError("--write-cases: the name of the folder is empty; give one")
         refuse_directory(args.write_cases)
     if args.contestant is None:
+        _refuse_alone(args)
         return
     path = args.contestant
     if os.path.isdir(path):
@@ -85,13 +90,21 @@ def _refuse(args):
             raise NotADirectoryError(f"--include {folder}: there is no such folder")
     if args.json is not None:
         writable(args.json, (".json",), "--json", args)
+    only = args.only or PARTS
     for option, given in {"--plot": args.plot, "--suite": args.suite}.items():
-        if given is not None and "fast" not in args.only:
+        if given is not None and "fast" not in only:
             raise ValueError(f"{option} is of what is timed; add fast to --only")
     if args.plot is not None:
         _pictures.check(args)
-    if "fast" in args.only:
+    if "fast" in only:
         _options(args)
+
+
+def _refuse_alone(args):
+    """What --write-cases would ignore without a contestant."""
+    for option in _OF_A_CONTESTANT:
+        if getattr(args, option):
+            raise ValueError(f"--{option} is of a contestant, and there is none; give its file, or leave it out")
 
 
 class _Bar:
@@ -129,31 +142,49 @@ def judge(args):
     from cgru.judge import host
 
     given = {"flags": args.flags, "include": tuple(args.include), "cc": args.cc}
+    found: dict = {}
     try:
-        contestant = host.Contestant.of(args.contestant, **given)
-        found = _found(contestant, args)
-    except host.BuildError as error:
-        raise ValueError(str(error)) from error
-    if args.json is not None:
-        write_whole(args.json, (json.dumps(_json(found), indent=1, allow_nan=False) + "\n").encode("ascii"))
+        _find(host.Contestant.of(args.contestant, **given), args, found)
+    except BaseException as error:      # also what ends the process: what is known so far is kept
+        if any(part in found for part in PARTS):
+            _write(args, found | {"broken_off": str(error) or type(error).__name__})
+        if isinstance(error, host.BuildError):
+            raise ValueError(str(error)) from error
+        raise
+    if _write(args, found):
         print(f"\nwrote {args.json}")
     return all(found[part]["passed"] for part in ("right", "safe") if part in found)
 
 
-def _found(contestant, args):
-    """Each part printed as it is done, as dictionaries."""
-    found = {"contestant": contestant.name, "file": args.contestant, "built": contestant.label}
+def _write(args, found):
+    """The JSON, if it is wanted."""
+    if args.json is None:
+        return False
+    write_whole(args.json, (json.dumps(_json(found), indent=1, allow_nan=False) + "\n").encode("ascii"))
+    return True
+
+
+def _find(contestant, args, found):
+    """Fill a dictionary part by part; each is printed as it is done."""
+    found |= {"contestant": contestant.name, "file": args.contestant, "built": contestant.label}
     print(f"{contestant.name}: {contestant.label}")
     for part in PARTS:
         if part in args.only:
             report = _PARTS[part](contestant, args)
+            found[part] = report.as_dict()
             print(f"\n{part}?{_verdict(report)}")
             print("\n".join(f"  {line}" for line in report.text.splitlines()))
-            found[part] = report.as_dict()
             if args.plot is not None and part == "fast":
-                report.plot(args.plot)
-                print(f"wrote {args.plot}")
-    return found
+                _plot(report, args.plot)
+
+
+def _plot(report, path):
+    """The picture; where nothing was timed there is none, and what was found stands all the same."""
+    if not any(row.times for row in report.found.rows):
+        print(f"no picture, for nothing was timed: {path} was not written")
+        return
+    report.plot(path)
+    print(f"wrote {path}")
 
 
 def _json(value):
@@ -199,7 +230,12 @@ def _options(args, progress=None):
     from cgru.judge.fast import Options
 
     cells = Options.cells if args.cell is None else tuple(args.cell)
-    return Options(cells, suite=args.suite, quick=args.quick, progress=progress)
+    return Options(cells, suite=args.suite, quick=args.quick, cc=_c_compiler(args), progress=progress)
+
+
+def _c_compiler(args):
+    """--cc, where it names a C compiler: of a contestant in C++ it names another."""
+    return args.cc if os.path.splitext(args.contestant)[1] in (".c", ".so", ".dylib") else None
 
 
 _PARTS = {"right": _right, "safe": _safe, "fast": _fast}

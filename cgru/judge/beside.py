@@ -31,6 +31,10 @@ class Skipped(Exception):
     """Somebody does not do a point; the message says why."""
 
 
+class Hung(Skipped):
+    """A contestant that did not end in time."""
+
+
 class Problem:
     """Weights, inputs and the right answer of a point.
 
@@ -115,7 +119,7 @@ class Child:
             self._contestant = self._given
         found = host.run(self._contestant, problem.weights, point.cell, problem.x[:CHECKED], *self._states())
         if found.verdict != "ok":
-            raise Skipped(f"{found.verdict}: {found.detail}" if found.detail else found.verdict)
+            raise _skipped(found)
         # a sequence by the contestant's own run, or else step by step
         self._way = "run" if not point.is_step and self._contestant.has_run else "step"
         self._steps = point.T if self._way == "step" else 1
@@ -144,11 +148,17 @@ class Child:
                 calls=calls * self._steps, samples=samples, instances=instances, way=self._way,
             )  # fmt: skip
         except host.Failed as error:
-            raise Skipped(str(error)) from error
+            raise _skipped(error.result) from error
         return times * self._steps
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+def _skipped(result):
+    """Why nothing is timed."""
+    kind = Hung if result.verdict == "hung" else Skipped
+    return kind(f"{result.verdict}: {result.detail}" if result.detail else result.verdict)
 
 
 class Null(Child):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cgru.cells import CELLS, GRU, RNN
-from cgru.judge import beside, host
+from cgru.judge import beside, build, host, machine
 from cgru.judge.native import NoCompiler
 from cgru.judge.points import Point
 from cgru.judge.probe import Probe
@@ -43,8 +43,15 @@ class Options:
         So many models that take turns.
     peers : bool
         Whether cgru and ONNX Runtime are timed as well.
+    cc : str, optional
+        The compiler of the null contestant and of the probe; by default $CC, or the first that is there.
     progress : callable, optional
         Called with (done, total).
+
+    Raises
+    ------
+    ValueError
+        A suite that is none, or has no point of these cells; sizes below 1.
     """
 
     cells: tuple[str, ...] = ("gru", "lstm")
@@ -53,6 +60,7 @@ class Options:
     quick: bool = False
     instances: tuple[int, ...] = (1, 4, 16)
     peers: bool = True
+    cc: str | None = None
     progress: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
@@ -60,6 +68,9 @@ class Options:
             raise ValueError(f"suite must be one of {', '.join(SUITES)}; got {self.suite!r}")
         if self.sizes is not None and (not self.sizes or min(self.sizes) < 1):
             raise ValueError(f"sizes must be 1 and more; got {self.sizes}")
+        if self.suite is not None and not self.points():
+            there = ", ".join(dict.fromkeys(point.cell for point in SUITES[self.suite]))
+            raise ValueError(f"suite {self.suite} has no point of {', '.join(self.cells)}; it has {there}")
 
     def points(self) -> list[Point]:
         """The points, in the order of the table."""
@@ -127,6 +138,8 @@ class Row:
     limit : dict or None
         As `cgru.judge.limit.limit` gives it.
     published : list of Published
+    hung : set of str
+        Who did not end in time.
     """
 
     point: Point
@@ -134,6 +147,14 @@ class Row:
     skipped: dict[str, str] = field(default_factory=dict)
     limit: dict[str, Any] | None = None
     published: list[Published] = field(default_factory=list)
+    hung: set[str] = field(default_factory=set)
+
+    def skip(self, name: str, error: beside.Skipped) -> None:
+        """Note why somebody is not timed."""
+        self.skipped[name] = str(error)
+        self.times.pop(name, None)
+        if isinstance(error, beside.Hung):
+            self.hung.add(name)
 
 
 @dataclass
@@ -152,6 +173,8 @@ class Fast:
         Who or what is not here, and why.
     load : float or None
         Of the machine before, in runnable processes.
+    machine : dict
+        As `cgru.judge.machine.describe` gives it, and how the probe was compiled.
     """
 
     name: str
@@ -160,6 +183,7 @@ class Fast:
     python: list[str]
     missing: dict[str, str]
     load: float | None
+    machine: dict[str, Any] = field(default_factory=dict)
 
     def noise(self) -> str:
         """What speaks against the figures; empty on a quiet machine."""
@@ -188,37 +212,58 @@ def fast(contestant: Any, options: Options | None = None) -> Fast:
     options = options or Options()
     found, missing = beside.peers() if options.peers else ([], {})
     child = beside.Child(contestant, contestant.name)
-    if any(child.name == one.name for one in found):
+    if child.name in {NULL, *missing, *(one.name for one in found)}:
         child.name += " (contestant)"
-    everybody = [child, beside.Null(host.null(), NULL), *found]
-    try:
-        probe = Probe()
-    except NoCompiler as error:
-        probe, missing["limit"] = None, str(error)
+    null = _tried(NULL, missing, lambda: _null(options.cc))
+    everybody = [child, *([] if null is None else [null]), *found]
+    probe = _tried("limit", missing, lambda: Probe(cc=options.cc))
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    about = machine.describe() | {"probe": probe and probe.command}
     points, rows = options.points(), []
+    hung: dict[str, str] = {}       # kind of cell -> point
     for number, point in enumerate(points):
         if options.progress is not None:
             options.progress(number, len(points))
-        rows.append(_row(point, everybody, probe, options))
+        rows.append(_row(point, everybody, probe, options, hung.get(point.cell)))
+        if child.name in rows[-1].hung:
+            hung[point.cell] = point.key
     if options.progress is not None:
         options.progress(len(points), len(points))
-    return Fast(child.name, rows, options, [one.name for one in found], missing, load)
+    return Fast(child.name, rows, options, [one.name for one in found], missing, load, about)
 
 
-def _row(point, everybody, probe, options):
+def _tried(name, missing, make):
+    """What is made, or None, and why in `missing`: the contestant is timed all the same."""
+    try:
+        return make()
+    except (NoCompiler, host.BuildError, OSError) as error:
+        missing[name] = str(error).splitlines()[0]
+    return None
+
+
+def _null(cc):
+    """The null contestant, built: one that cannot be is known before anything is timed."""
+    null = host.Contestant.of(build.NULL, cc=cc)
+    null.facts()
+    return beside.Null(null, NULL)
+
+
+def _row(point, everybody, probe, options, hung):
     row = Row(point, published=PUBLISHED.get(point, []) if options.suite else [])
     if options.quick and point.flops > _QUICK_FLOPS:
         row.skipped = {"everybody": "left out of a quick run: it takes too long"}
         return row
     problem, plans = beside.Problem(point), {}
+    if hung is not None:
+        row.skipped[everybody[0].name] = f"not asked, for it hung at {hung}"
     for one in everybody:
+        if one.name in row.skipped:
+            continue
         try:
             row.times[one.name] = Times(one.start(problem))
             plans[one.name] = _Plan(one, 0.02e9 if options.quick else 0.1e9)
         except beside.Skipped as error:
-            row.skipped[one.name] = str(error)
-            row.times.pop(one.name, None)
+            row.skip(one.name, error)
     watch = probe.watch(point) if probe else None
     order = np.random.default_rng(0)
     for turn in range(2 if options.quick else 5):
@@ -230,8 +275,8 @@ def _row(point, everybody, probe, options):
                 if turn == 0 and name == everybody[0].name and point.is_step:
                     plans[name].instances(row.times[name], options.instances)
             except beside.Skipped as error:     # it did it before: not every time, then
-                row.skipped[name] = str(error)
-                del row.times[name], plans[name]
+                row.skip(name, error)
+                del plans[name]
     for one in everybody:
         one.close()
     row.limit = watch.limit(point) if watch else None

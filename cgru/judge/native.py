@@ -13,10 +13,10 @@ class NoCompiler(RuntimeError):
     """No C compiler was found, or it could not build the source; the message says which."""
 
 
-def compiler():
-    """Command of the C compiler: ``$CC``, else the first of cc, gcc and clang on the path."""
+def compiler(cc=None):
+    """Command of the C compiler: `cc`, else ``$CC``, else the first of cc, gcc and clang on the path."""
     try:
-        return list(building.compiler("C"))
+        return list(building.compiler("C", cc))
     except building.BuildError as error:
         raise NoCompiler(str(error)) from error
 
@@ -30,7 +30,7 @@ def compiler_version():
     return said.stdout.splitlines()[0]
 
 
-def build(source, flags):
+def build(source, flags, cc=None):
     """Compile a source file and load it.
 
     Parameters
@@ -39,6 +39,8 @@ def build(source, flags):
         What it includes stands beside it.
     flags : sequence of str
         Optimisation flags; other spellings are tried where this compiler refuses them.
+    cc : str, optional
+        The C compiler, with flags if need be; by default that of `compiler`.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def build(source, flags):
     NoCompiler
         There is no compiler, or every attempt failed.
     """
-    command = compiler()
+    command = compiler(cc)
     complaint = ""
     # A library that is loaded does not need its file any more.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:

@@ -39,6 +39,8 @@ class Probe:
     ----------
     isa : str, optional
         A name of cgru's table of instruction sets: only what is in it is used, instead of all that the processor has.
+    cc : str, optional
+        The C compiler; by default that of `native.compiler`.
 
     Attributes
     ----------
@@ -55,8 +57,8 @@ class Probe:
         more than one pace (seen: 47 or 64 bytes a cycle from the same L2), and it chooses.
     """
 
-    def __init__(self, isa=None):
-        self._library = library = native.build(SOURCE, ["-O3", *_machine(isa)])
+    def __init__(self, isa=None, cc=None):
+        self._library = library = native.build(SOURCE, ["-O3", *_machine(isa)], cc)
         library.probe_fma.restype = library.probe_dot.restype = library.probe_read.restype = ctypes.c_double
         library.probe_fma.argtypes = library.probe_dot.argtypes = [ctypes.c_int64]
         library.probe_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
@@ -111,6 +113,11 @@ class Probe:
         """The same of 8-bit dot products."""
         return max(self._library.probe_dot(100_000) for _ in range(3))
 
+    @property
+    def command(self):
+        """How it was compiled, without paths."""
+        return self._library.command
+
     def as_dict(self):
         """What goes into the results file."""
         return {
@@ -120,7 +127,7 @@ class Probe:
             "vector_bits": self.vector_bits,
             "read_gb_per_s": {str(size): speed for size, speed in self.bandwidth.items()},
             "read_typical_gb_per_s": {str(size): speed for size, speed in self.typical.items()},
-            "compiled": self._library.command,
+            "compiled": self.command,
         }
 
 

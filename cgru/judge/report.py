@@ -45,6 +45,7 @@ class Report:
             "version": __version__,
             "suite": found.options.suite,
             "quick": found.options.quick,
+            "machine": found.machine,
             "load_average_before": found.load,
             "noise": found.noise(),
             "called_from_python": found.python,

@@ -4,14 +4,19 @@ import json
 import os
 import re
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cgru.__main__ import main
+from cgru.commands import judge
+from cgru.judge.build import BuildError
 from cgru.judge.case_files import NAMES
 from cgru.judge.cases import CASES
+from cgru.judge.fast import Fast
+from cgru.judge.report import Report
 from support.commands import printed, refused
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -55,6 +60,14 @@ def test_what_is_refused_before_anything_is_written(capsys):
         "file.c --only right --plot p.png": "--plot is of what is timed; add fast to --only",
         "file.c --only right --suite audio": "--suite is of what is timed; add fast to --only",
         "file.c --suite nosuch": "suite must be one of ",
+        "file.c --suite audio --cell rnn": "suite audio has no point of rnn; it has gru, lstm",
+        "--write-cases more --json found.json": "--json is of a contestant, and there is none",
+        "--write-cases more --plot x.txt": "--plot is of a contestant",
+        "--write-cases more --suite nosuch": "--suite is of a contestant",
+        "--write-cases more --only right": "--only is of a contestant",
+        "--write-cases more --cell gru": "--cell is of a contestant",
+        "--write-cases more --quick": "--quick is of a contestant",
+        "--write-cases=": "--write-cases: the name of the folder is empty",
         "file.c --cell linear": "invalid choice: 'linear'",
     }.items():
         assert says in refused(capsys, "judge", *arguments.split()), arguments
@@ -119,6 +132,53 @@ def test_all_parts(capsys):
     found = json.loads(Path("found.json").read_text())
     assert {"contestant", "file", "built", "right", "safe", "fast"} <= set(found)
     assert not picture or os.path.getsize("p.png") > 5000
+
+
+@compiles
+@pytest.mark.parametrize("error", [ValueError("a later mistake"), KeyboardInterrupt(), BuildError("it went wrong")])
+def test_what_is_known_is_written_whatever_comes_later(capsys, monkeypatch, error):
+    def fails(contestant, args):
+        raise error
+
+    monkeypatch.setitem(judge._PARTS, "fast", fails)
+    status, out, err = judged(capsys, "--only", "right,fast", "--json", "found.json", "--cell", "gru")
+    assert status == (130 if isinstance(error, KeyboardInterrupt) else 2) and str(error) in err
+    assert "\nright? yes\n" in out
+    found = json.loads(Path("found.json").read_text())
+    assert found["right"]["passed"] and found["broken_off"] == (str(error) or "KeyboardInterrupt")
+    assert "fast" not in found
+
+
+@compiles
+def test_nothing_is_written_of_what_was_not_begun(capsys, monkeypatch):
+    def fails(contestant, args):
+        raise ValueError("a mistake")
+
+    monkeypatch.setitem(judge._PARTS, "right", fails)
+    status, _, err = judged(capsys, "--only", "right", "--json", "found.json")
+    assert status == 2 and "a mistake" in err and not os.path.exists("found.json")
+
+
+@compiles
+def test_no_picture_of_nothing(capsys, monkeypatch):
+    """It is said; right and its exit status stand."""
+    pytest.importorskip("matplotlib")
+
+    def nothing(contestant, args):
+        return Report(Fast("mine", [], judge._options(args), [], {}, None))
+
+    monkeypatch.setitem(judge._PARTS, "fast", nothing)
+    words = ["--only", "right,fast", "--json", "found.json", "--cell", "gru", "--plot", "p.png"]
+    status, out, err = judged(capsys, *words)
+    assert (status, err) == (0, "") and "no picture, for nothing was timed" in out and not os.path.exists("p.png")
+    assert "broken_off" not in json.loads(Path("found.json").read_text())
+
+
+@pytest.mark.parametrize(("name", "cc"), [("a.c", "mycc"), ("a.so", "mycc"), ("a.cpp", None)])
+def test_the_compiler_is_handed_on(name, cc):
+    """But for that of C++, which is no C compiler."""
+    args = types.SimpleNamespace(contestant=name, cc="mycc", cell=None, suite=None, quick=True)
+    assert judge._options(args).cc == cc
 
 
 def _matplotlib():

@@ -1,15 +1,21 @@
 """How fast: what is asked of whom, that everybody timed computes the layer, what is skipped, and the suites."""
 
+import datetime
+import os
+import platform
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cgru._version import __version__
 from cgru.judge import beside, fast, host, suites
 from cgru.judge.exported import Exported
 from cgru.judge.fast import NULL, Options, Times
 from cgru.judge.limit import footprints
 from cgru.judge.points import Point
+from cgru.judge.report import Report
 
 #: A contestant that answers with a constant, does GRUs alone, and crashes from H = 40 on.
 SOURCE = """
@@ -216,6 +222,73 @@ def test_a_contestant_may_be_called_as_a_peer_is(quarter, short, monkeypatch):
     assert {"cgru", found.name} <= set(found.rows[0].times)
 
 
+def test_a_contestant_may_be_called_as_the_null_is(quarter, short, monkeypatch):
+    """Its figures are its own."""
+    monkeypatch.setattr(type(quarter), "name", NULL)
+    found = fast.fast(quarter, Options(cells=("gru",), sizes=(5,), quick=True, peers=False))
+    times = found.rows[0].times
+    assert found.name == f"{NULL} (contestant)" and set(times) == {NULL, found.name}
+    assert times[found.name].error > 0.05 and times[NULL].error is None
+
+
+def test_after_a_hang_no_more_of_the_kind_is_asked(tmp_path, short, monkeypatch):
+    """Another kind is; the others are timed at every point."""
+    path = tmp_path / "hangs.c"
+    hangs = SOURCE.replace("if (layer->cell != CGRU_JUDGE_GRU", "while (layer->cell == CGRU_JUDGE_GRU) ;\n    if (0")
+    assert hangs != SOURCE
+    path.write_text(hangs.replace("c_0 != NULL", "(void)c_0, 0"))
+    contestant = made(lambda: host.Contestant.of(path, flags=("-O1",)))
+    asked, run = [], host.run
+    monkeypatch.setattr(host, "run", lambda one, *words: asked.append(one) or run(one, *words, timeout=1.5))
+    options = Options(sizes=(5, 7, 9), quick=True, peers=False)
+    found = fast.fast(contestant, options)
+    reasons = [row.skipped.get("a quarter", "") for row in found.rows]
+    first = found.rows[0].point.key
+    assert reasons[0].startswith("hung: ") and reasons[1:3] == 2 * [f"not asked, for it hung at {first}"]
+    assert reasons[3:] == ["", "", ""] and asked.count(contestant) == 1 + 3
+    assert all(NULL in row.times for row in found.rows) and "a quarter" in found.rows[3].times
+
+
+@pytest.fixture
+def nothing_on_the_path(quarter, monkeypatch, tmp_path):
+    """No compiler is found by its name; gives the whole path of one, which finds its assembler and linker."""
+    gcc = shutil.which("gcc")
+    tools = [shutil.which(name) for name in ("as", "ld")]
+    if gcc is None or None in tools:
+        pytest.skip("needs gcc, as, ld")
+    for tool in tools:
+        (tmp_path / Path(tool).name).symlink_to(tool)
+    quarter.facts()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    return gcc
+
+
+def test_the_compiler_is_that_of_the_null_contestant_and_the_probe(quarter, short, nothing_on_the_path):
+    options = {"cells": ("gru",), "sizes": (5,), "quick": True, "peers": False}
+    found = fast.fast(quarter, Options(**options, cc=nothing_on_the_path))
+    assert not found.missing and NULL in found.rows[0].times and found.rows[0].limit["ns"] > 0
+    assert found.machine["probe"].startswith("gcc ")
+
+
+def test_without_a_compiler_the_contestant_is_timed_all_the_same(quarter, short, nothing_on_the_path):
+    found = fast.fast(quarter, Options(cells=("gru",), sizes=(5,), quick=True, peers=False))
+    assert "no C compiler" in found.missing[NULL] and "no C compiler" in found.missing["limit"]
+    assert set(found.rows[0].times) == {"a quarter"} and found.rows[0].limit is None
+    assert found.machine["probe"] is None
+    assert f"{NULL}: no C compiler" in Report(found).text
+
+
+def test_what_is_noted_of_the_machine(quarter, short):
+    found = fast.fast(quarter, Options(cells=("gru",), sizes=(5,), quick=True, peers=False)).machine
+    assert found["cpu"] and found["cores"] == os.cpu_count() and found["system"].startswith(platform.system())
+    assert found["versions"]["NumPy"] == np.__version__ and found["versions"]["cgru"] == __version__
+    assert {"ONNX Runtime", "onnx"} < set(found["versions"]) and found["probe"].endswith(" probe.c")
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(found["time"])
+    assert datetime.timedelta(seconds=-2) < age < datetime.timedelta(hours=1)
+
+
 def test_figures():
     """p99 is the time of a call that there was; the spread is of the rounds."""
     times = Times(0.5, np.arange(1.0, 201), [4.0, 6.0, 5.0], [90.0, 100.0, 120.0], {4: 7.0})
@@ -239,7 +312,9 @@ def test_points():
         assert Options(cells=("gru", "lstm", "rnn"), suite=name).points() == points
 
 
-@pytest.mark.parametrize("words", [{"suite": "movies"}, {"sizes": ()}, {"sizes": (8, 0)}])
+@pytest.mark.parametrize(
+    "words", [{"suite": "movies"}, {"sizes": ()}, {"sizes": (8, 0)}, {"suite": "audio", "cells": ("rnn",)}]
+)
 def test_what_cannot_be_asked(words):
     with pytest.raises(ValueError, match=next(iter(words))):
         Options(**words)

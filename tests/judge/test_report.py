@@ -28,7 +28,8 @@ def made(points=None, suite=None, load=0.1, **more):
     del rows[-1].times["mine"]
     rows[-1].skipped["mine"] = "refused: cgru_judge_make gave NULL"
     options = Options(("gru", "lstm"), suite=suite, instances=(1, 4), **more)
-    return Report(Fast("mine", rows, options, ["cgru"], {"ONNX Runtime": "not installed (onnx)"}, load))
+    missing, machine = {"ONNX Runtime": "not installed (onnx)"}, {"cpu": "one of ours"}
+    return Report(Fast("mine", rows, options, ["cgru"], missing, load, machine))
 
 
 def test_the_table():
@@ -75,6 +76,7 @@ def test_a_suite_and_what_others_published():
 def test_json():
     report = made(SUITES["serving"], "serving")
     found = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert found["machine"] == {"cpu": "one of ours"}
     assert found["suite"] == "serving" and found["called_from_python"] == ["cgru"]
     assert len(found["points"]) == len(SUITES["serving"])
     first, last = found["points"][0], found["points"][-1]

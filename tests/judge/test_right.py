@@ -17,8 +17,8 @@ def cases():
     return [case for case in CASES() if case.name.endswith(ends) or not case.is_usual]
 
 
-def contestant(monkeypatch, *, change=None, after=None, kinds=tuple(CELLS), most_rows=99, zero=False, h_0=1, c_0=1,
-               y_of=lambda y, H, way: y):  # fmt: skip
+def contestant(monkeypatch, *, change=None, without=(), after=None, kinds=tuple(CELLS), most_rows=99, zero=False,
+               h_0=1, c_0=1, y_of=lambda y, H, way: y):  # fmt: skip
     """One that computes in float64 with these deviations, and counts its calls."""
     calls = []
 
@@ -33,6 +33,8 @@ def contestant(monkeypatch, *, change=None, after=None, kinds=tuple(CELLS), most
         for array in weights.values():
             if change is not None:
                 change(cell, array, len(array) // CELLS[cell].stacked)
+        for name in without:
+            weights[name][:] = 0
         states = [h * h_0] + ([] if c is None else [c * c_0])
         form = {"reset_after": reset_after if after is None else after, "z_keeps": True}
         y, _ = run(CELLS[cell], weights, x, states, None, plain(CELLS[cell].functions), **form)
@@ -83,6 +85,13 @@ def exchanged(cell, array, H):
         array[: 2 * H] = np.concatenate([array[H : 2 * H], array[:H]])
 
 
+def transposed(cell, array, H):
+    """U, gate by gate: in the cases I is another number than H."""
+    if array.ndim == 2 and array.shape[1] == H:
+        for gate in range(len(array) // H):
+            array[gate * H : gate * H + H] = array[gate * H : gate * H + H].T.copy()
+
+
 @pytest.mark.parametrize(("deviation", "kind", "says"), [
     ({"change": negated_z}, "GRU, reset after", r"it computes with z in the other sense"),
     ({"change": exchanged}, "GRU, reset after", "gates stacked z, r, n"),
@@ -94,9 +103,15 @@ def exchanged(cell, array, H):
     ({"h_0": 0}, "LSTM", "the initial state h_0 left out"),
     ({"c_0": 0}, "LSTM", "the initial cell state c_0 left out"),
     ({"h_0": 0, "change": negated_z}, "GRU, reset before", "with the initial state left out, and z in the other sense"),
+    ({"h_0": 0, "change": transposed}, "LSTM", "with the initial state h_0 left out, and U transposed gate by gate"),
+    ({"without": ["bias_hh_l0"]}, "LSTM", "it computes with b_hh left out"),
+    ({"without": ["bias_ih_l0"]}, "GRU, reset after", "it computes with b_ih left out"),
+    ({"without": ["bias_hh_l0", "bias_ih_l0"]}, "GRU, reset before", "it computes with both biases left out"),
+    ({"without": ["bias_hh_l0"], "h_0": 0}, "RNN", "it computes with the initial state left out, and b_hh left out"),
+    ({"without": ["bias_hh_l0"], "change": negated_z}, "GRU, reset after", "with b_hh left out, and z in the other "),
     ({"y_of": lambda y, H, way: y + np.float32(3e-5)}, "RNN", "no convention: digits are lost"),
     ({"y_of": lambda y, H, way: y * (H != 33)}, "RNN", "no convention, for most cases are right"),
-    ({"y_of": lambda y, H, way: y[::-1] * y}, "RNN", "no convention that is known"),
+    ({"y_of": lambda y, H, way: y[::-1] * y}, "RNN", "unexplained: tried were the conventions"),
 ])  # fmt: skip
 def test_what_was_misread(monkeypatch, cases, deviation, kind, says):
     name = kind.partition(",")[0].lower()
