@@ -147,8 +147,12 @@ class BuildExt(build_ext):
             self._prepare_msvc()
         compiler = self._compiler()
         common, inline = self._common_flags(compiler)
-        # what no loop over numbers is in: the smaller code is as fast
-        small = ("-O2",) if MODE == "release" and self.compiler.compiler_type == "unix" else ()
+        # Wheels are to be small. No exception passes through any module, so tables to unwind it are for debuggers alone.
+        # In the modules without loops over numbers the smaller code is as fast.
+        lean = MODE == "release" and self.compiler.compiler_type == "unix"
+        if lean:
+            common = (*common, "-fno-asynchronous-unwind-tables")
+        small = ("-O2",) if lean else ()
         kept = self._isas(compiler)
         self.extensions = [module for module in self.extensions if module.isa is None or module.isa in kept]
         for module in self.extensions:
