@@ -147,7 +147,7 @@ class BuildExt(build_ext):
             self._prepare_msvc()
         compiler = self._compiler()
         common, inline = self._common_flags(compiler)
-        # Wheels are to be small. No exception passes through any module, so tables to unwind it are for debuggers alone.
+        # Wheels are to be small. No exception passes through any module, so tables to unwind it are for debuggers only.
         # In the modules without loops over numbers the smaller code is as fast.
         lean = MODE == "release" and self.compiler.compiler_type == "unix"
         if lean:
