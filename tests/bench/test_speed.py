@@ -73,6 +73,7 @@ def test_cgru_and_numpy_are_right(point, cell):
             check_twice(runner, problem)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")      # of JAX, where tests before this have loaded it
 @pytest.mark.parametrize("name", PEERS)
 def test_peers_are_right(name):
     if not all(importlib.util.find_spec(module) for module in (name, "onnx")):
