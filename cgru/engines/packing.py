@@ -58,11 +58,10 @@ def pack(matrix: np.ndarray | Quantized, bias: np.ndarray, rows: slice, units: i
         values, scale = matrix.values[rows], matrix.scale
     order, bias = _order(len(values), units, lanes), np.asarray(bias[rows], np.float32)
     lines = _taken(values, order)
-    data = _panels(lines, 3 * lanes)
+    data = panels(lines, 3 * lanes)
     if scale is None:
         return Packed(data, _taken(bias, order), np.zeros(0, np.float32), np.zeros(0, np.int32))
-    start = (-128 * lines.sum(axis=1, dtype=np.int64)).astype(np.int32)
-    return Packed(data, _taken(bias, order), _taken(scale[rows], order), start)
+    return Packed(data, _taken(bias, order), _taken(scale[rows], order), starts(lines))
 
 
 def _order(count, units, lanes):
@@ -81,8 +80,13 @@ def _taken(values, order):
     return taken
 
 
-def _panels(lines, width):
-    """Panels of the rows of a matrix, with their columns in words."""
+def starts(lines: np.ndarray) -> np.ndarray:
+    """`Packed.start` of rows of int8 weights."""
+    return (-128 * lines.sum(axis=1, dtype=np.int64)).astype(np.int32)
+
+
+def panels(lines: np.ndarray, width: int) -> np.ndarray:
+    """Panels of the rows of a matrix, with their columns in words: one dimension, of the weights' type."""
     group = WORD // lines.itemsize
     depth = -(-lines.shape[1] // group)
     columns = np.zeros((len(lines), depth * group), lines.dtype)

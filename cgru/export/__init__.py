@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from cgru import engines
-from cgru.chain import Chain, as_chain, network_of
+from cgru.chain import Chain, as_chain
 from cgru.export import text
-from cgru.export.layers import layers_of
+from cgru.export.layers import LARGEST, layers_of
 from cgru.export.sections import named
 from cgru.files import whole_file
 from cgru.weights import Weights
 
-_LARGEST = float(np.finfo(np.float32).max)
 _STEPS = 7                                                  # of the test
 _TOLERANCE = {"float32": 1e-5, "bfloat16": 1e-5, "int8": 5e-2}     # of the largest output, without fused multiply-adds
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -46,8 +45,7 @@ def write_c(model: Any, path: str | os.PathLike[str], *, name: str | None = None
     """
     path = os.fsdecode(path)
     stem, name = _names(path, name)
-    _check_model(model)
-    chain = as_chain(network_of(model))
+    chain = _chain_of(model)
     layers = layers_of(chain)
     x = np.random.default_rng(0).standard_normal((_STEPS, chain.input_size)).astype(np.float32)
     y = _outputs(model, x)
@@ -88,8 +86,8 @@ def _names(path: str, name: str | None) -> tuple[str, str]:
     return stem, name
 
 
-def _check_model(model: Any) -> None:
-    """Refuse what is no model, and what C cannot have."""
+def _chain_of(model: Any) -> Chain:
+    """What a model computes; refuses what is no model, and what C cannot have."""
     network = getattr(model, "chain", None) or getattr(model, "weights", None)
     if not isinstance(network, Chain | Weights):
         raise TypeError(f"model must be a GRU, LSTM, RNN, Linear or Sequential; got {type(model).__name__}")
@@ -104,22 +102,19 @@ def _check_model(model: Any) -> None:
                 "know the steps to come: write a model of one direction, forwards"
             )
         numbers = [number for group in config.activations for one in group for number in one.numbers]
-        if any(abs(number) > _LARGEST for number in numbers):
+        if any(abs(number) > LARGEST for number in numbers):
             raise ValueError(f"an activation's parameter is beyond float32; got {max(numbers, key=abs):g}")
     if chain.dtype != np.float32:
         raise ValueError(f"C is written for float32; this is {chain.dtype}: use astype('float32') first")
     odd = [name for name, values in chain.tensors.items() if not np.isfinite(values).all()]
     if odd:
         raise ValueError(f"NaN or infinity in {', '.join(odd)}, for which C has no constant")
-
-
-def _packed(model):
-    return model if getattr(model, "engine", None) == "packed" else model.replace(engine="packed")
+    return chain
 
 
 def _outputs(model, x):
     """(T, O), every step's y, as the engine packed computes it."""
-    packed = _packed(model)
+    packed = model if getattr(model, "engine", None) == "packed" else model.replace(engine="packed")
     return packed.stream().run(x) if hasattr(packed, "stream") else packed(x)
 
 

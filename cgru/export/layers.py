@@ -9,7 +9,7 @@ from cgru.cells import Cell
 from cgru.export.literals import float_literal
 from cgru.export.matrices import Matrix, matrix_of
 
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)        #: of float32
 _WITHOUT_CONSTANTS = ("hard_sigmoid", "relu", "linear", "softsign", "leaky_relu")
 
 
@@ -133,7 +133,7 @@ def _function(layer, letter, function):
         lines.append("    (void)k;")
     else:
         numbers.append("k")
-    if layer.clip is not None and layer.clip <= _LARGEST and letter != "h":
+    if layer.clip is not None and layer.clip <= LARGEST and letter != "h":
         high = _number(layer.clip)
         lines.append(f"    x = x > {high} ? {high} : x;")
         lines.append(f"    x = x < -{high} ? -{high} : x;")

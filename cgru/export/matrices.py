@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgru.engines.packing import panels, starts
 from cgru.quantize import Quantized
 
 _MOST = 128             # columns of a panel (source/products.c)
@@ -62,35 +63,19 @@ def matrix_of(weights: np.ndarray | Quantized, bias: np.ndarray | None, rows: sl
         out[:count] = array
         return out
 
-    data = _panels(_words(padded(values)))
+    lines = padded(values)
+    data = panels(lines, part(columns, _MOST))
+    if data.dtype == np.uint16:         # two as one number: that of the even column below
+        data = data.astype("<u2").view("<u4").astype(np.uint32)
     biases = padded(np.zeros(count, np.float32) if bias is None else np.asarray(bias[rows], np.float32))
     if scale is None:
         return Matrix(weight_dtype, K, columns, data, biases)
-    start = (-128 * padded(values).sum(axis=1, dtype=np.int64)).astype(np.int32)
-    return Matrix(weight_dtype, K, columns, data, biases, padded(scale[rows]), start)
+    return Matrix(weight_dtype, K, columns, data, biases, padded(scale[rows]), starts(lines))
 
 
 def _unit(count, weight_dtype):
     """Columns are a multiple of this: of int8, vectors are spelled."""
     return 16 if weight_dtype == "int8" else 8 if count > 4 else 4
-
-
-def _words(values):
-    """(columns, depth, weights in a word): one float32, two bfloat16 or four int8."""
-    group = 4 // values.itemsize
-    depth = -(-values.shape[1] // group)
-    words = np.zeros((len(values), depth * group), values.dtype)
-    words[:, : values.shape[1]] = values
-    words = words.reshape(len(values), depth, group)
-    if values.dtype == np.uint16:       # as one number: the even one below
-        return (words[..., :1].astype(np.uint32) | words[..., 1:].astype(np.uint32) << 16)
-    return words
-
-
-def _panels(words):
-    """One panel behind the other: (depth, width, weights in a word) each."""
-    width = part(len(words), _MOST)
-    return np.concatenate([words[at : at + width].swapaxes(0, 1).ravel() for at in range(0, len(words), width)])
 
 
 def part(whole: int, most: int) -> int:

@@ -42,14 +42,14 @@ def _read(package, name):
 
 #: What several rows want, in dot_int8.h: its macros and the paragraph about them.
 _WIDE = re.compile(
-    r"#define (?:CGRU_WIDE|cgru_even|cgru_odd|cgru_dot_wide)[^\n]*\n|#if !defined\(CGRU_WIDE\)\n#endif\n\n"
-    r"|\n\n   Where there is cgru_dot_wide[^*]*(?= \*/)"
+    r"#if !defined\(CGRU_WIDE\)\n#define CGRU_WIDE 0\n#endif\n\n"
+    r"|#define (?:CGRU_WIDE|cgru_even|cgru_odd|cgru_dot_wide)[^\n]*\n|\n\n   Where there is cgru_dot_wide[^*]*(?= \*/)"
 )
 
 
 def _dots():
     """The engine's own 8-bit dot products for one row, without a header that is not everywhere."""
-    text = _WIDE.sub("", _WIDE.sub("", _read("cgru.engines", "dot_int8.h")))
+    text = _WIDE.sub("", _read("cgru.engines", "dot_int8.h"))
     return text.replace("#include <string.h>\n", "").replace("memcpy(", "CGRU_COPY(").strip() + "\n"
 
 
