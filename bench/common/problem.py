@@ -40,20 +40,7 @@ class Problem:
     def __post_init__(self):
         p = self.point
         rng = np.random.default_rng([p.T, p.N, p.I, p.H])
-        bound = 1 / np.sqrt(p.H)
-
-        def draw(*shape):
-            return rng.uniform(-bound, bound, shape).astype(np.float32)
-
-        self.state = {}
-        for layer, inputs in enumerate(p.inputs):
-            for suffix in ("", "_reverse")[: p.directions]:
-                self.state |= {
-                    f"weight_ih_l{layer}{suffix}": draw(p.columns, inputs),
-                    f"weight_hh_l{layer}{suffix}": draw(p.columns, p.H),
-                    f"bias_ih_l{layer}{suffix}": draw(p.columns),
-                    f"bias_hh_l{layer}{suffix}": draw(p.columns),
-                }
+        self.state = p.draw_weights(rng)
         self.x = rng.standard_normal((p.T, p.N, p.I)).astype(np.float32)
         planes = (p.layers * p.directions, p.N, p.H)
         self.states = tuple(rng.uniform(-1, 1, planes).astype(np.float32) for _ in range(2 if p.cell == "lstm" else 1))

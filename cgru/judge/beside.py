@@ -52,20 +52,7 @@ class Problem:
     def __init__(self, point: Point) -> None:
         self.point = point
         rng = np.random.default_rng([point.T, point.N, point.I, point.H])
-        bound = 1 / np.sqrt(point.H)
-
-        def draw(*shape):
-            return rng.uniform(-bound, bound, shape).astype(np.float32)
-
-        self.weights: dict[str, np.ndarray] = {}
-        for level, inputs in enumerate(point.inputs):
-            for suffix in ("", "_reverse")[: point.directions]:
-                self.weights |= {
-                    f"weight_ih_l{level}{suffix}": draw(point.columns, inputs),
-                    f"weight_hh_l{level}{suffix}": draw(point.columns, point.H),
-                    f"bias_ih_l{level}{suffix}": draw(point.columns),
-                    f"bias_hh_l{level}{suffix}": draw(point.columns),
-                }
+        self.weights = point.draw_weights(rng)
         steps = STEPS if point.is_step else point.T
         self.x = rng.standard_normal((steps, point.N, point.I)).astype(np.float32)
         shape = (point.layers * point.directions, point.N, point.H)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cgru.cells import CELLS
 
 
@@ -55,3 +57,21 @@ class Point:
         """Floating-point operations of the matrix products of one call."""
         widths = sum(inputs + self.H for inputs in self.inputs)
         return self.T * self.N * self.directions * 2 * self.columns * widths
+
+    def draw_weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Its layers by PyTorch's names, float32, uniform within 1 / sqrt(H) as PyTorch draws them."""
+        bound = 1 / np.sqrt(self.H)
+
+        def draw(*shape):
+            return rng.uniform(-bound, bound, shape).astype(np.float32)
+
+        weights: dict[str, np.ndarray] = {}
+        for layer, inputs in enumerate(self.inputs):
+            for suffix in ("", "_reverse")[: self.directions]:
+                weights |= {
+                    f"weight_ih_l{layer}{suffix}": draw(self.columns, inputs),
+                    f"weight_hh_l{layer}{suffix}": draw(self.columns, self.H),
+                    f"bias_ih_l{layer}{suffix}": draw(self.columns),
+                    f"bias_hh_l{layer}{suffix}": draw(self.columns),
+                }
+        return weights
