@@ -24,7 +24,7 @@ LIBRARIES |= {"libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"}
 FOR_COMPILERS = (
     "cgru/__init__.pxd", "cgru/include/cgru.h", "cgru/include/cgru_judge.h", "cgru/engines/dot_int8.h",
     *(f"cgru/export/source/{name}.c" for name in ("cells", "functions", "head", "products")),
-    *(f"cgru/judge/{name}" for name in ("dots.h", "host.c", "null.c", "probe.c")),
+    *(f"cgru/judge/{name}" for name in ("dots.h", "host.c", "host_guards.h", "host_safe.h", "null.c", "probe.c")),
 )  # fmt: skip
 # a module's initialisation, Cython's own, the linker's
 EXPORTED = ("PyInit_", "__pyx_", "_init", "_fini", "_edata", "_end", "__bss_start")
