@@ -39,20 +39,34 @@ class Utterances:
         return Utterances(self.frames[:, rows], self.lengths[rows], self.speaker[rows])
 
 
-def load_utterances(split):
+def load_utterances(split, file=None):
     """Read one split of the Japanese Vowels data.
 
     Parameters
     ----------
     split : {"train", "test"}
         270 or 370 utterances: the split of the source.
+    file : str or path, optional
+        Where its arrays are, if not in the package, which has "test"; "train" is in the repository,
+        ``examples/speakers/training_utterances.npz``.
 
     Returns
     -------
     Utterances
         The source's decimal values, rounded once to float32.
+
+    Raises
+    ------
+    ValueError
+        If the package does not have the split.
     """
-    with np.load(BytesIO(read("japanese_vowels.npz")), allow_pickle=False) as stored:
+    if file is None and split != "test":
+        raise ValueError(
+            f'split is "test" in the package, got {split!r}; the training utterances are in cgru\'s repository: '
+            "give file=.../examples/speakers/training_utterances.npz"
+        )
+    file = BytesIO(read("japanese_vowels.npz")) if file is None else file
+    with np.load(file, allow_pickle=False) as stored:
         low, middle, high = stored[f"{split}_frames"].astype(np.int32)  # (12, sum of lengths) each
         lengths = stored[f"{split}_lengths"].astype(np.int64)
         speaker = stored[f"{split}_speaker"].astype(np.int64) - 1

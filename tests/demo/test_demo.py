@@ -1,6 +1,5 @@
 """The main job on real speech: data, model, both ways of running it. Its command is in commands/test_demo.py."""
 
-import hashlib
 import importlib.resources
 import json
 
@@ -11,13 +10,10 @@ import safetensors
 from cgru.commands import demo
 from cgru.demo.data import load_network, load_utterances
 from support import reference
+from support.speakers import utterances_are
 
-SHA256 = {
-    "train": "b531e6680122bee893af0ee8794a696bb7caad40d5abe04cc19dd8be9bc61172",
-    "test": "7c71160980b89a87419481f63e5e0687879d87e97d824d2d77393df866943db5",
-}
-PER_SPEAKER = {"train": [30] * 9, "test": [31, 35, 88, 44, 29, 24, 40, 50, 29]}
-FRAMES = {"train": (4274, 7, 26), "test": (5687, 7, 29)}
+PER_SPEAKER = [31, 35, 88, 44, 29, 24, 40, 50, 29]
+SHA256 = "7c71160980b89a87419481f63e5e0687879d87e97d824d2d77393df866943db5"
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +29,15 @@ def result(utterances):
 # ---- data and model
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_data_is_what_its_readme_says(split):
-    data = load_utterances(split)
-    total, shortest, longest = FRAMES[split]
-    assert len(data) == sum(PER_SPEAKER[split])
-    assert np.bincount(data.speaker).tolist() == PER_SPEAKER[split]
-    assert (data.lengths.sum(), data.lengths.min(), data.lengths.max()) == (total, shortest, longest)
-    assert data.frames.shape == (longest, len(data), 12)
-    assert data.frames.dtype == np.float32
-    valid = np.concatenate([data.frames[:length, k] for k, length in enumerate(data.lengths)])
-    assert hashlib.sha256(valid.astype("<f4").tobytes()).hexdigest() == SHA256[split]
-    for k, length in enumerate(data.lengths):
-        assert not data.frames[length:, k].any()
+def test_data_is_what_its_readme_says(utterances):
     readme = (importlib.resources.files("cgru.demo") / "README.md").read_text()
-    assert SHA256[split] in readme
-    assert "10.24432/C5NS47" in readme and "CC BY 4.0" in readme
+    utterances_are(utterances, PER_SPEAKER, (5687, 7, 29), SHA256, readme)
+
+
+def test_the_training_split_is_not_in_the_package():
+    for split in ("train", "validation"):
+        with pytest.raises(ValueError, match=f'split is "test" in the package, got {split!r}; .*examples/speakers'):
+            load_utterances(split)
 
 
 def test_model_file(utterances, result):
@@ -114,7 +103,7 @@ def test_confusion_table(utterances, result):
     table = demo.confusion(utterances.speaker, result.batched)
     assert table.shape == (9, 9)
     assert table.sum() == 370
-    assert table.sum(axis=1).tolist() == PER_SPEAKER["test"]
+    assert table.sum(axis=1).tolist() == PER_SPEAKER
     assert np.trace(table) / 370 == np.mean(result.batched == utterances.speaker)
     by_hand = demo.confusion(np.array([0, 0, 2]), np.array([0, 1, 2]))
     assert (by_hand[0, 0], by_hand[0, 1], by_hand[2, 2], by_hand.sum()) == (1, 1, 1, 3)

@@ -1,4 +1,4 @@
-"""How the demo's model was trained: ``python -m cgru.demo.train``.
+"""How the demo's model was trained: ``python examples/speakers/train.py``, with cgru installed.
 
 Every choice is made on held-out training utterances. Each candidate in `CANDIDATES` is cross-validated with
 several seeds on the training split; the candidate with the lowest mean held-out loss wins, and of its seeds
@@ -21,18 +21,22 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # behind what is installed: cgru is found there
+
 import numpy as np
+from speakers.adamw import AdamW, clip_norm
 
 from cgru import __version__
 from cgru.commands._exit import Parser, guarded
 from cgru.commands._progress import Progress
-from cgru.demo.adamw import AdamW, clip_norm
-from cgru.demo.data import FEATURES, SPEAKERS, load_utterances
+from cgru.demo import data
+from cgru.demo.data import FEATURES, SPEAKERS
 from cgru.gru import GRU
 from cgru.linear import Linear
 from cgru.sequential import Sequential
 from cgru.stored import save
 
+HERE = Path(__file__).resolve().parent
 HIDDEN = 32
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 CLEARED = ("CGRU_ISA", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # each may change the order of additions
@@ -53,6 +57,11 @@ class Settings:
 
 
 CANDIDATES = tuple(Settings(240, noise, shift) for noise in (0.15, 0.2) for shift in (0.05, 0.1))
+
+
+def load_utterances(split):
+    """The utterances of a split: "train", which lies beside this script, or the installed package's "test"."""
+    return data.load_utterances(split, HERE / "training_utterances.npz" if split == "train" else None)
 
 
 def network(tensors, activation=None, engine="auto"):
@@ -206,7 +215,7 @@ def run(args):
 
     accuracy, _ = evaluate(tensors, load_utterances("test"))  # the only look at the test split
     record = {
-        "made_by": "python -m cgru.demo.train",
+        "made_by": "python examples/speakers/train.py",
         "data": "Japanese Vowels, UCI Machine Learning Repository, doi 10.24432/C5NS47, CC BY 4.0",
         "versions": {"cgru": __version__} | {name: version(name) for name in ("numpy", "scipy")},
         "settings": asdict(settings),
@@ -236,13 +245,13 @@ def main(argv=None):
     """Command line of the training; returns the exit status."""
 
     def command():
-        parser = Parser(prog="python -m cgru.demo.train", description=__doc__.partition("\n")[0])
+        parser = Parser(prog="python examples/speakers/train.py", description=__doc__.partition("\n")[0])
         parser.add_argument("--out", default="model.safetensors", metavar="FILE", help="default: %(default)s")
         parser.add_argument("--seeds", type=at_least(1), default=3, help="default: %(default)s")
         parser.add_argument("--folds", type=at_least(2), default=5, help="default: %(default)s")
         run(parser.parse_args(argv))
 
-    return guarded(command, "cgru.demo.train")
+    return guarded(command, "train.py")
 
 
 def ensure_one_thread():

@@ -2,8 +2,7 @@
 
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
-
-from cgru.demo.adamw import AdamW, clip_norm
+from speakers.adamw import AdamW, clip_norm
 
 
 def test_adam_by_hand():

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors
+from speakers import train as script
+from speakers.train import Settings, fold_of, initial_tensors, load_utterances, train
 
 import cgru
-from cgru.demo import train as script
-from cgru.demo.data import load_utterances
-from cgru.demo.train import Settings, fold_of, initial_tensors, train
 from cgru.sequential import Sequential
 from cgru.stored import load
+from support.speakers import utterances_are
 
 BRIEF = Settings(epochs=2, noise=0.1, shift=0.05)
 
@@ -23,6 +23,11 @@ BRIEF = Settings(epochs=2, noise=0.1, shift=0.05)
 @pytest.fixture(scope="module")
 def utterances():
     return load_utterances("train")
+
+
+def test_data_is_what_its_readme_says(utterances):
+    sha256 = "b531e6680122bee893af0ee8794a696bb7caad40d5abe04cc19dd8be9bc61172"
+    utterances_are(utterances, [30] * 9, (4274, 7, 26), sha256, (script.HERE / "README.md").read_text())
 
 
 def test_folds_are_neighbours_and_hold_every_speaker(utterances):
@@ -86,7 +91,7 @@ def test_errors_are_one_line(capsys, tmp_path):
     for arguments in (["--folds", "1"], ["--seeds", "x"], ["--nosuch"]):
         assert script.main(arguments) == 2
         errors = capsys.readouterr().err
-        assert errors.startswith("cgru.demo.train: error: ") and errors.count("\n") == 1
+        assert errors.startswith("train.py: error: ") and errors.count("\n") == 1
     assert script.main(["--out", str(tmp_path / "nosuch" / "model.safetensors")]) == 2
     assert "no such directory" in capsys.readouterr().err
 
@@ -110,7 +115,8 @@ def test_gradients_are_pytorch_s(torch, utterances):
 
 SHORT = """
 import sys
-from cgru.demo import train as script
+sys.path.append(sys.argv[2])
+from speakers import train as script
 script.ensure_one_thread()
 script.CANDIDATES = (script.Settings(epochs=2, noise=0.1, shift=0.05),)
 sys.exit(script.main(["--out", sys.argv[1], "--seeds", "1", "--folds", "2"]))
@@ -132,7 +138,7 @@ def test_same_bytes_whatever_blas_is_told(tmp_path):
     for number, settings in enumerate(told):
         environment = {**kept, **settings, "PYTHONPATH": str(Path(cgru.__file__).parents[1])}
         path = tmp_path / f"{number}.safetensors"
-        command = [sys.executable, "-P", "-c", SHORT, str(path)]
+        command = [sys.executable, "-P", "-c", SHORT, str(path), str(script.HERE.parent)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
         models.append(path.read_bytes())
