@@ -20,7 +20,8 @@ cdef struct Kernel:
     Py_ssize_t planes, itemsize         # arrays of state, bytes of a number
     # bytes of scratch memory for N rows
     Py_ssize_t (*scratch)(const void* direction, Py_ssize_t N) noexcept nogil
-    # new_states from states and x (N, K), whose rows lie ldx numbers apart; ldx is at least K and fits an int.
+    # new_states from states and x (N, K), whose rows lie ldx numbers apart; ldx is at least K and fits an int, or it is
+    # 0 (but of a Linear): all rows have the same x, which is multiplied once.
     # States are `planes` pointers to (N, H), contiguous: h, and an LSTM's c. The new ones are not the old ones.
     void (*step)(
         const void* direction, Py_ssize_t N, const void* x, Py_ssize_t ldx,

@@ -169,7 +169,7 @@ cdef int run_sequence(const Matrices* m, const Sequence* seq, floating* kind=NUL
             if seq.tape != NULL:
                 for i in range(active):
                     rows_of_states.tape[i] = tape_row(seq, i, s)
-            advance(m, active, gi_s, &rows_of_states, h, gh, rh, seq.tape != NULL)
+            advance(m, active, gi_s, G, &rows_of_states, h, gh, rh, seq.tape != NULL)
             for i in range(active):
                 memcpy(y_row(seq, row_of(seq, i), s), h + i * H, H * sizeof(floating))
             gi_s += active * G
@@ -240,7 +240,7 @@ cdef void store_states(
 
 cdef void advance(
     const Matrices* m, Py_ssize_t N,
-    const floating* gi,                # IN (N, G)
+    const floating* gi, Py_ssize_t ldg,   # IN (N, G), rows ldg apart
     const Rows* rows,                  # where each row's h and c are, which are replaced, and its tape
     floating* h,                       # IN/OUT (N, H)
     floating* gh, floating* rh,        # scratch (N, G), (N, H)
@@ -260,13 +260,13 @@ cdef void advance(
     # gh[N,:together] = h[N,H] U^T + c, of all gates, or with reset_after=False of r and z
     product_nt(N, cell.together * H, H, h, H, U, H, <floating>1.0, gh, G, QUIET)
     if cell.together < cell.gates:
-        reset_rows(cell, N, gi, G, sums, G, h_old, rh, H, tape)
+        reset_rows(cell, N, gi, ldg, sums, G, h_old, rh, H, tape)
         # gh[N,together:] = (r h)[N,H] U_n^T + c_n
         product_nt(
             N, H, H, rh, H, U + cell.together * H * H, H, <floating>1.0, gh + cell.together * H, G, QUIET
         )
     update_rows(
-        cell, N, gi, G, sums, G, sums + (G - H), G, h_old, <const floating* const*>rows.c, h_rows, c_rows, tape
+        cell, N, gi, ldg, sums, G, sums + (G - H), G, h_old, <const floating* const*>rows.c, h_rows, c_rows, tape
     )
 
 
@@ -302,7 +302,7 @@ cdef void step_double(
 
 cdef void step_rows(
     const Matrices* m, Py_ssize_t N,
-    const floating* x, Py_ssize_t ldx,                                  # IN (N, K), rows ldx apart
+    const floating* x, Py_ssize_t ldx,                                  # IN (N, K), rows ldx apart, or one
     const void* const* states, void* const* new_states,                 # IN, OUT (N, H) each
     void* scratch,                                                      # see step_numbers
 ) noexcept nogil:
@@ -320,5 +320,8 @@ cdef void step_rows(
     point(&rows, N, m.cell.H, h, <floating*>new_states[m.cell.planes - 1])
     for plane in range(m.cell.planes):
         memcpy(new_states[plane], states[plane], size)
-    add_to_bias(m, N, x, ldx, gi, QUIET)
-    advance(m, N, <const floating*>gi, &rows, h, gh, gh + N * m.G, False)
+    if ldx == 0:
+        add_to_bias(m, 1, x, m.K, gi, QUIET)
+    else:
+        add_to_bias(m, N, x, ldx, gi, QUIET)
+    advance(m, N, <const floating*>gi, m.G if ldx else 0, &rows, h, gh, gh + N * m.G, False)

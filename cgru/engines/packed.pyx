@@ -217,25 +217,27 @@ cdef void advance(
         for i in range(active):
             scratch.tape_rows[i] = <float*>tape_row(seq, i, s)
     # an LSTM's c stays where it is
-    update(packed, active, gi, scratch, scratch.c_rows, tape)
+    update(packed, active, gi, packed.W.columns, scratch, scratch.c_rows, tape)
     scratch.h_rows, scratch.y_rows = scratch.y_rows, scratch.h_rows
 
 
 cdef void update(
-    const Packed* packed, Py_ssize_t N, const float* gi, Scratch* scratch, float* const* c_new, float* const* tape
+    const Packed* packed, Py_ssize_t N, const float* gi, Py_ssize_t lda, Scratch* scratch, float* const* c_new,
+    float* const* tape,
 ) noexcept nogil:
-    """The new states of N rows, from gi and the old ones."""
+    """The new states of N rows, from gi, whose rows lie lda apart, and the old ones."""
     # gh[N, :] = c + h[N, H] U^T
     packed.U.product(&packed.U, N, <const float* const*>scratch.h_rows, scratch.gh, packed.U.columns, scratch.work)
-    gates(packed, N, gi, scratch, c_new, tape)
+    gates(packed, N, gi, lda, scratch, c_new, tape)
 
 
 cdef void gates(
-    const Packed* packed, Py_ssize_t N, const float* gi, Scratch* scratch, float* const* c_new, float* const* tape
+    const Packed* packed, Py_ssize_t N, const float* gi, Py_ssize_t lda, Scratch* scratch, float* const* c_new,
+    float* const* tape,
 ) noexcept nogil:
     """`update` once gh is known."""
     cdef Py_ssize_t i, ldr = padded(packed.cell.H)
-    cdef Py_ssize_t lda = packed.W.columns, ldb = packed.U.columns, ldn = packed.V.columns
+    cdef Py_ssize_t ldb = packed.U.columns, ldn = packed.V.columns
     cdef const float* const* h = <const float* const*>scratch.h_rows
     if packed.V.columns:
         reset_rows(&packed.cell, N, gi, lda, <const float*>scratch.gh, ldb, h, scratch.rh, ldr, tape)
@@ -284,7 +286,7 @@ cdef void step_row(
         &packed.W, scratch.x_rows, scratch.gi, &packed.U, <const float* const*>scratch.h_rows, scratch.gh,
         scratch.work,
     )
-    gates(packed, 1, scratch.gi, &scratch, scratch.c_new_rows, NULL)
+    gates(packed, 1, scratch.gi, packed.W.columns, &scratch, scratch.c_new_rows, NULL)
 
 
 cdef void step_rows(
@@ -293,12 +295,12 @@ cdef void step_rows(
 ) noexcept nogil:
     """N rows from `first` on, whose x is at `x`."""
     cdef Scratch scratch = scratch_at(packed, N, N, memory)
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, sums = N if ldx else 1, lda = packed.W.columns if ldx else 0
     for i in range(N):
         scratch.x_rows[i] = x + i * ldx
         point(packed, i, first + i, states, new_states, &scratch)
-    packed.W.product(&packed.W, N, scratch.x_rows, scratch.gi, packed.W.columns, scratch.work)
-    update(packed, N, scratch.gi, &scratch, scratch.c_new_rows, NULL)
+    packed.W.product(&packed.W, sums, scratch.x_rows, scratch.gi, packed.W.columns, scratch.work)
+    update(packed, N, scratch.gi, lda, &scratch, scratch.c_new_rows, NULL)
 
 
 cdef inline void point(
