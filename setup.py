@@ -117,6 +117,8 @@ def extensions():
         extension("cgru.engines._cpu", "cgru/engines/_cpu.pyx"),
         extension("cgru.stream", "cgru/stream.pyx"),
         extension("cgru.capi", "cgru/capi.pyx"),
+        extension("cgru.pool", "cgru/pool.pyx"),
+        extension("cgru.window", "cgru/window.pyx"),
     ]
     for isa in chosen_isas():
         for engine in isa.engines:

@@ -2,7 +2,8 @@
 
 Public are the names that ``dir(cgru)`` shows and, beside them, the modules `cgru.activations` (names and formulas of
 activations), `cgru.gradients` (`Tape` and `Gradients`), `cgru.quantize` (weights in 16 and 8 bits, and what is computed
-with them) and `cgru.torch` (modules that train in PyTorch). Everything else is the house's own and may change.
+with them), `cgru.batch` (files of sequences) and `cgru.torch` (modules that train in PyTorch). Everything else is the
+house's own and may change.
 """
 
 import importlib
@@ -12,9 +13,11 @@ from cgru._version import __version__
 from cgru.gru import GRU
 from cgru.linear import Linear
 from cgru.lstm import LSTM
+from cgru.pool import Pool
 from cgru.rnn import RNN
 from cgru.sequential import Sequential
 from cgru.stream import Stream
+from cgru.window import Window
 
 if TYPE_CHECKING:
     from cgru.convert import load
@@ -47,8 +50,10 @@ __all__ = [
     "LSTM",
     "RNN",
     "Linear",
+    "Pool",
     "Sequential",
     "Stream",
+    "Window",
     "__version__",
     "check",
     "from_flax",

@@ -118,6 +118,11 @@ cdef inline Py_ssize_t on_lines(Py_ssize_t size) noexcept nogil:
     return (size + 63) // 64 * 64
 
 
+cdef inline char* aligned(char* memory) noexcept nogil:
+    """The first cache line that begins in `memory`."""
+    return memory + (64 - <size_t>memory % 64) % 64
+
+
 cdef inline void lay_out(Running* r) noexcept nogil:
     """Where the planes of N rows are in a state, and its size."""
     cdef Py_ssize_t m, p, layer, k = 0, at = 0
@@ -138,29 +143,31 @@ cdef inline void place(Running* r, char* memory) noexcept nogil:
     r.scratch = r.blocks[1] + r.block + on_lines(r.N * r.O * r.itemsize)
 
 
-cdef inline int hold(Running* r, long generation, bint whole=False) except -1:
+cdef inline int hold(
+    Running* r, long generation, bint whole=False, str what="stream", str lost="reset() it, or set its state"
+) except -1:
     """Take hold of it; `whole`: for a new state of all rows, whatever the old one is."""
     cdef long holder = swap(&r.busy, 0, generation)
     if holder == 0:
         return 0
     if holder == generation:
         raise RuntimeError(
-            "this stream is running in another thread; a stream belongs to one caller at a time: give each "
+            f"this {what} is running in another thread; a {what} belongs to one caller at a time: give each "
             "thread its own, they can share the model"
         )
     # a thread of the parent process, which does not exist here
     if not whole or swap(&r.busy, holder, generation) != holder:
         raise RuntimeError(
-            "this stream was running in another thread when this process was forked, so its state is lost here: "
-            "reset() it, or set its state"
+            f"this {what} was running in another thread when this process was forked, so its state is lost here: "
+            f"{lost}"
         )
     return 0
 
 
 cdef inline const char* step_layer(
-    const Running* r, Py_ssize_t layer, const char* x, char* state, char* new_state
+    const Running* r, Py_ssize_t layer, const char* x, char* state, char* new_state, bint shared=False
 ) noexcept nogil:
-    """One step of one layer, x (N, K), from a state to a new one; what it gives, (N, H)."""
+    """One step of one layer, x (N, K), or `shared` by all rows, from a state to a new one; what it gives, (N, H)."""
     cdef const Kernel* kernel = r.kernels[layer]
     cdef const void* old[MAX_PLANES]
     cdef void* new[MAX_PLANES]
@@ -169,7 +176,7 @@ cdef inline const char* step_layer(
     for p in range(kernel.planes):
         old[p] = state + r.at[layer][p]
         new[p] = new_state + r.at[layer][p]
-    kernel.step(kernel.direction, r.N, x, kernel.K, old, new, r.scratch)
+    kernel.step(kernel.direction, r.N, x, 0 if shared else kernel.K, old, new, r.scratch)
     return <const char*>new[0]
 
 

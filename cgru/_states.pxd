@@ -21,33 +21,40 @@ cdef inline copy_states(const Running* r, tuple states, bint store):
         m += 1
 
 
-cdef inline store_rows(Running* r, tuple states, cnp.ndarray rows):
-    """Arrays (layers, n, H) into these n rows (intp)."""
+cdef inline move_rows(Running* r, tuple states, cnp.ndarray rows, bint store):
+    """Arrays (layers, n, H) from these n rows (intp), or into them."""
     cdef Running some = r[0]
     cdef bytearray memory
+    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
     some.N = cnp.PyArray_SIZE(rows)
     lay_out(&some)
     memory = bytearray(some.size)
     some.state = memory
-    copy_states(&some, states, True)
-    copy_rows(r, &some, rows, True)
+    if store:
+        copy_states(&some, states, True)
+        copy_rows(r, &some, some.state, index, True)
+    else:
+        copy_rows(r, &some, some.state, index, False)
+        copy_states(&some, states, False)
 
 
-cdef inline void copy_rows(const Running* r, const Running* some, cnp.ndarray rows, bint store) noexcept:
-    """Between rows of a state and another one of these n rows alone."""
-    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
+cdef inline void copy_rows(
+    const Running* r, const Running* some, char* state, const cnp.intp_t* index, bint store
+) noexcept nogil:
+    """Between rows of a state and a `state` of these some.N rows alone."""
     cdef Py_ssize_t layer, p, i, size
     cdef char* row
     cdef char* other
     for layer in range(r.layers):
         size = r.row[layer]
         for p in range(r.kernels[layer].planes):
+            other = state + some.at[layer][p]
             for i in range(some.N):
-                row, other = r.state + r.at[layer][p] + index[i] * size, some.state + some.at[layer][p] + i * size
+                row = r.state + r.at[layer][p] + index[i] * size
                 if store:
-                    memcpy(row, other, size)
+                    memcpy(row, other + i * size, size)
                 else:
-                    memcpy(other, row, size)
+                    memcpy(other + i * size, row, size)
 
 
 cdef inline set_states(Running* r, long generation, tuple states, cnp.ndarray rows):
@@ -57,7 +64,7 @@ cdef inline set_states(Running* r, long generation, tuple states, cnp.ndarray ro
         if rows is None:
             copy_states(r, states, True)
         else:
-            store_rows(r, states, rows)
+            move_rows(r, states, rows, True)
     finally:
         release(&r.busy)
 
@@ -66,6 +73,7 @@ cdef inline advance_rows(Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarra
     """One step of these n rows (intp), x (n, K) to y (n, O)."""
     cdef Running some = r[0]
     cdef bytearray memory
+    cdef const cnp.intp_t* index = <const cnp.intp_t*>cnp.PyArray_DATA(rows)
     some.N = cnp.PyArray_SIZE(rows)
     if some.N == 0:
         return
@@ -73,10 +81,10 @@ cdef inline advance_rows(Running* r, cnp.ndarray rows, cnp.ndarray x, cnp.ndarra
     memory = bytearray(2 * some.size)
     some.state = memory
     some.new_state = some.state + some.size
-    copy_rows(r, &some, rows, False)
+    copy_rows(r, &some, some.state, index, False)
     with nogil:
         advance(&some, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(y))
-    copy_rows(r, &some, rows, True)
+    copy_rows(r, &some, some.state, index, True)
 
 
 cdef inline bint is_plain(array, int typenum, int ndim, Py_ssize_t rows, Py_ssize_t features) noexcept:

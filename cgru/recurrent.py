@@ -12,7 +12,7 @@ from cgru.checks import are_sequences
 from cgru.gradients import backpropagate, record
 from cgru.model import Model
 from cgru.properties import RecurrentProperties
-from cgru.stream import Stream
+from cgru.streamed import Streamed
 from cgru.study.views import Gates, State, StateLike, Views
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from cgru.model import StrPath
 
 
-class Recurrent(RecurrentProperties, Model, Views[State, StateLike, Gates], Generic[State, StateLike, Gates]):
+class Recurrent(
+    RecurrentProperties, Model, Streamed[State, StateLike], Views[State, StateLike, Gates],
+    Generic[State, StateLike, Gates],
+):
     """Base of the recurrent models; use a subclass.
 
     A model never changes and may be shared by any number of threads; the GIL is released while it computes. Two
@@ -76,9 +79,11 @@ class Recurrent(RecurrentProperties, Model, Views[State, StateLike, Gates], Gene
             Where to put y: its shape and the model's dtype, C-contiguous, not overlapping the memory from which x
             or hx is read, whatever kind of object that is. Not for a list or a PackedSequence.
         threads : int, default 1
-            Split the batch rows over up to this many threads; -1 is all cores that the process may use. With
-            ``engine="packed"`` the result is the same to the last bit for every value (of a NaN, that it is one:
-            see `merge_mode` in `GRU`).
+            Compute in up to this many threads; -1 is all cores that the process may use. They share the batch rows
+            where there are enough of them; otherwise the two directions of a layer, or the layers, each a chunk of time
+            behind the one below it, where that is more than about a millisecond's work. With ``engine="packed"`` the
+            result is the same to the last bit for every value (of a NaN, that it is one: see `merge_mode` in `GRU`),
+            with "blas" up to rounding.
 
         Returns
         -------
@@ -220,33 +225,6 @@ class Recurrent(RecurrentProperties, Model, Views[State, StateLike, Gates], Gene
         Werbos, "Backpropagation through time: what it does and how to do it", 1990.
         """
         return backpropagate(self, tape, dy, dh_n)
-
-    def stream(self, batch_size: int | None = None, hx: StateLike | None = None) -> Stream[State, StateLike]:
-        """A `Stream` over this model: one step at a time, with the state kept in between.
-
-        Parameters
-        ----------
-        batch_size : int, optional
-            Rows N that run side by side; None for one row without a batch dimension.
-        hx : array_like, or for an LSTM (array_like, array_like), optional
-            Initial state, (num_layers, N, H) or (num_layers, H). By default as in a call.
-
-        Raises
-        ------
-        ValueError
-            The model is bidirectional or reversed; hx has the wrong shape.
-        TypeError
-            `batch_size` is no integer; an LSTM's hx that is no pair.
-
-        Examples
-        --------
-        >>> import numpy as np, cgru
-        >>> stream = cgru.GRU(3, 5, rng=0).stream()
-        >>> out = np.empty(5, np.float32)
-        >>> for x_t in np.ones((10, 3), np.float32):
-        ...     h = stream.step(x_t, out=out)
-        """
-        return Stream(self, batch_size, hx)
 
     def replace(self, *, batch_first: bool | None = None, engine: str | None = None) -> Self:
         """The same parameters, taking x in another layout or computed by another engine.

@@ -12,7 +12,7 @@ from cgru.chain import Chain
 from cgru.gradients_chain import backpropagate_chain, record_chain
 from cgru.model import Model
 from cgru.network_doors import NetworkDoors
-from cgru.stream import Stream
+from cgru.streamed import Streamed
 
 if TYPE_CHECKING:
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cgru.gradients_chain import ChainGradients, ChainTape
 
 
-class Sequential(NetworkDoors):
+class Sequential(NetworkDoors, Streamed[Any, Any]):
     """A network: GRU, LSTM, RNN and Linear layers in any order, each over what the one before it gives.
 
     Parameters
@@ -101,7 +101,8 @@ class Sequential(NetworkDoors):
         out : ndarray, optional
             Where to put y: its shape and dtype, C-contiguous, not overlapping x or hx.
         threads : int, default 1
-            Split the batch rows over up to this many threads; -1 is all cores that the process may use.
+            Compute in up to this many threads; -1 is all cores that the process may use. They share the batch rows, or
+            the directions and the layers, as in `GRU`; Linears go along with the recurrent layers.
 
         Returns
         -------
@@ -119,27 +120,6 @@ class Sequential(NetworkDoors):
             an input.
         """
         return forward_chain.call(self, x, hx, lengths, out, threads)
-
-    def stream(self, batch_size: int | None = None, hx: tuple[Any, ...] | None = None) -> Stream[Any, Any]:
-        """A `Stream` over the whole network: a step goes through all layers in one call, without Python in between.
-
-        It gives the y of every step, whatever `last` says.
-
-        Parameters
-        ----------
-        batch_size : int, optional
-            Rows N that run side by side; None for one row without a batch dimension.
-        hx : tuple, optional
-            Initial states, as in a call.
-
-        Raises
-        ------
-        ValueError
-            A layer is bidirectional or reversed; hx does not fit.
-        TypeError
-            `batch_size` is no integer; hx is no tuple.
-        """
-        return Stream(self, batch_size, hx)
 
     def record(
         self, x: ArrayLike, hx: tuple[Any, ...] | None = None, *, lengths: ArrayLike | None = None

@@ -1,7 +1,7 @@
 """Streams: a model fed step by step, with the state kept in between."""
 
 cimport numpy as cnp
-from cgru._running cimport SHORT_STEP, TOGETHER, Running, advance, advance_steps, hold, place, plan, release
+from cgru._running cimport SHORT_STEP, TOGETHER, Running, advance, advance_steps, aligned, hold, place, plan, release
 from cgru._states cimport advance_rows, copy_states, is_plain, set_states
 from cgru.engines._interrupt cimport raise_for
 
@@ -17,8 +17,7 @@ from cgru.summary import multiply_adds
 
 cnp.import_array()
 
-# Of this process: one more than its parent's. A stream that is running holds it, so a child sees whose thread it was.
-cdef long generation = 1
+generation = 1                          # see stream.pxd
 
 
 def _after_fork():
@@ -69,7 +68,8 @@ cdef class Stream:
     cdef Running running
     cdef int typenum, ndim
     cdef bint long_step, short_step
-    cdef object dtype, memory
+    cdef object dtype
+    cdef cnp.ndarray memory
     cdef tuple parts                    # the models of a Sequential, or the model
 
     __class_getitem__ = classmethod(GenericAlias)
@@ -94,9 +94,7 @@ cdef class Stream:
         self.short_step = products <= SHORT_STEP and self.running.N == 1
         self.running.together = TOGETHER if self.short_step else 1
         self.memory = np.zeros(plan(&self.running, self.parts), np.uint8)
-        cdef char* memory = cnp.PyArray_BYTES(self.memory)
-        memory += (64 - self.memory.ctypes.data % 64) % 64
-        place(&self.running, memory)
+        place(&self.running, aligned(cnp.PyArray_BYTES(self.memory)))
 
     cdef tuple _shape(self, Py_ssize_t features):
         """Of one step's input or output."""

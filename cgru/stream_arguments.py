@@ -17,21 +17,21 @@ def check_streamable(model, linear=False):
     return config
 
 
-def rows_of(batch_size):
+def rows_of(batch_size, name="batch_size"):
     """`batch_size` as an int, or None."""
-    if batch_size is None:
+    if batch_size is None and name == "batch_size":
         return None
-    size = check_size("batch_size", batch_size)
+    size = check_size(name, batch_size)
     if size > BLAS_LIMIT:
-        raise ValueError(f"batch_size={batch_size} is above the limit of BLAS's integers ({BLAS_LIMIT})")
+        raise ValueError(f"{name}={batch_size} is above the limit of BLAS's integers ({BLAS_LIMIT})")
     return size
 
 
-def step_input(x_t, dtype, expected, whom=""):
+def step_input(x_t, dtype, expected, whom="", name="x_t", what="stream"):
     """x_t of exactly this shape, C-contiguous."""
-    x = input_array("x_t", x_t, dtype, expected[-1], "input_size")
+    x = input_array(name, x_t, dtype, expected[-1], "input_size")
     if x.shape != expected:
-        raise ValueError(f"x_t has shape {x.shape}, this stream expects {expected}{whom}")
+        raise ValueError(f"{name} has shape {x.shape}, this {what} expects {expected}{whom}")
     return np.ascontiguousarray(x)
 
 

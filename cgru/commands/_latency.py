@@ -30,6 +30,7 @@ class Latency(NamedTuple):
     nothing: np.ndarray      # of a function that does nothing, with the same arguments
     preempted: int           # how often the process was made to wait for another one
     load: float              # of the machine before, in runnable processes; NaN where unknown
+    settling: np.ndarray | None = None      # of a window: of what is left to do after each call
 
     def percentiles(self):
         """Nanoseconds by name, each the time of a call that there was."""
@@ -75,37 +76,44 @@ class Limit(NamedTuple):
         )
 
 
-def measure(model, batch_size, seconds):
-    """Time single steps of a stream for about `seconds`, after a tenth of that to warm up."""
+def measure(model, batch_size, seconds, window=None):
+    """Time single steps of a stream, or of a window of so many, for about `seconds`, after some to warm up."""
     count = max(1, min(_FRAMES, _BYTES // (batch_size * model.input_size * model.dtype.itemsize)))
     shape = (count, model.input_size) if batch_size == 1 else (count, batch_size, model.input_size)
     frames = list(np.random.default_rng(0).standard_normal(shape).astype(model.dtype))
-    step = (model.stream() if batch_size == 1 else model.stream(batch_size)).step
+    runner = model.window(window) if window else model.stream() if batch_size == 1 else model.stream(batch_size)
+    step, settle = runner.step, runner.settle if window else None
     out = np.empty((*shape[1:-1], output_size(model)), model.dtype)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else np.nan
 
-    end, warm = time.perf_counter() + 0.1 * seconds, [_timed(step, frames, out, 10)]
+    end, warm = time.perf_counter() + 0.1 * seconds, [_timed(step, frames, out, 10, settle)]
     while time.perf_counter() < end:
-        warm.append(_timed(step, frames, out, 10))
-    count = int(np.clip(1e9 * seconds / np.median(np.concatenate(warm)), _FEWEST, _MOST))
+        warm.append(_timed(step, frames, out, 10, settle))
+    count = int(np.clip(1e9 * seconds / np.median(np.concatenate(warm, axis=1).sum(axis=0)), _FEWEST, _MOST))
     before = _preempted()
-    times = _timed(step, frames, out, count)
+    times, settling = _timed(step, frames, out, count, settle)
     preempted = _preempted() - before
-    return Latency(times, _timed(_nothing, frames, out, 10_000), preempted, load)
+    nothing, _ = _timed(_nothing, frames, out, 10_000)
+    return Latency(times, nothing, preempted, load, settling if window else None)
 
 
 def _nothing(frame, out=None):
     return out
 
 
-def _timed(step, frames, out, count):
-    """Nanoseconds of each of `count` calls."""
-    times, clock = np.zeros(count, np.int64), time.perf_counter_ns
+def _timed(step, frames, out, count, settle=None):
+    """(2, count) nanoseconds of each of `count` calls, and of what a window has to settle after it."""
+    times, clock = np.zeros((2, count), np.int64), time.perf_counter_ns
+    calls, settling = times
     for k in range(count):
         frame = frames[k % len(frames)]
         start = clock()
         step(frame, out=out)
-        times[k] = clock() - start
+        calls[k] = clock() - start
+        if settle is not None:
+            start = clock()
+            settle()
+            settling[k] = clock() - start
     return times
 
 
@@ -167,6 +175,12 @@ def lines(found, bound):
     )
     if len(found.times) < _TAIL:
         yield f"p99.9 wants {_TAIL:,} steps and more: give --seconds"
+    if found.settling is not None:
+        rest = np.median(found.settling)
+        yield (
+            f"settling after each: median {duration(rest)}; with it {1e9 / (values['p50'] + rest):,.0f} windows/s "
+            "one after the other"
+        )
     yield f"the same call of nothing: p50 {duration(np.median(found.nothing))}, included above"
     yield str(bound)
     over, worst = values["p50"] / bound.ns, values["max"] / values["p50"]

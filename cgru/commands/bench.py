@@ -1,7 +1,7 @@
 """``cgru bench``: how fast a GRU of a given shape, or any model or network in a file, is on this machine.
 
-With --latency single steps are timed one by one: p50, p99, p99.9 and max beside the machine's limit. No peers: those
-are in the repository's ``bench/``.
+With --latency single steps are timed one by one, of a stream or of a sliding window: p50, p99, p99.9 and max beside
+the machine's limit. No peers: those are in the repository's ``bench/``.
 """
 
 import numpy as np
@@ -28,6 +28,10 @@ def add_arguments(parser):
     )
     parser.add_argument("--seconds", type=positive_seconds, default=1.0, help="for each measurement; default 1")
     parser.add_argument("--latency", action="store_true", help="time single steps one by one instead")
+    parser.add_argument(
+        "--window", type=positive, metavar="T",
+        help="with --latency, of a sliding window of T steps: the answer, and what is left to settle after it",
+    )  # fmt: skip
     parser.add_argument("--plot", metavar="FILE", help="with --latency, draw a histogram: .png, .pdf or .svg")
 
 
@@ -36,6 +40,8 @@ def main(args):
         if not args.latency:
             raise ValueError("--plot draws what --latency measures; add --latency")
         _pictures.check(args)
+    if args.window is not None and (not args.latency or args.batch_size > 1):
+        raise ValueError("--window is what --latency measures, of one row: add --latency, and leave out --batch-size")
     model = _model(args)
     if args.latency:
         latency(args, model)
@@ -61,10 +67,10 @@ def latency(args, model):
     """Time single steps, print what there is to say of them and draw them."""
     if not one_way(model):
         raise ValueError("--latency times single steps, and a model that runs backwards has none")
-    title = f"{model!r}, batch size {args.batch_size}"
+    title = f"{model!r}, batch size {args.batch_size}" + (f", window of {args.window} steps" if args.window else "")
     print(title)
     bound = _latency.limit(model, args.batch_size)
-    found = _latency.measure(model, args.batch_size, args.seconds)
+    found = _latency.measure(model, args.batch_size, args.seconds, args.window)
     print("\n".join(_latency.lines(found, bound)))
     if args.plot is not None:
         from cgru.commands import _latency_picture

@@ -80,3 +80,14 @@ def test_percentiles_and_what_speaks_against_them():
     text = "\n".join(_latency.lines(loud, bound))
     assert "NOT A QUIET MACHINE" in text and "p50 is 50.01 times the limit" in text
     assert "NOT A QUIET MACHINE" not in "\n".join(_latency.lines(quiet, bound))
+
+
+def test_a_window_is_timed_with_what_it_leaves_to_settle(capsys):
+    save("m.safetensors", "LSTM")
+    assert main(["bench", "--model", "m.safetensors", "--seconds", "0.01", "--latency", "--window", "7"]) == 0
+    out, err = capsys.readouterr()
+    assert "window of 7 steps\n" in out and not err
+    assert re.search(r"\nsettling after each: median [\d.]+ [a-z]+; with it [\d,]+ windows/s one after", out)
+    for refused in (["--window", "7"], ["--window", "7", "--latency", "--batch-size", "2"]):
+        assert main(["bench", *refused]) == 2
+        assert "--window is what --latency measures, of one row" in capsys.readouterr().err

@@ -100,6 +100,24 @@ for engine, dtype in (("packed", "float32"), ("packed", "bfloat16"), ("packed", 
         name = f"network {engine} {dtype} rows={rows}"
         found[name] = [count(way, stream.step, inputs, out) for way in (idle, with_out, without_out)]
         found[name].append(len(inputs))
+def pooled(pool, ids):
+    return lambda x_t, out=None: pool.step(ids, x_t, out=out)
+
+for engine, dtype in (("packed", "float32"), ("packed", "int8"), ("blas", "float32"), ("blas", "float64")):
+    new = {"engine": engine, "rng": 1, "dtype": dtype.replace("int8", "float32")}
+    net = cgru.Sequential([cgru.GRU(5, 24, 2, **new), cgru.LSTM(24, 33, **new), cgru.Linear(33, 4, **new)])
+    pool = (net.quantize("int8") if dtype == "int8" else net).pool(200)
+    numbers = [pool.open() for _ in range(200)]
+    for M in (None, 0, 1, 9, 64, 65, 200):
+        batch = () if M is None else (M,)
+        x = np.random.default_rng(2).normal(size=(7, *batch, 5)).astype(net.dtype)
+        out = np.empty((*batch, 4), net.dtype)
+        inputs = tuple(x[t % 7] for t in range(steps if M is None else max(20, steps // (M + 1))))
+        for form in (list, tuple, np.array):
+            step = pooled(pool, numbers[-1] if M is None else form(numbers[::-1][:M]) if M else [])
+            name = f"pool {engine} {dtype} M={M} {form.__name__}"
+            found[name] = [count(way, step, inputs, out) for way in (idle, with_out, without_out)]
+            found[name].append(len(inputs))
 print(json.dumps(found))
 """
 
@@ -110,9 +128,66 @@ def test_a_step_with_out_allocates_nothing(counter):
     found = json.loads(run_python(STEPPING, STEPS, environment=environment).stdout)
     assert len(found) >= 3 * (4 * 4 + 1) + 2 * (4 * 2 + 1) + 2 * (4 * 2 + 1) + 4 * 4
     assert sum(name.startswith("network") for name in found) == 4 * 4
+    assert sum(name.startswith("pool") for name in found) == 4 * 7 * 3
     for name, (idle, with_out, without_out, steps) in found.items():
         assert with_out == idle, f"{with_out - idle} allocations in {steps} steps of {name}"
         assert without_out >= idle + steps, "the counter misses new arrays"
+
+
+WINDOWS = COUNTING + """
+def idle(window, inputs, out):
+    for x_t in inputs:
+        pass
+
+def with_out(window, inputs, out):
+    for x_t in inputs:
+        window.step(x_t, out=out)
+        window.settle()
+
+def unsettled(window, inputs, out):
+    for x_t in inputs:
+        window.step(x_t, out=out)
+
+def without_out(window, inputs, out):
+    for x_t in inputs:
+        window.step(x_t)
+
+def models(engine, dtype):
+    new = {"engine": engine, "rng": 1, "dtype": "float64" if engine == "blas" else "float32"}
+    yield cgru.GRU(5, 33, 2, **new)
+    yield cgru.GRU(5, 100, reset_after=False, **new)
+    yield cgru.LSTM(5, 24, **new)
+    yield cgru.RNN(5, 40, 3, **new)
+    yield cgru.LSTM(5, 400, **new)              # releases the GIL
+    yield cgru.Sequential([
+        cgru.Linear(5, 12, activation="elu", **new), cgru.GRU(12, 24, 2, **new), cgru.LSTM(24, 33, **new),
+        cgru.Linear(33, 4, activation="softmax", **new),
+    ], skip=True)
+
+found, steps = {}, int(sys.argv[1])
+for engine, dtype in (("packed", "float32"), ("packed", "bfloat16"), ("packed", "int8"), ("blas", "float64")):
+    for model in models(engine, dtype):
+        model = model.quantize(dtype) if dtype in ("bfloat16", "int8") else model
+        for T in (1, 4, 40):
+            if T == 40 and "400" in repr(model):
+                continue
+            window = model.window(T)
+            x = np.random.default_rng(2).normal(size=(7, 5)).astype(model.dtype)
+            inputs, out = tuple(x[t % 7] for t in range(steps)), window.step(x[0])
+            ways = (idle, with_out, unsettled, without_out)
+            found[f"{model} {dtype} T={T}"] = [count(way, window, inputs, out) for way in ways]
+print(json.dumps(found))
+"""
+
+
+def test_a_window_s_step_with_out_allocates_nothing(counter):
+    """Nor does `settle`, called or left to the next step."""
+    environment = {"LD_PRELOAD": str(counter), "PYTHONMALLOC": "malloc"}
+    found = json.loads(run_python(WINDOWS, 100, environment=environment).stdout)
+    assert len(found) == 4 * (6 * 3 - 1)
+    for name, (idle, with_out, unsettled, without_out) in found.items():
+        assert with_out == unsettled == idle, f"{with_out - idle} and {unsettled - idle} allocations of {name}"
+        assert without_out >= idle + 100, "the counter misses new arrays"
 
 
 SCRATCH = COUNTING + """

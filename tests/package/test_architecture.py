@@ -21,23 +21,23 @@ LEVELS = [
     ["_version", "cells", "activations", "layout", "threads", "checks", "tensors", "quantize",
      "engines._cpu", "engines.isas", "engines.packing", "engines.interruption", "engines.missing"],
     ["config", "engines."],
-    ["weights"],
-    ["chain", "files", "equations", "forward", "summary"],
-    ["stored", "forward_chain", "sequences", "properties", "stream_arguments"],
+    ["weights", "pipeline", "layers"],
+    ["chain", "files", "equations", "staged", "forward", "summary"],
+    ["stored", "forward_chain", "sequences", "properties", "stream_arguments", "pool_arguments"],
     ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
-    ["gradients_chain", "model", "stream", "_running", "_states"],
-    ["recurrent", "networks"],
+    ["gradients_chain", "model", "stream", "pool", "window", "_running", "_states", "_gathered"],
+    ["streamed", "recurrent", "networks"],
     ["gru", "lstm", "rnn", "linear", "network_doors"],
     ["sequential"],
     [""],
-    ["torch", "fixed_run", "convert.", "export.", "capi"],
+    ["torch", "fixed_run", "convert.", "export.", "batch.", "capi"],
     ["installation"],
     ["study."],
     ["demo.", "judge."],
-    ["commands.", "__main__", "demo.train"],
+    ["commands.", "__main__"],
 ]
 #: Not modules, but .pxd files that compiled ones are made of.
-PARTS = ("_running", "_states")
+PARTS = ("_running", "_states", "_gathered")
 #: Imports inside functions that go up, and why.
 UPWARD = {
     ("recurrent", "convert.onnx_write"): "Recurrent.to_onnx",
@@ -147,6 +147,7 @@ def test_models_import_no_converter():
 
 FRAMEWORKS = {
     "torch", "keras", "tensorflow", "jax", "flax", "haiku", "onnx", "onnxruntime", "h5py", "matplotlib", "tqdm",
+    "pyarrow", "ray",
 }  # fmt: skip
 
 
@@ -184,7 +185,7 @@ def test_nobody_uses_another_s_underscore_names():
 
 def test_private_modules_stay_in_their_folder():
     """convert/_build.py is convert's. Entry points use the commands' exit."""
-    allowed = {("__main__", "commands._exit"), ("demo.train", "commands._exit"), ("demo.train", "commands._progress")}
+    allowed = {("__main__", "commands._exit")}
     for name in modules():
         for other, line in imports(name):
             home, _, last = other.rpartition(".")
@@ -304,8 +305,8 @@ def test_no_function_is_long():
     assert not long
 
 
-#: Those whose products may be of any size, which `study.products` cuts; the demo's are small.
-PRODUCTS = {"study.products", "demo.adamw"}
+#: Those whose products may be of any size, which `study.products` cuts.
+PRODUCTS = {"study.products"}
 BLAS_NAMES = {"dot", "vdot", "inner", "matmul", "einsum", "tensordot", "linalg", "blas"}
 
 

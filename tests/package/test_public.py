@@ -13,7 +13,7 @@ from support.processes import run_python
 MODELS = ("GRU", "RNN", "LSTM", "Linear", "Sequential")
 SYSTEMS = ("flax", "haiku", "keras", "mlx", "onnx", "paddle", "rtneural", "tensorflow1", "torch")
 PUBLIC = {
-    *MODELS, "Stream", "__version__", "check", "get_include", "load", "self_test", "show_config",
+    *MODELS, "Pool", "Stream", "Window", "__version__", "check", "get_include", "load", "self_test", "show_config",
     *(f"from_{name}" for name in SYSTEMS),
 }  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_everything_public_is_documented(name):
     assert bool(takes) == ("Parameters\n" in text)
 
 
-@pytest.mark.parametrize("name", [*MODELS, "Stream"])
+@pytest.mark.parametrize("name", [*MODELS, "Pool", "Stream", "Window"])
 def test_every_public_method_is_documented(name):
     cls = getattr(cgru, name)
     for attribute in (one for one in dir(cls) if not one.startswith("_")):
@@ -68,8 +68,9 @@ def test_public_modules(module):
 def test_the_three_kinds_have_one_interface(name):
     """Calls, training, streams, properties and copies: the base class has them, with the same arguments for all."""
     common = (
-        "__call__ record backward stream trace jacobian to_torch to_onnx state_dict from_state_dict from_weights save "
-        "astype replace quantize dequantize summary config weight_dtype weight_dtypes "
+        "__call__ record backward stream pool window trace jacobian to_torch to_onnx "
+        "state_dict from_state_dict from_weights save astype replace quantize dequantize summary config "
+        "weight_dtype weight_dtypes "
         "weights dtype engine input_size hidden_size num_layers bias batch_first bidirectional num_parameters nbytes "
         "activations clip reverse go_backwards merge_mode"
     )
@@ -77,11 +78,11 @@ def test_the_three_kinds_have_one_interface(name):
     for attribute in common.split():
         assert hasattr(cls, attribute), attribute
     for method in (
-        "__call__", "record", "backward", "stream", "jacobian", "to_torch", "to_onnx", "astype", "replace",
-        "quantize", "dequantize",
+        "__call__", "record", "backward", "stream", "pool", "window", "jacobian", "to_torch", "to_onnx",
+        "astype", "replace", "quantize", "dequantize",
     ):  # fmt: skip
         assert inspect.signature(getattr(cls, method)) == inspect.signature(getattr(cgru.GRU, method))
-    for call in ("__call__", "record", "stream", "trace", "jacobian"):
+    for call in ("__call__", "record", "stream", "window", "trace", "jacobian"):
         assert "hx" in inspect.signature(getattr(cls, call)).parameters
     assert not hasattr(cls, "forward")
 
