@@ -1,17 +1,19 @@
-"""The one pass over layers and directions: checks, lengths, rows over threads, directions merged.
+"""The one pass over layers and directions: checks, lengths, threads.
 
-Everybody who computes goes through `run` or `run_layers`: calls, streams fed with chunks, tapes for training, traces.
+Everybody who computes goes through `run` or `cgru.layers`: calls, streams fed with chunks, tapes for training, traces.
 """
 
-from operator import itemgetter
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from cgru import layout
 from cgru.checks import BLAS_LIMIT, are_sequences, input_array, lengths_array, output_array, refuse_overlap, state_array
+from cgru.layers import run_layers
 from cgru.layout import LAYOUTS, Layout
-from cgru.threads import in_threads, row_groups, thread_count
+from cgru.staged import run_models, shares
+from cgru.threads import over_rows, thread_count
 
 
 class Inputs(NamedTuple):
@@ -134,99 +136,22 @@ def run(model, inputs, y, threads=1, tapes=None, outputs=None):
 
     Parameters
     ----------
-    model : Recurrent
+    model : Recurrent or Linear
     inputs : Inputs
     y : ndarray
     threads : int
     tapes : ndarray, optional
-        (L*D, T, N, planes * H) of zeros, for what the engines keep of each step; see `cgru.cells`.
+        (L*D, T, N, planes * H) of zeros, for what the engines keep of each step; see `cgru.cells`. One thread.
     outputs : list, optional
-        As in `run_layers`; with one thread. Nothing is appended where there are no steps or rows.
+        As in `run_layers`; one thread. Nothing is appended where there are no steps or rows.
     """
     x, states, lengths, form = inputs
-    T, N = x.shape[:2]
-    if T and N:
-        y = form.time_major(y)
-        order = None if lengths is None else np.argsort(-lengths, kind="stable")
-        if min(threads, N) == 1:
-            run_layers(model, x, y, states, lengths, order, tapes, outputs)
-        else:
-            _run_in_threads(model, x, y, states, lengths, order, tapes, threads)
-
-
-def _run_in_threads(model, x, y, states, lengths, order, tapes, threads):
-    """`run_layers` with the batch rows split over threads."""
-    jobs = []
-    for rows in row_groups(x.shape[1], lengths, threads):
-        inside = None if order is None else order[(order >= rows.start) & (order < rows.stop)] - rows.start
-        jobs.append((
-            model, x[:, rows], y[:, rows], tuple(plane[:, rows] for plane in states),
-            None if lengths is None else lengths[rows], inside, None if tapes is None else tapes[:, :, rows],
-        ))  # fmt: skip
-    in_threads(run_layers, jobs)
-
-
-def run_layers(model, x, y, states, lengths=None, order=None, tapes=None, outputs=None):
-    """All layers and directions.
-
-    Parameters
-    ----------
-    model : Recurrent
-    x : ndarray
-        (T, N, I), T and N at least 1.
-    y : ndarray
-        (T, N, output_size): overwritten.
-    states : tuple of ndarray
-        Planes (L*D, N, H): initial states, which become the final ones.
-    lengths, order : ndarray, optional
-        (N,) valid steps of each row, and the rows by falling length.
-    tapes : sequence of (T, N, planes * H) ndarray, optional
-        One for each direction of each layer, in the order of h_n.
-    outputs : list, optional
-        Each layer's output (T, N, D * H) is appended to it.
-    """
-    config = model.config
-    width = config.num_directions * config.hidden_size
-    for layer in range(config.num_layers):
-        whole = layer == config.num_layers - 1 and config.merge_mode == "concat"
-        below, x = x, y if whole else np.empty((*x.shape[:2], width), x.dtype)
-        _run_layer(model, layer, below, x, states, lengths, order, tapes)
-        if outputs is not None:
-            outputs.append(x)
-    if config.merge_mode != "concat":
-        H = config.hidden_size
-        merge(x[:, :, :H], x[:, :, H:], config.merge_mode, y)
-
-
-def _run_layer(model, layer, x, y, states, lengths, order, tapes):
-    """One layer, x (T, N, K) to y (T, N, D * H).
-
-    With go_backwards every layer reads its input from the end and writes its steps as they come, last step first. So
-    layer 0 leaves y in reversed time. Layer 1 finds x in reversed time; reading that from the end is going forwards in
-    time, and y is in the order of time again.
-    """
-    config = model.config
-    H, D = config.hidden_size, config.num_directions
-    x_reversed = config.go_backwards and layer % 2 == 1
-    y_reversed = config.go_backwards and layer % 2 == 0
-    source = x[::-1] if x_reversed else x
-    target = y[::-1] if y_reversed else y
-    for d in range(D):
-        k = layer * D + d
-        tape = None if tapes is None else tapes[k]
-        if tape is not None and x_reversed:
-            tape = tape[::-1]       # a step of the tape stands where its x stands
-        model.directions[k].run(
-            source, target if D == 1 else target[:, :, d * H : (d + 1) * H], tuple(map(itemgetter(k), states)),
-            lengths, order, d == 1 or config.reverse or y_reversed, tape,
-        )  # fmt: skip
-
-
-def merge(forward, backward, mode, out):
-    """Put the two directions' outputs together as one of `cgru.config.MERGE_MODES`, other than concat."""
-    if mode == "mul":
-        np.multiply(forward, backward, out=out)
+    if not (x.shape[0] and x.shape[1]):
         return
-    np.add(forward, backward, out=out)
-    if mode == "ave":
-        out *= 0.5
+    y = form.time_major(y)
+    if threads == 1 or tapes is not None or outputs is not None:
+        order = None if lengths is None else np.argsort(-lengths, kind="stable")
+        run_layers(model, x, y, states, lengths, order, tapes, outputs)
+        return
+    groups, inside = shares((model,), x, lengths, threads)
+    over_rows(partial(run_models, (model,), threads=inside), groups, x, y, (states,), lengths)

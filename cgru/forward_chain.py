@@ -1,14 +1,17 @@
-"""A network's pass: layers one after the other, the last step, the skip connection, rows over threads."""
+"""A network's pass: layers one after the other, the last step, the skip connection, threads."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from cgru.chain import is_network, naming_layer
 from cgru.checks import output_array, refuse_overlap
-from cgru.forward import Inputs, checked_lengths, checked_x, initial_states, merge, run, run_layers
+from cgru.forward import Inputs, checked_lengths, checked_x, initial_states, run
+from cgru.layers import merge
 from cgru.layout import Layout
-from cgru.threads import in_threads, row_groups, thread_count
+from cgru.staged import run_models, shares
+from cgru.threads import over_rows, thread_count
 
 
 class ChainInputs(NamedTuple):
@@ -124,44 +127,40 @@ def steps_of(net, inputs, y):
 
 
 def run_rows(net, inputs, y, threads=1):
-    """`run_chain`, the batch rows split over threads."""
+    """`run_chain`, the threads shared out."""
     x, states, lengths, _ = inputs
-    N = x.shape[1]
-    if min(threads, N) <= 1:
+    if threads == 1:
         run_chain(net, x, y, states, lengths)
         return
-    jobs = [
-        (
-            net, x[:, rows], y[:, rows], tuple(tuple(plane[:, rows] for plane in planes) for planes in states),
-            None if lengths is None else lengths[rows],
-        )
-        for rows in row_groups(N, lengths, threads)
-    ]  # fmt: skip
-    in_threads(run_chain, jobs)
+    selects = net.chain.selects
+    models = net.layers if selects is None else net.layers[:selects]
+    groups, inside = shares(models, x, lengths, threads)
+    if groups == 1:
+        run_chain(net, x, y, states, lengths, threads=inside)
+    else:
+        over_rows(partial(run_chain, net, threads=inside), groups, x, y, states, lengths)
 
 
-def run_chain(net, x, y, states, lengths=None, *, select=True):
+def run_chain(net, x, y, states, lengths=None, *, select=True, threads=1):
     """All layers, x (T, N, I) to y (T, N, O), or with the network's `last` and `select` to y (1, N, O).
 
     What stands past a row's length is zero, as is the last step of a row without steps.
     """
-    chain, below = net.chain, x
+    chain = net.chain
     selects = chain.selects if select else None
-    all_lengths = lengths
-    order = None if lengths is None else np.argsort(-lengths, kind="stable")
-    for number, layer in enumerate(net.layers):
-        if number == selects:
-            below = last_steps(net, below, states, lengths)
-            lengths = order = None
-        config = layer.config
-        into_y = number == len(net.layers) - 1 and selects != len(net.layers)
-        above = y if into_y else np.empty((*below.shape[:2], config.output_size), below.dtype)
-        if below.shape[0] and below.shape[1]:
-            run_layers(layer, below, above, states[number], lengths, order)
-        below = above
-    if selects == len(net.layers):
-        y[...] = last_steps(net, below, states, lengths)
-    finish(chain, x, y, all_lengths, selects is not None)
+    if selects is None:
+        run_models(net.layers, x, y, states, lengths, threads)
+    else:
+        below = x
+        if selects:
+            below = np.empty((*x.shape[:2], net.layers[selects - 1].config.output_size), x.dtype)
+            run_models(net.layers[:selects], x, below, states[:selects], lengths, threads)
+        below = last_steps(net, below, states, lengths)
+        if selects == len(net.layers):
+            y[...] = below
+        else:
+            run_models(net.layers[selects:], below, y, states[selects:])
+    finish(chain, x, y, lengths, selects is not None)
 
 
 def last_steps(net, y, states, lengths):

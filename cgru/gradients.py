@@ -9,7 +9,8 @@ import numpy as np
 
 from cgru import engines
 from cgru.checks import BLAS_LIMIT, state_array
-from cgru.forward import Inputs, named_planes, run_layers
+from cgru.forward import Inputs, named_planes
+from cgru.layers import run_layers
 from cgru.layout import Layout
 from cgru.weights import Weights
 

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections import deque
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -39,6 +40,21 @@ def row_groups(rows, lengths, threads):
     return [slice(int(a), int(b)) for a, b in zip([0, *cuts], [*cuts, rows], strict=True)]
 
 
+def over_rows(function, groups, x, y, states, lengths):
+    """``function(x, y, states, lengths)`` for each of so many groups of rows, each in a thread of its own.
+
+    x and y are (T, N, features), states a tuple of tuples of planes (L*D, N, H), lengths (N,) or None.
+    """
+    jobs = [
+        (
+            x[:, rows], y[:, rows], tuple(tuple(plane[:, rows] for plane in planes) for planes in states),
+            None if lengths is None else lengths[rows],
+        )
+        for rows in row_groups(x.shape[1], lengths, groups)
+    ]  # fmt: skip
+    in_threads(function, jobs)
+
+
 def in_threads(function, jobs):
     """``function(*job)`` for every job, each in a thread of its own but for the first.
 
@@ -51,6 +67,10 @@ def in_threads(function, jobs):
     # whoever takes a job out of here, which is atomic, is the only one to run it: whether a thread that was
     # interrupted in its start() runs or not, cannot be known
     waiting, errors, stop = dict(enumerate(jobs)), [], Stop()
+    # an interrupted join() says of a running thread that it has ended (until Python 3.12): they say it themselves
+    begun: list[int] = []
+    ended: list[int] = []
+    news: SimpleQueue[int] = SimpleQueue()
 
     def attempt(number):
         job = waiting.pop(number, None)
@@ -64,10 +84,18 @@ def in_threads(function, jobs):
             waiting.clear()             # what has not begun, does not begin
             stop.set()
 
+    def help(number):
+        begun.append(number)            # before it can take a job
+        try:
+            attempt(number)
+        finally:
+            ended.append(number)
+            news.put(number)
+
     helpers = []
     try:
         for number in range(1, len(jobs)):
-            helper = threading.Thread(target=attempt, args=(number,), daemon=True)
+            helper = threading.Thread(target=help, args=(number,), daemon=True)
             helpers.append(helper)
             helper.start()
     except RuntimeError:        # can't start new thread
@@ -79,20 +107,27 @@ def in_threads(function, jobs):
     finally:
         for number in range(len(jobs)):
             attempt(number)
-        _join(helpers, errors, stop)
+        _whatever_happens(lambda: _heard(begun, ended, news), errors, stop)
+        for helper in helpers:
+            _whatever_happens(lambda helper=helper: helper.is_alive() and helper.join(), errors, stop)
     if errors:
         raise errors[0]
 
 
-def _join(helpers, errors, stop):
-    """Wait for every helper, whatever happens meanwhile."""
-    for helper in helpers:
-        while helper.is_alive():
-            try:
-                helper.join()
-            except KeyboardInterrupt as error:
-                errors.append(error)
-                stop.set()
+def _heard(begun, ended, news):
+    """Wait until all that have begun have ended; each says so in `ended`, and then there are news."""
+    while len(ended) < len(begun):
+        news.get()
+
+
+def _whatever_happens(wait, errors, stop):
+    """Call ``wait()`` until no interrupt ends it."""
+    while True:
+        try:
+            return wait()
+        except KeyboardInterrupt as error:
+            errors.append(error)
+            stop.set()
 
 
 def map_in_threads(function, items, threads):

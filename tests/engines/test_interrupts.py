@@ -22,10 +22,14 @@ new = {"rng": 0, "dtype": dtype, "engine": "blas" if engine == "float64" else en
 if kind == "network":
     model = cgru.Sequential([cgru.GRU(4, H, **new), cgru.Linear(H, 4, activation="elu", **new),
                              cgru.LSTM(4, H, **new), cgru.Linear(H, 2, activation="softmax", **new)], skip=True)
+elif kind == "stack":
+    model = cgru.GRU(H, H, num_layers=3, **new)
+elif kind == "both ways":
+    model = cgru.LSTM(H, H, bidirectional=True, **new)
 else:
     model = getattr(cgru, kind)(4, H, **new)
 planes = lambda state: [plane for one in state for plane in planes(one)] if isinstance(state, tuple) else [state]
-x = np.zeros((T, N, 4), dtype)
+x = np.zeros((T, N, model.input_size), dtype)
 stream = model.stream(N) if what in ("stream", "prewarm") else None
 if stream is not None:
     stream.run(np.ones((3, N, 4), dtype))
@@ -81,6 +85,10 @@ CASES = {
     "network-backward": ("network", "packed", 100000, 1, 64, "backward", 1),
     "threads": ("GRU", "packed", 200000, 16, 64, "call", 2),
     "threads-blas": ("GRU", "blas", 100000, 16, 64, "call", 2),
+    "directions": ("both ways", "packed", 500000, 1, 64, "call", 2),
+    "directions-blas": ("both ways", "blas", 500000, 2, 64, "call", 4),
+    "pipeline": ("stack", "packed", 1000000, 1, 64, "call", 2),
+    "pipeline-blas": ("stack", "float64", 500000, 2, 64, "call", 5),
     "backward": ("GRU", "packed", 200000, 1, 64, "backward", 1),
     "backward-wide": ("LSTM", "blas", 100, 2000, 64, "backward", 1),
 }
