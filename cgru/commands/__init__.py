@@ -1,8 +1,8 @@
 """The command line: the table of subcommands, and one module for each.
 
 What they share: `_exit` (errors and exit statuses), `_progress` (the bar), `_models` (a model out of a file), `_inputs`
-(x, its initial state and its lengths), `_arrays` (arrays out of files), `_writing` (arrays into them), `_pictures`
-(drawing), `_timing` and `_latency` (measuring).
+(x, its initial state and its lengths), `_arrays` (arrays out of files), `_writing` (arrays into them), `_parquet`
+(`run` over those), `_pictures` (drawing), `_timing` and `_latency` (measuring).
 """
 
 import importlib

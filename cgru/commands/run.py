@@ -2,9 +2,12 @@
 
 A model that runs forwards goes through the file in pieces of time, its state kept in between. A bidirectional or
 reversed one needs a whole sequence at once: of a batch-first file it takes some rows at a time, anything else it reads
-whole, and says so. An .npy in Fortran order is read whole too. The rows of a piece are split over all cores, or as many
-threads as --threads says. The output has the model's dtype and gets its name when it is complete. Of a network that
-takes the last step alone, y is a row for each sequence.
+whole, and says so. An .npy in Fortran order is read whole too. All cores, or as many threads as --threads says, share
+the rows of a piece, or layers and directions. The output has the model's dtype and gets its name when it is complete.
+Of a network that takes the last step alone, y is a row for each sequence.
+
+Of a .parquet file, or a folder of them, it takes the sequences in one column, of any lengths, and writes a .parquet
+file with what becomes of each row.
 """
 
 import sys
@@ -19,6 +22,7 @@ from cgru.commands._exit import threads, writable
 from cgru.commands._inputs import add_input_options, initial_state, on_planes, open_input, read_lengths
 from cgru.commands._layers import gives_last, layers_of, one_way, planes_of, states_of, y_shape
 from cgru.commands._models import add_model_options, read_model
+from cgru.commands._parquet import add_parquet_options, is_parquet, run_parquet
 from cgru.commands._progress import Progress
 from cgru.commands._writing import writing
 
@@ -29,9 +33,9 @@ def add_arguments(parser):
     add_model_options(parser)
     add_input_options(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", required=True,
+        "-o", dest="output", metavar="FILE",
         help="where to write y: .npy, .npz (which also gets h_n, and an LSTM's c_n; of a network with several "
-        "recurrent layers 0.h_n, 2.c_n, ...) or .csv",
+        "recurrent layers 0.h_n, 2.c_n, ...) or .csv; of a Parquet INPUT .parquet",
     )  # fmt: skip
     parser.add_argument(
         "--lengths", metavar="FILE",
@@ -39,12 +43,19 @@ def add_arguments(parser):
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=threads, default="-1", metavar="N",
-        help="split the rows of INPUT over N threads; default -1, all cores. A single sequence has one row",
+        help="compute in up to N threads; default -1, all cores. They share the rows of INPUT, or if these are few the "
+        "directions or the layers",
     )  # fmt: skip
+    add_parquet_options(parser)
 
 
 def main(args, piece=PIECE):
     """Run ``cgru run``, with about `piece` bytes in memory at a time."""
+    if args.output is None:
+        raise ValueError("the following arguments are required: -o (see cgru run --help)")
+    if is_parquet(args):
+        run_parquet(args)
+        return
     writable(args.output, SUFFIXES, "--output", args)
     model, _ = read_model(args)
     with open_input(args, model) as source:
