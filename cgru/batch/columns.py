@@ -118,6 +118,13 @@ def sequences(column, features):
     )
 
 
+def numbers_in(array):
+    """How many numbers stand in the rows of an Array that `check_type` took, nulls among them."""
+    while _is_list(array.type):
+        array = array.flatten()
+    return len(array)
+
+
 def _of_array(array, features):
     starts, sizes, child = _ranges(array)
     valid, widths = _valid(array), None

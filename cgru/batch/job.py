@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from cgru.batch.columns import arrow
+from cgru.batch.pieces import Cut
 from cgru.batch.source import open_source
 from cgru.batch.transform import BadRow, Transform
 from cgru.checks import check_size
@@ -25,37 +26,42 @@ class Job:
         As of `cgru.batch.run`.
     """
 
+    _first: Any = None      # the first schema's place, and that of its result
+
     def __init__(self, transform, source, threads=-1, rows=None):
         self._transform, self._threads = transform, thread_count(threads)
-        self._given, self._rows = source, None if rows is None else check_size("rows", rows)
+        self._given = source
+        rows = None if rows is None else check_size("rows", rows)
+        row_bytes, number_bytes = transform.result_bytes
+        self._cut = Cut(transform.columns, transform.column, row_bytes, number_bytes, rows)
         self._source = open_source(source)
         self.total = self._source.rows
-        self.schema = self._schema()
+        for path, schema in self._source.schemas.items():
+            self._check(schema, path)
+        self.schema = self._first[1]
 
     @classmethod
     def of(cls, model, source, threads, rows, **options):
         """As the arguments of `cgru.batch.run` say."""
         return cls(Transform(model, **options), source, threads, rows)
 
-    def _schema(self):
-        """Of what comes out, the same of all files."""
-        first: Any = None
-        for path, schema in self._source.schemas.items():
-            try:
-                found = self._transform.schema(schema)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{path}: {error}" if path else str(error)) from None
-            first = (path, found) if first is None else first
-            for one, other in zip(first[1], found, strict=True):
-                if one.type != other.type:
-                    raise ValueError(
-                        f"column {one.name} is {other.type} in {path}, and {one.type} in {first[0]}; make them one type"
-                    )
-        return first[1]
+    def _check(self, schema, where):
+        """Refuse a schema that the model cannot take, or that gives another result than the first one."""
+        try:
+            found = self._transform.schema(schema)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{where}: {error}" if where else str(error)) from None
+        self._first = self._first or (where or "batch 0", found)
+        for one, other in zip(self._first[1], found, strict=True):
+            if one.type != other.type:
+                raise ValueError(
+                    f"column {one.name} is {other.type} in {where}, and {one.type} in {self._first[0]}; make them one "
+                    "type"
+                )
 
     def results(self, progress=None, skipped=None):
         """Yield the record batches, and tell the two functions of `cgru.batch.run`."""
-        parts = self._source.parts(self._transform.columns, self._rows)
+        parts = self._source.parts(self._cut, self._threads, self._check)
         with contextlib.closing(map_in_threads(self._compute, parts, self._threads)) as found:
             for batch, left_out, rows in chain.from_iterable(found):
                 if skipped is not None:
@@ -79,15 +85,17 @@ class Job:
         arrow().default_memory_pool().release_unused()
         return found
 
-    def write(self, path, progress=None, skipped=None):
+    def write(self, path, progress=None, skipped=None, name="path"):
         """Put the results into a Parquet file, which is complete or absent; how many rows it has.
+
+        Errors call the file `name`.
 
         Raises
         ------
         ValueError
             The path is one that is read.
         """
-        self._refuse(os.fspath(path))
+        self._refuse(os.fspath(path), name)
         from pyarrow import parquet
 
         rows = 0
@@ -103,14 +111,14 @@ class Job:
                 rows += table.num_rows
         return rows
 
-    def _refuse(self, path):
+    def _refuse(self, path, name):
         for one in self._source.schemas:
             if one:
-                refuse_input("path", path, {"the source": one})
+                refuse_input(name, path, {"the source": one})
         if isinstance(self._given, str | os.PathLike) and os.path.isdir(self._given):
             folder = os.path.dirname(os.path.abspath(path))
             if os.path.isdir(folder) and os.path.samefile(folder, self._given):
-                raise ValueError(f"path {path} is in the folder {self._given}, which is read; write it elsewhere")
+                raise ValueError(f"{name} {path} is in the folder {self._given}, which is read; write it elsewhere")
 
 
 def _groups(batches):

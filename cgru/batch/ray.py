@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgru.batch.columns import arrow
 from cgru.batch.job import Job
-from cgru.batch.ray_tasks import GROUP, Computing, Reading, checked, last_line, ray_data, read
+from cgru.batch.ray_tasks import Computing, Reading, checked, last_line, ray_data, read, tasks
 from cgru.batch.source import row_groups
 from cgru.batch.transform import BadRow, Transform
 from cgru.checks import check_size
@@ -144,12 +144,8 @@ class RayJob(Job):
 
     def results(self, progress=None, skipped=None):
         """As `Job.results`."""
-        with (
-            _cluster(self._address, self._workers) as ray,
-            _errors_in_words(ray),
-            contextlib.closing(self._blocks(ray)) as blocks,
-        ):
-            for message in checked(blocks, self.total, self._ordered):
+        with _cluster(self._address, self._workers) as ray, contextlib.closing(self._messages(ray)) as messages:
+            for message in messages:
                 if skipped is not None:
                     for one in message["bad"]:
                         skipped(one["row"], one["reason"])
@@ -159,26 +155,33 @@ class RayJob(Job):
                 if batch.num_rows:
                     yield batch.to_batches()[0]
 
+    def _messages(self, ray):
+        """What comes back from the cluster, every row once; its errors, and none of the caller's, in words."""
+        with _errors_in_words(ray), contextlib.closing(self._blocks(ray)) as blocks:
+            yield from checked(blocks, self.total, self._ordered)
+
     def _blocks(self, ray):
         """The blocks of the results, pyarrow Tables, as `Computing` gives them."""
         cores = ray.cluster_resources().get("CPU", 1)
-        groups = [dict(zip(GROUP, group, strict=True)) for group in row_groups(self._source.schemas)]
-        found = ray.data.from_items(groups, override_num_blocks=max(1, len(groups)))
+        groups = [*row_groups(self._source.schemas, self._cut)]
+        if not groups:
+            return
+        most, lists = tasks(groups, self._cut, self._transform.model, self._workers or max(1, int(cores)))
+        found = ray.data.from_arrow([arrow().Table.from_pylist([one.row() for one in some]) for some in lists])
         context = found.context
         context.execution_options.preserve_order = self._ordered
         context.target_max_block_size = BLOCK
         context.enable_progress_bars = False
-        reading = Reading(self._transform.columns, self._rows, self._transform.model)
         # who reads takes no core from who computes: it mostly waits until its batches are wanted
         found = found.map_batches(
-            reading, batch_size=1, batch_format="pyarrow", num_cpus=0,
+            Reading(self._cut, most), batch_size=None, batch_format="pyarrow", num_cpus=0,
             **_at_most(ray, int(1 + cores // 4)),
         )  # fmt: skip
         found = found.map_batches(
             Computing(ray.put(self._transform)), batch_size=None, batch_format="pyarrow", num_cpus=1,
             **_at_most(ray, self._workers),
         )  # fmt: skip
-        return iter(found.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
+        yield from found.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
 
 
 def _at_most(ray, tasks):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import pickle
 import platform
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cgru._version import __version__
 from cgru.batch.columns import arrow
-from cgru.batch.source import Group, Piece
+from cgru.batch.pieces import Piece, share
+from cgru.batch.source import Group, pieces_of
 from cgru.batch.transform import BadRow
 
 if TYPE_CHECKING:
@@ -39,40 +42,55 @@ def ray_data() -> Any:
     return ray
 
 
-BYTES = 32 << 20            # of the rows of one task, about; less where the model is large: ...
-WORK = 20_000_000_000       # ... parameters times steps
-GROUP = "path", "number", "first_row", "first_in_file"      # the columns that say what is to be read
+BYTES = 32 << 20            # of the rows of one task, in and out, about; less where the model is large, ...
+WORK = 20_000_000_000       # ... parameters times steps, or where all workers would not have several: ...
+LEAST = 1 << 20             # ... down to so many
+
+
+def tasks(groups, cut, model, workers):
+    """How many bytes a task of so many workers computes, and a list of neighbouring groups for each that reads.
+
+    A task costs Ray some 10 ms, and leaves a gap before the next. So they have `BYTES`, or give a large model `WORK`
+    for about a second. Where the caller says how many `rows`, it is that many, or a group.
+    """
+    work = WORK // max(1, model.num_parameters) * model.input_size * (model.dtype.itemsize + cut.number_bytes)
+    most = share(sum(group.size for group in groups), workers, LEAST, min(BYTES, max(1, int(work))))
+    found: list[list[Group]] = []
+    left = 0
+    for group in groups:
+        if left <= 0:
+            found.append([])
+            left = cut.rows or most
+        found[-1].append(group)
+        left -= group.rows if cut.rows else group.size
+    return most, found
 
 
 class Reading:
-    """Row groups of Parquet files become record batches, one after the other.
+    """Row groups of Parquet files become record batches, one after the other, put together until they have `most`."""
 
-    A task costs Ray some 10 ms, and leaves a gap before the next. So pieces are put together until they have `BYTES`,
-    or give a large model `WORK` for about a second. Where the caller says how many `rows`, it is that many.
-    """
-
-    def __init__(self, columns, rows, model):
-        self.columns, self.rows = columns, rows
-        self.most = min(BYTES, WORK // model.num_parameters * model.input_size * 4)
+    def __init__(self, cut, most):
+        self.cut, self.most = cut, most
 
     def __call__(self, block):
-        for group in (Group(*(row[name] for name in GROUP)) for row in block.to_pylist()):
-            try:
-                yield from self._messages(group.pieces(self.columns, self.rows))
-            except (OSError, ValueError) as error:
-                yield message(group, error=OSError(f"on node {platform.node()}: {error}"))
+        groups = [Group(**row) for row in block.to_pylist()]
+        try:
+            yield from self._messages(pieces_of(groups, self.cut))
+        except (OSError, ValueError) as error:
+            yield message(groups[0], error=OSError(f"on node {platform.node()}: {error}"))
 
     def _messages(self, pieces):
-        first, held, size = None, [], 0
-        for piece in pieces:
-            first = piece if first is None else first
-            held.append(piece.load())
-            size += held[-1].nbytes
-            if self.rows is not None or size >= self.most:
+        for _, inside in groupby(pieces, attrgetter("path")):       # a message says in which file its rows are
+            first, held, size = None, [], 0
+            for piece in inside:
+                first = piece if first is None else first
+                held.append(piece.load())
+                size += self.cut.of_batch(held[-1])
+                if self.cut.rows is not None or size >= self.most:
+                    yield message(first, batch=packed(held))
+                    first, held, size = None, [], 0
+            if held:
                 yield message(first, batch=packed(held))
-                first, held, size = None, [], 0
-        if held:
-            yield message(first, batch=packed(held))
 
 
 class Computing:

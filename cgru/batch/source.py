@@ -4,42 +4,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from cgru.batch.columns import arrow
+from cgru.batch.pieces import PIECE, SHARES, Cut, Piece, held
 
-WINDOW = 4 << 20        # bytes that are read at a time, about, ...
-ROWS = 1 << 14          # ... and at most as many rows
-GROUP = 16 << 20        # row groups of at most so many bytes are read several at a time, each by one thread
-
-
-class Piece(NamedTuple):
-    """Some rows, to be read when they are wanted.
-
-    Attributes
-    ----------
-    load : function of nothing
-        Reads them: a pyarrow RecordBatch or Table.
-    first_row : int
-        The number of the first in the whole source.
-    path : str
-        Of the file that they are in; "" where there is none.
-    first_in_file : int
-        The number of the first in that file.
-    """
-
-    load: Callable[[], Any]
-    first_row: int
-    path: str = ""
-    first_in_file: int = 0
-
-    def place(self, row: int) -> str:
-        """What a message says behind the number of a row."""
-        if not self.path:
-            return ""
-        inside = row - self.first_row + self.first_in_file
-        return f" (row {inside} of {self.path})" if inside != row else f" of {self.path}"
+GROUP = 16 << 20        # row groups of at most so many bytes, in and out, are parts where there are many
 
 
 class Source(NamedTuple):
@@ -49,15 +21,16 @@ class Source(NamedTuple):
     ----------
     schemas : dict of str to pyarrow.Schema
         By path, "" where there is none. Of several only the first is compared with the model; all are with the first.
-    parts : function of (columns, rows)
-        An iterator of the parts that may be computed side by side, each a function of nothing that gives its pieces
-        as they are wanted: of these columns, about so many rows each, or None.
+    parts : function of (cut, threads, check)
+        An iterator of the parts that may be computed side by side in so many threads, each a function of nothing that
+        gives its pieces as they are wanted, as the `Cut` says. ``check(schema, where)`` hears of every schema that was
+        not known before.
     rows : int or None
         How many there are, where that is known.
     """
 
     schemas: dict[str, Any]
-    parts: Callable[[tuple[str, ...], int | None], Iterator[Callable[[], Iterable[Piece]]]]
+    parts: Callable[[Cut, int, Callable[[Any, str], object]], Iterator[Callable[[], Iterable[Piece]]]]
     rows: int | None
 
 
@@ -75,9 +48,9 @@ def open_source(source: Any) -> Source:
     if isinstance(source, str | os.PathLike):
         return _files(_paths(os.fspath(source)))
     if isinstance(source, pa.Table | pa.RecordBatch):
-        source = [source]
-    elif hasattr(source, "to_batches") and hasattr(source, "schema"):
-        return Source({"": source.schema}, lambda columns, rows: _parts(_scan(source, columns, rows), rows), None)
+        return Source({"": source.schema}, partial(_of_table, source), source.num_rows)
+    if hasattr(source, "to_batches") and hasattr(source, "schema"):
+        return Source({"": source.schema}, lambda cut, threads, check: _parts(_scan(source, cut), cut, check), None)
     if not isinstance(source, Iterable):
         raise TypeError(
             "source must be the path of a Parquet file or of a folder of them, a pyarrow data set or table, or an "
@@ -89,15 +62,16 @@ def open_source(source: Any) -> Source:
         schema = _checked(first).schema
     elif schema is None:
         raise ValueError("source gives no batches, so its columns are not known; take a table with a schema")
-    held = [] if first is None else [first]
-    return Source({"": schema}, lambda columns, rows: _parts(chain(held, batches), rows), None)
+    known = [] if first is None else [first]
+    return Source({"": schema}, lambda cut, threads, check: _parts(chain(known, batches), cut, check), None)
 
 
 # ---- batches
 
 
-def _scan(dataset, columns, rows):
-    return dataset.to_batches(columns=list(columns), batch_size=rows or 1024, batch_readahead=2, fragment_readahead=1)
+def _scan(dataset, cut):
+    size = cut.rows or 1024
+    return dataset.to_batches(columns=list(cut.columns), batch_size=size, batch_readahead=2, fragment_readahead=1)
 
 
 def _checked(batch):
@@ -107,29 +81,27 @@ def _checked(batch):
     return batch
 
 
-def _parts(batches, rows):
-    """Parts of a piece each of batches and tables, those with more than `rows` rows cut."""
-    first = 0
-    for batch in batches:
-        size = rows or _rows_of(_checked(batch).nbytes, batch.num_rows)
+def _of_table(table, cut, threads, check):
+    return _parts([table], cut.shared(cut.of_batch(table), threads), check)
+
+
+def _parts(batches, cut, check):
+    """Parts of a piece each of batches and tables."""
+    first, known = 0, None
+    for number, batch in enumerate(batches):
+        if known is None or not _checked(batch).schema.equals(known):
+            known = _checked(batch).schema
+            check(known, f"batch {number}")
+        size = cut.window(cut.of_batch(batch), batch.num_rows)
         for start in range(0, batch.num_rows, size):
-            part = batch.slice(start, size)
-            yield _held(Piece(partial(_same, part), first))
-            first += part.num_rows
+            for some in cut.slices(batch.slice(start, size)):
+                yield _one(held(some, first))
+                first += some.num_rows
 
 
-def _same(batch):
-    return batch
-
-
-def _held(piece):
+def _one(piece):
     """A part that is one piece."""
     return lambda: [piece]
-
-
-def _rows_of(nbytes, rows):
-    """How many rows are about a window, of `rows` rows that have so many bytes."""
-    return max(1, min(ROWS, WINDOW * max(1, rows) // max(1, nbytes)))
 
 
 # ---- files
@@ -148,12 +120,12 @@ def _paths(path):
 
 
 def _files(paths):
-    schemas, counts = {}, []
+    schemas, rows = {}, 0
     for path in paths:
         with _opened(path) as file:
             schemas[path] = file.schema_arrow
-            counts.append(file.metadata.num_rows)
-    return Source(schemas, lambda columns, rows: _of_files(paths, counts, columns, rows), sum(counts))
+            rows += file.metadata.num_rows
+    return Source(schemas, lambda cut, threads, check: _of_files(paths, cut, threads), rows)
 
 
 @contextlib.contextmanager
@@ -172,69 +144,69 @@ def _opened(path, metadata=None):
         raise ValueError(f"{path} is no Parquet file, or is damaged: {error}") from error
 
 
-def _of_files(paths, counts, columns, rows):
-    first = 0
-    for path, count in zip(paths, counts, strict=True):
-        yield from _of_file(path, columns, rows, first)
-        first += count
-
-
-def _of_file(path, columns, rows, before):
-    """A file's row groups, `before` rows before them: small ones read by whoever wants them, large ones here."""
-    start = 0
-    with _opened(path) as file:
-        metadata = file.metadata
-        for number in range(metadata.num_row_groups):
-            row_group = metadata.row_group(number)
-            if row_group.num_rows:
-                group = Group(path, number, before + start, start)
-                if _bytes_of(row_group, columns) <= GROUP:
-                    yield partial(group.pieces, columns, rows, metadata)
-                else:
-                    yield from map(_held, group.windows(file, columns, rows))
-            start += row_group.num_rows
-
-
 class Group(NamedTuple):
-    """A row group, which any process can read that has the file."""
+    """A row group with rows, which any process can read that has the file."""
 
     path: str
     number: int
     first_row: int          # in the whole source
     first_in_file: int
+    rows: int
+    size: int               # in bytes, in and out
 
-    def pieces(self, columns: Iterable[str], rows: int | None, metadata: Any = None) -> Iterator[Piece]:
-        """Its pieces, of about so many rows each, or None."""
+    def row(self) -> dict[str, Any]:
+        """Of a table of them."""
+        return self._asdict()
+
+    def pieces(self, cut: Cut, metadata: Any = None) -> Iterator[Piece]:
+        """Its pieces."""
         with _opened(self.path, metadata) as file:
-            yield from self.windows(file, columns, rows)
+            yield from self.windows(file, cut)
 
-    def windows(self, file: Any, columns: Iterable[str], rows: int | None) -> Iterator[Piece]:
+    def windows(self, file: Any, cut: Cut) -> Iterator[Piece]:
         """The same out of the opened file."""
-        group, done = file.metadata.row_group(self.number), 0
-        window = min(group.num_rows, rows or _rows_of(_bytes_of(group, columns), group.num_rows))
-        for batch in file.iter_batches(window, [self.number], list(columns), use_threads=False):
-            yield Piece(partial(_same, batch), self.first_row + done, self.path, self.first_in_file + done)
-            done += batch.num_rows
+        window, done = cut.window(self.size, self.rows), 0
+        for batch in file.iter_batches(window, [self.number], list(cut.columns), use_threads=False):
+            for some in cut.slices(batch):
+                yield held(some, self.first_row + done, self.path, self.first_in_file + done)
+                done += some.num_rows
 
 
-def row_groups(paths: Iterable[str]) -> Iterator[Group]:
-    """Every `Group` with rows, in their order, of files that hold one data set."""
+def row_groups(paths: Iterable[str], cut: Cut) -> Iterator[Group]:
+    """Every `Group`, in their order, of files that hold one data set."""
     first = 0
     for path in paths:
         with _opened(path) as file:
-            start, metadata = 0, file.metadata
+            metadata = file.metadata
+        start = 0
         for number in range(metadata.num_row_groups):
-            count = metadata.row_group(number).num_rows
-            if count:
-                yield Group(path, number, first + start, start)
-            start += count
+            group = metadata.row_group(number)
+            if group.num_rows:
+                yield Group(path, number, first + start, start, group.num_rows, cut.of_group(group))
+            start += group.num_rows
         first += start
 
 
-def _bytes_of(group, columns):
-    """What a row group has in these columns, uncompressed."""
-    parts = (group.column(number) for number in range(group.num_columns))
-    return sum(
-        part.total_uncompressed_size for part in parts
-        if any(f"{part.path_in_schema}.".startswith(f"{name}.") for name in columns)
-    )  # fmt: skip
+def pieces_of(groups: Iterable[Group], cut: Cut) -> Iterator[Piece]:
+    """The pieces of some of them, each file opened once."""
+    for path, some in groupby(groups, attrgetter("path")):
+        with _opened(path) as file:
+            for group in some:
+                yield from group.windows(file, cut)
+
+
+def _of_files(paths, cut, threads):
+    """Where every thread has several row groups, small ones are read by whoever computes them; the others here."""
+    total = count = 0
+    for group in row_groups(paths, cut):
+        total, count = total + group.size, count + 1
+        if count >= SHARES * threads and total >= SHARES * threads * PIECE:
+            break
+    cut, many = cut.shared(total, threads), count >= SHARES * threads
+    for path, groups in groupby(row_groups(paths, cut), attrgetter("path")):
+        with _opened(path) as file:
+            for group in groups:
+                if many and group.size <= GROUP:
+                    yield partial(group.pieces, cut, file.metadata)
+                else:
+                    yield from map(_one, group.windows(file, cut))

@@ -107,6 +107,14 @@ class Transform:
         """The names of the columns that are read."""
         return tuple(dict.fromkeys((self.column, *self.keep)))
 
+    @property
+    def result_bytes(self) -> tuple[float, float]:
+        """How many bytes come out of a row, and of each number in its sequence, kept columns apart."""
+        size = self.model.dtype.itemsize
+        if self.output == "all":
+            return 4, self._output_size * size / self.model.input_size
+        return (sum(one for _, one in self._planes) if self.output == "state" else self._output_size) * size, 0
+
     def schema(self, schema: Any) -> Any:
         """The pyarrow.Schema of what comes out.
 

@@ -19,7 +19,8 @@ import cgru
 import cgru.batch
 from cgru.batch import ray as on_ray
 from cgru.batch import ray_tasks
-from cgru.batch.source import Piece, row_groups
+from cgru.batch.pieces import Cut, Piece
+from cgru.batch.source import Group, row_groups
 from cgru.batch.transform import Transform
 from support.peers import REQUIRED, peer
 from support.processes import ROOT, run_cgru, run_python, start_cgru
@@ -223,30 +224,50 @@ def test_a_node_with_another_version(rows, monkeypatch):
         list(ray_tasks.checked([block], 1, True))
 
 
+IDS = Cut(("frames", "id"), "frames", 4 * H, 0)
+
+
+def block_of(groups):
+    return pa.Table.from_pylist([one.row() for one in groups])
+
+
 def test_a_node_without_the_file(rows):
-    [block] = ray_tasks.Reading(("frames",), None, rows)(pa.table({
-        "path": ["absent.parquet"], "number": [0], "first_row": [0], "first_in_file": [0],
-    }))  # fmt: skip
+    [block] = ray_tasks.Reading(IDS, 1)(block_of([Group("absent.parquet", 0, 0, 0, 1, 1)]))
     assert list(ray_tasks.Computing(None)(block)) == [block]
     with pytest.raises(OSError, match=r"on node .*absent\.parquet"):
         list(ray_tasks.checked([block], 1, True))
 
 
-def test_pieces_are_put_together(rows, monkeypatch):
-    """Until they are large enough; every row once, with its number."""
-    groups = [dict(zip(ray_tasks.GROUP, one, strict=True)) for one in row_groups(["rows/a.parquet", "rows/b.parquet"])]
-    block = pa.Table.from_pylist(groups)
-    monkeypatch.setattr("cgru.batch.source.WINDOW", 800)
-    counts = {}
-    for most in (1, 2000, ray_tasks.BYTES):
+@pytest.mark.parametrize("size", [None, 90])
+def test_pieces_are_put_together(rows, monkeypatch, size):
+    """Over the groups of a file, until they are large enough or as the caller says; every row once, with its number."""
+    monkeypatch.setattr(ray_tasks, "LEAST", 1)
+    cut, counts = IDS._replace(rows=size), {}
+    paths = ["rows/a.parquet", "rows/b.parquet"]
+    groups = [*row_groups(paths, cut)]
+    total = sum(group.size for group in groups)
+    for most in (1, total // 4, ray_tasks.BYTES):
         monkeypatch.setattr(ray_tasks, "BYTES", most)
-        found = [(one["first_row"][0].as_py(), ray_tasks.read(one["batch"][0]))
-                 for one in ray_tasks.Reading(("id",), None, rows)(block)]
+        monkeypatch.setattr("cgru.batch.pieces.SHARES", 1)
+        limit, found = ray_tasks.tasks(groups, cut, rows, 1)
+        assert [group for some in found for group in some] == groups and limit == min(most, total)
         counts[most] = len(found)
-        assert [first for first, _ in found] == np.cumsum([0, *(len(table) for _, table in found)])[:-1].tolist()
-        assert pa.concat_tables(table for _, table in found).equals(read("rows").select(["id"]))
-    few, some, many = sorted(counts.values())
-    assert few == len(groups) < some < many
+        messages = [
+            (one["path"][0].as_py(), one["first_row"][0].as_py(), ray_tasks.read(one["batch"][0]))
+            for some in found for one in ray_tasks.Reading(cut._replace(most=total // 20), limit)(block_of(some))
+        ]  # fmt: skip
+        counts[most] = len(found), len(messages)
+        starts = np.cumsum([0, *(len(table) for _, _, table in messages)])[:-1].tolist()
+        assert [first for _, first, _ in messages] == starts
+        assert [path for path, first, _ in messages] == [paths[first >= N[0]] for first in starts]
+        whole = pa.concat_tables(table for _, _, table in messages)
+        assert whole.select(["id"]).equals(read("rows").select(["id"]))
+    few, some, many = counts.values()
+    if size is None:
+        assert few[0] == len(groups) and few[1] > 20 and 2 <= some[0] < few[0] and 4 <= some[1] < few[1]
+        assert many == (1, 2)       # a message for each file
+    else:
+        assert few == some == many == (len(groups), sum(-(-group.rows // size) for group in groups))
 
 
 def test_predictor(rows):

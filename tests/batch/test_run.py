@@ -12,6 +12,7 @@ import pytest
 
 import cgru
 import cgru.batch
+from cgru.batch import pieces
 from cgru.batch import source as sources
 from support.peers import peer
 from support.processes import run_python
@@ -103,7 +104,9 @@ def test_into_a_file_and_back(gru, rows, output, layout, monkeypatch):
 def test_row_groups_are_read_in_windows(gru, rows, monkeypatch, limit):
     """Whether by the threads, each a row group of its own, or by one after the other, changes nothing."""
     monkeypatch.setattr(sources, "GROUP", limit)
-    monkeypatch.setattr(sources, "WINDOW", 2000)
+    monkeypatch.setattr(sources, "SHARES", 0)
+    monkeypatch.setattr(pieces, "LEAST", 2000)
+    monkeypatch.setattr(pieces, "SHARES", 100)
     parquet.write_table(table_of(rows), "in.parquet", row_group_size=90)
     done = []
     found = list(cgru.batch.run(gru, "in.parquet", column="frames", keep=["id"], progress=done.append))
