@@ -1,16 +1,16 @@
 """``cgru run`` over Parquet files: a column of sequences, each row's result into another file."""
 
-import argparse
 import os
 import re
 import sys
 import time
 
 from cgru.commands._arrays import SUFFIXES
-from cgru.commands._exit import need, positive, writable
+from cgru.commands._exit import MissingExtra, need, positive, writable
 from cgru.commands._layers import output_size, states_of
 from cgru.commands._models import names, read_model
 from cgru.commands._progress import Progress
+from cgru.threads import thread_count
 
 SUFFIX = ".parquet"
 OUTPUTS, BAD = ("last", "all", "state"), ("fail", "skip")
@@ -30,7 +30,7 @@ def add_parquet_options(parser):
         help="which column holds the sequences: lists of steps, or flat lists of the numbers of all steps",
     )  # fmt: skip
     group.add_argument(
-        "--output", action=_Output, metavar="|".join(OUTPUTS), default=argparse.SUPPRESS,
+        "--output", dest="outputs", action="append", metavar="|".join(OUTPUTS), default=[],
         help="what OUT has of each row: y of its last step, y of all steps, or the final state; default last",
     )  # fmt: skip
     group.add_argument("--keep", type=names, metavar="NAME,...", help="columns to hand on to OUT")
@@ -47,14 +47,26 @@ def add_parquet_options(parser):
         "--workers", type=positive, metavar="N",
         help="with --ray, how many cores of the cluster compute; default all. --threads is not for clusters",
     )  # fmt: skip
-    parser.set_defaults(what=None)
 
 
-class _Output(argparse.Action):
-    """One of OUTPUTS; anything else is a file's name, as after -o."""
+def settle_output(args):
+    """Tell what --output says: one of OUTPUTS, or a file's name as after -o, which has a suffix.
 
-    def __call__(self, parser, namespace, value, option_string=None):
-        setattr(namespace, "what" if value in OUTPUTS else "output", value)
+    Raises
+    ------
+    ValueError
+        It is neither; or -o names a file too.
+    """
+    args.what = None
+    for value in args.outputs:
+        if value in OUTPUTS:
+            args.what = value
+        elif not os.path.splitext(value)[1]:
+            raise ValueError(f"--output {value}: expected {', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}; -o names a file")
+        elif args.output is not None:
+            raise ValueError(f"--output {value}: {args.output} is to be written already; drop one of them")
+        else:
+            args.output = value
 
 
 def is_parquet(args):
@@ -85,6 +97,9 @@ def run_parquet(args):
         raise ValueError(f"INPUT {args.input} has columns: say with --column which one holds the sequences")
     if args.workers is not None and args.ray is None:
         raise ValueError("--workers is for a cluster; add --ray, or take --threads")
+    if args.threads is not None and args.ray is not None:
+        raise ValueError("--threads is for this machine alone, and --ray for a cluster; take --workers")
+    args.threads = args.threads or thread_count(-1)
     writable(args.output, (SUFFIX,), "--output", args)
     need("pyarrow", f"reading {args.input}", "cgru[parquet]")
     what, skipped = args.what or "last", Skipped()
@@ -93,7 +108,7 @@ def run_parquet(args):
     try:
         job = _job(args, model, column=args.column, output=what, keep=args.keep or (), bad=args.bad or "fail")
         progress = Progress(job.total, " rows")
-        rows = job.write(args.output, progress.update, skipped)
+        rows = job.write(args.output, progress.update, skipped, name="--output")
     except (ValueError, TypeError) as error:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(_in_options(str(error))) from error
@@ -114,7 +129,10 @@ def _job(args, model, **options):
 
         return Job.of(model, args.input, args.threads, None, **options)
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")      # no other cluster behind our back; read at the import
-    need("ray", "--ray", "cgru[ray]")
+    try:
+        need("ray.data", "--ray", "cgru[ray]")
+    except ModuleNotFoundError as error:        # Ray is there, but not what its data sets need
+        raise MissingExtra(f'--ray needs {error.name}: pip install "cgru[ray]"') from None
     from cgru.batch.ray import RayJob
     from cgru.batch.transform import Transform
 
@@ -151,4 +169,4 @@ class Skipped:
 def _in_options(message):
     """A message with this command line's options in place of the function's parameters."""
     message = re.sub(r"\b(column|output|keep|bad)='(\w+)'", r"--\1 \2", message)
-    return re.sub(r"^path\b", "--output", message)
+    return re.sub(r"^keep: ", "--keep: ", message)

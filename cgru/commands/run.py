@@ -22,9 +22,10 @@ from cgru.commands._exit import threads, writable
 from cgru.commands._inputs import add_input_options, initial_state, on_planes, open_input, read_lengths
 from cgru.commands._layers import gives_last, layers_of, one_way, planes_of, states_of, y_shape
 from cgru.commands._models import add_model_options, read_model
-from cgru.commands._parquet import add_parquet_options, is_parquet, run_parquet
+from cgru.commands._parquet import add_parquet_options, is_parquet, run_parquet, settle_output
 from cgru.commands._progress import Progress
 from cgru.commands._writing import writing
+from cgru.threads import thread_count
 
 PIECE = 16 << 20      # bytes of input, output and what is between, at a time
 
@@ -42,7 +43,7 @@ def add_arguments(parser):
         help="valid steps of each row: N integers in a .npy, .npz, .csv or .txt; y is zero past a row's length",
     )  # fmt: skip
     parser.add_argument(
-        "--threads", type=threads, default="-1", metavar="N",
+        "--threads", type=threads, metavar="N",
         help="compute in up to N threads; default -1, all cores. They share the rows of INPUT, or if these are few the "
         "directions or the layers",
     )  # fmt: skip
@@ -51,11 +52,13 @@ def add_arguments(parser):
 
 def main(args, piece=PIECE):
     """Run ``cgru run``, with about `piece` bytes in memory at a time."""
+    settle_output(args)
     if args.output is None:
         raise ValueError("the following arguments are required: -o (see cgru run --help)")
     if is_parquet(args):
         run_parquet(args)
         return
+    args.threads = args.threads or thread_count(-1)
     writable(args.output, SUFFIXES, "--output", args)
     model, _ = read_model(args)
     with open_input(args, model) as source:

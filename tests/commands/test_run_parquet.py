@@ -9,6 +9,8 @@ import pytest
 
 import cgru
 from cgru.__main__ import main
+from cgru.batch import transform
+from cgru.commands import _parquet
 from support.peers import peer
 from support.processes import run_python, start_cgru
 from support.sequences import alone, column_of, draw_rows, numbers_of
@@ -130,7 +132,18 @@ def test_bad_rows(rows, capsys):
     ("in.parquet --column x -o out.parquet", "in.parquet: column x is not there; there are frames, id, other"),
     ("in.parquet --column id -o out.parquet", "in.parquet: column id is int64, expected a list of steps of 3 numbers"),
     ("in.parquet --column frames --keep id,x -o out.parquet", "column x is not there"),
-    ("in.parquet --column frames --keep y -o out.parquet", "keep: y is an output"),
+    ("in.parquet --column frames --keep y -o out.parquet", "error: --keep: y is an output"),
+    ("in.parquet --column frames --output sate -o out.parquet",
+     "error: --output sate: expected last, all or state; -o names a file"),
+    ("in.parquet --column frames -o out.parquet --output sate", "--output sate: expected last, all or state"),
+    ("in.parquet --column frames --output sate", "--output sate: expected last, all or state"),
+    ("in.parquet --column frames --output a.parquet -o b.parquet",
+     "--output a.parquet: b.parquet is to be written already; drop one of them"),
+    ("in.parquet --column frames -o b.parquet --output a.parquet", "--output a.parquet: b.parquet is to be written"),
+    ("x.npy --output a.npy -o b.npy", "--output a.npy: b.npy is to be written already"),
+    ("path/a.parquet --column x -o out.parquet", "error: path/a.parquet: column x is not there"),
+    ("path/text.parquet --column x -o out.parquet", "error: path/text.parquet is no Parquet file"),
+    ("in.parquet --column frames --ray --threads 2 -o out.parquet", "--threads is for this machine alone"),
     ("in.parquet --column frames --h0 h.npy -o out.parquet", "--h0 is for arrays, and INPUT is in.parquet; drop it"),
     ("in.parquet --column frames --no-batch-first -o out.parquet", "--batch-first is for arrays"),
     ("in.parquet --column frames --lengths l.npy -o out.parquet", "--lengths is for arrays"),
@@ -154,7 +167,14 @@ def test_errors_are_one_line_and_leave_nothing(rows, arguments, words, capsys):
     os.mkdir("empty")
     os.mkdir("data")
     write(rows, "data/a.parquet")
-    assert words in error(capsys, *arguments.split())
+    os.mkdir("path")
+    os.link("in.parquet", "path/a.parquet")
+    os.link("text.parquet", "path/text.parquet")
+    assert words in f"error: {error(capsys, *arguments.split())}"
+
+
+def test_the_choices_are_those_of_the_function():
+    assert (_parquet.OUTPUTS, _parquet.BAD) == (transform.OUTPUTS, transform.BAD)
 
 
 def test_no_rows(rows, capsys):
@@ -168,6 +188,8 @@ WITHOUT = """
 import sys
 sys.modules["pyarrow"] = None
 from cgru.__main__ import main
+from cgru.batch import transform
+from cgru.commands import _parquet
 sys.exit(main(["run", "m.safetensors", "in.parquet", "--column", "frames", "-o", "out.parquet"]))
 """
 
