@@ -70,7 +70,7 @@ def run(
     Examples
     --------
     >>> import numpy as np, cgru, cgru.batch
-    >>> pa = __import__("pytest").importorskip("pyarrow")
+    >>> import pyarrow as pa
     >>> gru = cgru.GRU(2, 3, rng=0)
     >>> table = pa.table({"id": [7, 8], "frames": [[[0.5, 1], [2, 3], [4, 5]], [[6, 7]]]})
     >>> [batch] = cgru.batch.run(gru, table, column="frames", keep=["id"])
