@@ -38,7 +38,7 @@ def run(
         How many pieces of the source to compute at the same time; -1 is all cores that the process may use. With 1
         nothing is computed ahead.
     rows : int, optional
-        How many rows to take at a time; by default about 4 MB of them.
+        How many rows to take at a time; by default up to about 4 MB of them, with what comes out.
     progress : function of an int, optional
         Called with a number of rows when they are done.
     skipped : function of an int and a str, optional
@@ -52,7 +52,8 @@ def run(
     Raises
     ------
     TypeError, ValueError
-        As `Transform`: an argument, a column that is not there or holds no sequences. Before the first batch.
+        As `Transform`: an argument, a column that is not there or holds no sequences. Before the first batch; in its
+        turn where a later batch of an iterable has other types than the first.
     OSError, ValueError
         A file that is not there or is damaged; a folder without Parquet files.
     cgru.batch.transform.BadRow
@@ -63,9 +64,11 @@ def run(
     Notes
     -----
     A row's result is that of ``model(row)``, with ``engine="packed"`` to the last bit. Rows of like lengths are
-    computed side by side. Memory does not grow with the number of rows: up to ``2 * threads + 1`` pieces are held. Of
-    a file, row groups of up to 16 MB are read in all threads, larger ones piece by piece, one after the other.
-    A data set is read as pyarrow scans it, whole row groups whatever their size.
+    computed side by side. Memory does not grow with the number of rows: up to ``2 * threads + 1`` pieces are held. A
+    piece has up to about 4 MB, as it is in memory and with what comes out; of files and tables it has less where that
+    gives every thread some. Of files with four row groups or more for each thread, those of up to 16 MB with their
+    results are read in all threads, and are held in place of a piece; else one thread reads, piece by piece. A data
+    set is read as pyarrow scans it, whole row groups whatever their size.
 
     Examples
     --------
