@@ -72,7 +72,11 @@ class Cut(NamedTuple):
 
     def shared(self, total: int, threads: int) -> "Cut":
         """The same for `total` bytes that so many threads share."""
-        return self._replace(most=share(total, threads, LEAST, PIECE))
+        return self.at_most(share(total, threads, LEAST, PIECE))
+
+    def at_most(self, most: int) -> "Cut":
+        """The same with smaller pieces."""
+        return self._replace(most=max(1, min(self.most, most)))
 
     def out(self, rows: int, numbers: int) -> int:
         """How many bytes come out of some rows, kept columns apart."""

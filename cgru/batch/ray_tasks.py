@@ -70,7 +70,7 @@ class Reading:
     """Row groups of Parquet files become record batches, one after the other, put together until they have `most`."""
 
     def __init__(self, cut, most):
-        self.cut, self.most = cut, most
+        self.cut, self.most = cut.at_most(most // 4), most
 
     def __call__(self, block):
         groups = [Group(**row) for row in block.to_pylist()]

@@ -12,21 +12,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import cgru
 import cgru.batch
-from cgru.batch import ray as on_ray
-from cgru.batch import ray_tasks
-from cgru.batch.pieces import Cut, Piece
-from cgru.batch.source import Group, row_groups
 from cgru.batch.transform import Transform
+from support.batches import FILES, INPUTS, read
 from support.peers import REQUIRED, peer
 from support.processes import ROOT, run_cgru, run_python, start_cgru
 
 HERE = Path(__file__).parent
-N, INPUTS, H = (1300, 1700), 3, 7
 
 pa = peer("pyarrow")
 needs_ray = pytest.mark.skipif(
@@ -35,31 +30,9 @@ needs_ray = pytest.mark.skipif(
 
 
 @pytest.fixture
-def rows(folder, rng):
-    """A folder of two files, and in the second one a row that is null and one of another width; the model."""
-    from pyarrow import parquet
-
-    first = 0
-    os.mkdir("rows")
-    for name, count, group in zip("ab", N, (500, 600), strict=True):
-        frames = [rng.normal(size=(T, INPUTS)).astype(np.float32).tolist() for T in rng.integers(0, 9, count)]
-        if name == "b":
-            frames[7], frames[1650] = None, [[1.0] * INPUTS, [2.0]]
-        table = pa.table({
-            "id": np.arange(first, first + count)[::-1],
-            "frames": pa.array(frames, pa.list_(pa.list_(pa.float32()))),
-        })  # fmt: skip
-        parquet.write_table(table, f"rows/{name}.parquet", row_group_size=group)
-        first += count
-    model = cgru.GRU(INPUTS, H, rng=rng)
-    model.save("model.safetensors")
-    return model
-
-
-def read(path):
-    from pyarrow import parquet
-
-    return parquet.read_table(path)
+def rows(data_set):
+    """The model; the data set is in the folder."""
+    return data_set
 
 
 ENVIRONMENT = {
@@ -83,7 +56,7 @@ def test_a_node_is_killed(rows):
     assert 500 <= seen["killed_after"] < 2000
     assert len({node for node, _ in seen["arrivals"]}) == 2
     # every row once, in order, bit for bit
-    assert seen["rows"] == sum(N)
+    assert seen["rows"] == sum(FILES)
     assert read("ordered.parquet").equals(read("local.parquet"))
     assert seen["left_out"] == left_out and [row for row, _ in left_out] == [1307, 2950]
     # the model went to each process once
@@ -147,7 +120,10 @@ def alive(processes):
 
 @needs_ray
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_an_interrupted_run_leaves_nothing(rows, monkeypatch):
+@pytest.mark.parametrize(("number", "handler", "status"), [
+    (signal.SIGTERM, signal.SIG_DFL, 143), (signal.SIGINT, signal.default_int_handler, 130),
+])  # fmt: skip
+def test_an_interrupted_run_leaves_nothing(rows, monkeypatch, number, handler, status):
     from pyarrow import parquet
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -157,19 +133,19 @@ def test_an_interrupted_run_leaves_nothing(rows, monkeypatch):
         for _ in range(50):
             writer.write_table(table)
     arguments = "run model.safetensors long.parquet --column frames --output all -o y.parquet --ray --workers 1"
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)      # a child inherits what is ignored
+    before = signal.signal(number, handler)      # a child inherits what is ignored
     try:
         process = start_cgru(*arguments.split())
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
     ours, deadline = {}, time.monotonic() + 60
     while not any(b"Computing" in title(pid) for pid in ours):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
         ours = descendants(process.pid)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM and not out and not err
+    assert process.returncode == status and not out and not err
     assert sorted(os.listdir()) == ["long.parquet", "model.safetensors", "rows"]
     deadline = time.monotonic() + 30
     while alive(ours) and time.monotonic() < deadline:
@@ -188,125 +164,34 @@ def test_command(rows):
     assert read("there.parquet").equals(read("here.parquet"))
 
 
-# ---- without a cluster
+SMALL = """
+import cgru.batch.ray_tasks as tasks
+import pyarrow.parquet as pq
+import ray
+from cgru.batch.ray import run
 
-
-def message(rows, first, count):
-    return ray_tasks.message(Piece(list, first), ray_tasks.packed([rows.slice(0, 1)]), rows=count)
-
-
-@pytest.mark.parametrize(("firsts", "ordered", "wrong"), [
-    ([(0, 3), (3, 4)], True, None),
-    ([(3, 4), (0, 3)], False, None),
-    ([(3, 4), (0, 3)], True, "from 3 on out of their turn, after 0"),
-    ([(0, 3), (0, 3), (3, 4)], True, "from 0 on out of their turn, after 3"),
-    ([(0, 3), (0, 4)], False, "from 0 on out of their turn, after 3"),
-    ([(0, 3)], True, "3 rows, the source has 7"),
-    ([(3, 4)], False, "4 rows, the source has 7"),
-])  # fmt: skip
-def test_rows_that_are_lost_or_come_twice_are_noticed(firsts, ordered, wrong):
-    rows = pa.table({"id": [1, 2]})
-    blocks = [message(rows, *one) for one in firsts]
-    if wrong is None:
-        found = list(ray_tasks.checked(blocks, 7, ordered))
-        assert [one["first_row"] for one in found] == [first for first, _ in firsts]
-        assert all(ray_tasks.read(one["batch"]).equals(rows.slice(0, 1)) for one in found)
-    else:
-        with pytest.raises(RuntimeError, match=wrong):
-            list(ray_tasks.checked(blocks, 7, ordered))
-
-
-def test_a_node_with_another_version(rows, monkeypatch):
-    task = ray_tasks.Computing(None)
-    monkeypatch.setattr(ray_tasks, "__version__", "0.0.1")
-    [block] = task(message(read("rows/a.parquet"), 0, 1))
-    with pytest.raises(OSError, match=r"this is cgru 0\.0\.1, and the job was started by"):
-        list(ray_tasks.checked([block], 1, True))
-
-
-IDS = Cut(("frames", "id"), "frames", 4 * H, 0)
-
-
-def block_of(groups):
-    return pa.Table.from_pylist([one.row() for one in groups])
-
-
-def test_a_node_without_the_file(rows):
-    [block] = ray_tasks.Reading(IDS, 1)(block_of([Group("absent.parquet", 0, 0, 0, 1, 1)]))
-    assert list(ray_tasks.Computing(None)(block)) == [block]
-    with pytest.raises(OSError, match=r"on node .*absent\.parquet"):
-        list(ray_tasks.checked([block], 1, True))
-
-
-@pytest.mark.parametrize("size", [None, 90])
-def test_pieces_are_put_together(rows, monkeypatch, size):
-    """Over the groups of a file, until they are large enough or as the caller says; every row once, with its number."""
-    monkeypatch.setattr(ray_tasks, "LEAST", 1)
-    cut, counts = IDS._replace(rows=size), {}
-    paths = ["rows/a.parquet", "rows/b.parquet"]
-    groups = [*row_groups(paths, cut)]
-    total = sum(group.size for group in groups)
-    for most in (1, total // 4, ray_tasks.BYTES):
-        monkeypatch.setattr(ray_tasks, "BYTES", most)
-        monkeypatch.setattr("cgru.batch.pieces.SHARES", 1)
-        limit, found = ray_tasks.tasks(groups, cut, rows, 1)
-        assert [group for some in found for group in some] == groups and limit == min(most, total)
-        counts[most] = len(found)
-        messages = [
-            (one["path"][0].as_py(), one["first_row"][0].as_py(), ray_tasks.read(one["batch"][0]))
-            for some in found for one in ray_tasks.Reading(cut._replace(most=total // 20), limit)(block_of(some))
-        ]  # fmt: skip
-        counts[most] = len(found), len(messages)
-        starts = np.cumsum([0, *(len(table) for _, _, table in messages)])[:-1].tolist()
-        assert [first for _, first, _ in messages] == starts
-        assert [path for path, first, _ in messages] == [paths[first >= N[0]] for first in starts]
-        whole = pa.concat_tables(table for _, _, table in messages)
-        assert whole.select(["id"]).equals(read("rows").select(["id"]))
-    few, some, many = counts.values()
-    if size is None:
-        assert few[0] == len(groups) and few[1] > 20 and 2 <= some[0] < few[0] and 4 <= some[1] < few[1]
-        assert many == (1, 2)       # a message for each file
-    else:
-        assert few == some == many == (len(groups), sum(-(-group.rows // size) for group in groups))
-
-
-def test_predictor(rows):
-    table = read("rows/b.parquet").slice(100, 30)
-    expected = [rows(np.asarray(x, np.float32).reshape(-1, INPUTS))[1][0] for x in table["frames"].to_pylist()]
-    for model in (rows, "model.safetensors", Path("model.safetensors")):
-        found = on_ray.Predictor(model, "frames", output="state", keep=["id"])(table)
-        assert np.array_equal(np.array(found["h"].to_pylist(), np.float32), expected)
-        assert found["id"].equals(table["id"])
-    bad = read("rows/b.parquet").slice(5, 4)
-    with pytest.raises(ValueError, match="row 2 of a batch of 4, column frames: it is null"):
-        on_ray.Predictor(rows, "frames")(bad)
-    assert on_ray.Predictor(rows, "frames", keep=["id"], bad="skip")(bad)["id"].equals(
-        bad["id"].take(pa.array([0, 1, 3]))
-    )
+model, counts = cgru.load("model.safetensors"), []
+table = pq.read_table("rows/a.parquet")
+pq.write_table(table.slice(0, 0), "empty.parquet")
+with pq.ParquetWriter("groups.parquet", table.schema):
+    pass
+ray.init(num_cpus=2, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
+for name in ("empty", "groups"):
+    print(run(model, f"{name}.parquet", f"of-{name}.parquet", column="frames", keep=["id"]))
+tasks.LEAST = tasks.BYTES = 20_000
+print(run(
+    model, "rows", "all.parquet", column="frames", keep=["id"], bad="skip", output="all", progress=counts.append,
+))
+print(len(counts))
+"""
 
 
 @needs_ray
-@pytest.mark.parametrize(("source", "options", "error", "text"), [
-    ("rows", {"address": "nowhere"}, ValueError, "address nowhere: expected host:port"),
-    ("rows", {"address": "ray://127.0.0.1:1"}, ValueError, "expected host:port"),
-    ("rows", {"address": "127.0.0.1:1"}, ConnectionError, "no Ray cluster at 127.0.0.1:1"),
-    ("rows", {"workers": 0}, ValueError, "workers must be at least 1"),
-    ("rows", {"column": "id"}, TypeError, "column id is int64"),
-    ("none", {}, OSError, "none"),
-    ([], {}, TypeError, "source must be the path of a Parquet file"),
-])  # fmt: skip
-def test_errors(rows, source, options, error, text):
-    with pytest.raises(error, match=text):
-        on_ray.run(rows, source, "y.parquet", **({"column": "frames"} | options))
-    assert sorted(os.listdir()) == ["model.safetensors", "rows"]
-
-
-def test_errors_of_the_command(rows):
-    done = run_cgru("run", "model.safetensors", "rows", "--column", "frames", "--workers", "2", "-o", "y.parquet")
-    assert done.returncode == 2 and "--workers is for a cluster; add --ray" in done.stderr
-
-
-def test_without_ray(rows, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r'pip install "cgru\[ray\]"'):
-        on_ray.run(rows, "rows", "y.parquet", column="frames")
+def test_no_rows_and_every_step_in_several_messages(rows):
+    done = run_python("import cgru\n" + SMALL, environment=ENVIRONMENT).stdout.split()
+    for name in ("of-empty.parquet", "of-groups.parquet"):
+        assert read(name).num_rows == 0 and read(name).schema.names == ["y", "id"]
+    cgru.batch.write(rows, "rows", "local.parquet", column="frames", keep=["id"], bad="skip", output="all")
+    assert read("all.parquet").equals(read("local.parquet"))
+    messages = read("local.parquet").nbytes // 20_000
+    assert done[:3] == ["0", "0", "2998"] and messages > 5 and int(done[3]) >= messages

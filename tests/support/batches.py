@@ -8,6 +8,7 @@ import numpy as np
 from support.sequences import alone, arrow, column_of, numbers_of
 
 N, INPUTS, H = 200, 3, 5
+FILES, WIDE = (1300, 1700), 7        # rows of each file of the data set, and its model's size
 
 
 def table_of(rows, layout="lists"):
@@ -38,3 +39,10 @@ def folder_of(table, cuts=(0, 70, 70, 150, 200)):
         with open(f"data/{name}", "w") as file:
             file.write("no Parquet file")
     return "data"
+
+
+def read(path):
+    """A Parquet file, or those of a folder."""
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
