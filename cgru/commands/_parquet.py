@@ -131,8 +131,10 @@ def _job(args, model, **options):
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")      # no other cluster behind our back; read at the import
     try:
         need("ray.data", "--ray", "cgru[ray]")
-    except ModuleNotFoundError as error:        # Ray is there, but not what its data sets need
-        raise MissingExtra(f'--ray needs {error.name}: pip install "cgru[ray]"') from None
+    except MissingExtra:
+        raise
+    except ImportError as error:        # Ray is there, but what its data sets need is not, or is too old
+        raise MissingExtra(f'--ray: {error}; pip install -U "cgru[ray]"') from None
     from cgru.batch.ray import RayJob
     from cgru.batch.transform import Transform
 
