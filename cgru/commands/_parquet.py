@@ -129,11 +129,10 @@ def _job(args, model, **options):
 
         return Job.of(model, args.input, args.threads, None, **options)
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")      # no other cluster behind our back; read at the import
+    need("ray", "--ray", "cgru[ray]")
     try:
         need("ray.data", "--ray", "cgru[ray]")
-    except MissingExtra:
-        raise
-    except ImportError as error:        # Ray is there, but what its data sets need is not, or is too old
+    except ImportError as error:        # what its data sets need is not there, or too old
         raise MissingExtra(f'--ray: {error}; pip install -U "cgru[ray]"') from None
     from cgru.batch.ray import RayJob
     from cgru.batch.transform import Transform

@@ -186,18 +186,38 @@ def test_no_rows(rows, capsys):
 
 WITHOUT = """
 import sys
-sys.modules["pyarrow"] = None
+{}
 from cgru.__main__ import main
-from cgru.batch import transform
-from cgru.commands import _parquet
-sys.exit(main(["run", "m.safetensors", "in.parquet", "--column", "frames", "-o", "out.parquet"]))
+sys.exit(main(["run", "m.safetensors", "in.parquet", "--column", "frames", "-o", "out.parquet", *{}]))
 """
 
 
+def without(change, *arguments):
+    """The one line of an error."""
+    result = run_python(WITHOUT.format(change, arguments), check=False)
+    assert result.returncode == 2 and not os.path.exists("out.parquet")
+    return result.stderr
+
+
 def test_without_pyarrow(rows):
-    result = run_python(WITHOUT, check=False)
-    assert result.returncode == 2
-    assert result.stderr == 'cgru: error: reading in.parquet needs pyarrow: pip install "cgru[parquet]"\n'
+    expected = 'cgru: error: reading in.parquet needs pyarrow: pip install "cgru[parquet]"\n'
+    assert without('sys.modules["pyarrow"] = None') == expected
+
+
+def test_without_ray(rows):
+    assert without('sys.modules["ray"] = None', "--ray") == 'cgru: error: --ray needs ray: pip install "cgru[ray]"\n'
+
+
+@pytest.mark.parametrize("text, words", [
+    ("import somewhat_absent", "No module named 'somewhat_absent'"), ("raise ImportError('too old')", "too old"),
+])  # fmt: skip
+def test_ray_without_what_its_data_sets_need(rows, text, words):
+    os.mkdir("ray")
+    for name, inside in (("__init__", ""), ("data", text)):
+        with open(f"ray/{name}.py", "w") as file:
+            file.write(inside)
+    expected = f'cgru: error: --ray: {words}; pip install -U "cgru[ray]"\n'
+    assert without('sys.path.insert(0, "")', "--ray") == expected
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
