@@ -33,7 +33,7 @@ def sets(found):
     """Verdicts on the sets."""
     contestants, mine, two = found["contestants"], Contestant(CGRU, 1).name, Contestant(CGRU, 2).name
     over_torch = [times(contestants, Contestant(kind, 1).name, mine) for kind in (PADDED, PACKED)]
-    better = min((figure for figure in over_torch if figure is not None), default=None)
+    better = None if None in over_torch else min(over_torch)
     return [
         verdict("two cores over one, times as fast", times(contestants, mine, two), at_least=TWO_CORES),
         verdict("one core, times as fast as PyTorch's better way", better, at_least=OVER_TORCH),
@@ -62,13 +62,13 @@ def memory(found):
 
 def pools(found):
     """Verdicts on what a pool's step costs."""
-    cost = found["cost"] or {"M": {"32": None, "500": None}, "single": None}
+    cost = found["cost"]
     return [
         *(
-            verdict(f"step of {M} of {M} streams over a batch's", at and at["ratio"], at_most=POOL)
+            verdict(f"step of {M} of {M} streams over a batch's", at["ratio"], at_most=POOL)
             for M, at in cost["M"].items()
         ),
-        verdict("step of one stream, ns more than a stream's", cost["single"] and cost["single"]["over_ns"],
+        verdict("step of one stream, ns more than a stream's", cost["single"]["over_ns"],
                 at_most=SINGLE_NS),
     ]  # fmt: skip
 

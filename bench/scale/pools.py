@@ -137,16 +137,14 @@ def check(name, H, layers=1):
 
 
 def cost(budget):
-    """A pool's step over the batch's, M of M streams; and a single one over a stream's. None where there are no pools.
+    """A pool's step over the batch's, M of M streams; and a single one over a stream's.
 
     Returns
     -------
-    dict or None
+    dict
         "M": M -> ``pool``, ``batch`` (summaries, ns) and ``ratio``; "single" and, of a small model, "small": ``pool``
         (id an int), ``pool_row`` (ids of one), ``stream`` and ``over_ns``.
     """
-    if not hasattr(cgru.GRU, "pool"):
-        return None
     found = {"H": COST_WIDTH, "I": COST_WIDTH // 2, "layers": COST_LAYERS, "M": {}}
     for M in COST_M:
         problem = Problem(COST_WIDTH, M, COST_LAYERS)

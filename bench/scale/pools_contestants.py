@@ -65,12 +65,10 @@ class Way:
 
 
 class PoolWay(Way):
-    """`cgru.many.Pool`."""
+    """`cgru.Pool`."""
 
     def open(self):
         model = self.problem.model
-        if not hasattr(model, "pool"):
-            raise Absent("this cgru has no pools")
         self._pool = model.pool(self.problem.capacity)
         opened = np.array([self._pool.open() for _ in range(self.problem.capacity)])
         self._ids = opened[self.problem.ids]
@@ -141,7 +139,7 @@ class OnnxRuntime(Way):
         run, next_x, h, ids, y = self._session.run, self.next_x, self._h, self.problem.ids[:M].copy(), self._y
 
         def tick():
-            _, h_n = run(["y", "h_n"], {"x": next_x()[None, :M], "h_0": h[:, ids]})
+            [h_n] = run(["h_n"], {"x": next_x()[None, :M], "h_0": h[:, ids]})
             h[:, ids] = h_n
             y[:M] = h_n[-1]
 

@@ -16,7 +16,7 @@ import numpy as np
 import cgru
 from bench.scale.sets_data import COLUMN, RESULT, H, I, state
 
-BATCHES = 64, 256
+BATCHES = 32, 64, 128, 256
 TRIAL_ROWS = 1024
 
 
@@ -50,7 +50,7 @@ class Batched:
         from pyarrow import parquet
 
         schema = pa.schema({RESULT: pa.list_(pa.float32(), H)})
-        with parquet.ParquetWriter(path, schema) as writer:
+        with parquet.ParquetWriter(path, schema, use_dictionary=False) as writer:     # as cgru does
             for column in _ahead(_read, _files(source)):
                 y = self._run(_rows(column))
                 writer.write_batch(pa.record_batch([pa.FixedSizeListArray.from_arrays(y.reshape(-1), H)], schema))

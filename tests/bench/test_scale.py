@@ -256,18 +256,12 @@ def options():
     return SimpleNamespace(tick_ms=1.0, ticks=20, confirm=40, budget=0.002)
 
 
-def has_pools():
-    return hasattr(cgru.GRU, "pool")
-
-
 @pytest.mark.parametrize("name", pools_contestants.WAYS)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_ways_of_pools_are_right(name, layers):
     if name == pools_contestants.ORT:
         peer("onnxruntime")
         peer("onnx")
-    if name == pools_contestants.POOL and not has_pools():
-        pytest.skip("no pools yet")
     pools.check(name, 12, layers)
 
 
@@ -319,7 +313,6 @@ def test_p99_is_of_a_tick_that_was():
     assert pools.percentile(ticks) == 990 and pools.percentile(ticks, 95) == 950 and pools.percentile(ticks[:30]) == 29
 
 
-@pytest.mark.skipif(not has_pools(), reason="no pools yet")
 def test_cost_of_a_step(monkeypatch):
     monkeypatch.setattr(pools, "COST_M", (3, 5))
     found = pools.cost(0.002)
@@ -407,10 +400,6 @@ def test_goals_of_pools(ratios, over, met):
     cost = {"M": {M: {"ratio": ratio} for M, ratio in zip(("32", "500"), ratios, strict=True)}}
     cost["single"] = {"over_ns": over}
     assert [goal["met"] for goal in goals.pools({"cost": cost})] == met
-
-
-def test_no_verdict_without_pools():
-    assert [goal["met"] for goal in goals.pools({"cost": None})] == [None, None, None]
 
 
 @pytest.mark.parametrize(

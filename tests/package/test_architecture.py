@@ -60,7 +60,8 @@ def modules():
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name] = path, path.read_text(encoding="utf-8")
-    found.setdefault("stream", (PACKAGE / "stream.pyx", ""))
+    for name in ("stream", "pool", "window"):
+        found.setdefault(name, (PACKAGE / f"{name}.pyx", ""))
     return found
 
 
