@@ -6,6 +6,22 @@ from cgru._states cimport copy_rows
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport int64_t
 
+cdef extern from *:
+    """
+    /* some 50 us in which no signal is looked at */
+    static void cgru_pause(void)
+    {
+        PyThread_type_lock lock = PyThread_allocate_lock();
+        if (lock == NULL)
+            return;
+        PyThread_acquire_lock(lock, WAIT_LOCK);
+        if (PyThread_acquire_lock_timed(lock, 50, 0) == PY_LOCK_FAILURE)
+            PyThread_release_lock(lock);
+        PyThread_free_lock(lock);
+    }
+    """
+    void pause "cgru_pause"() noexcept nogil
+
 
 cdef struct Part:                       # what one thread runs
     Running block                       # of the rows that are gathered

@@ -5,7 +5,7 @@ as large as a block; that advances, and its rows are scattered: the bits of a ro
 """
 
 cimport numpy as cnp
-from cgru._gathered cimport Part, advance_rows_of, are_ints, loses, make_part, read_ints, shape_of
+from cgru._gathered cimport Part, advance_rows_of, are_ints, loses, make_part, pause, read_ints, shape_of
 from cgru._running cimport Running, aligned, hold, lay_out, release, take_kernels
 from cgru._states cimport is_plain, move_rows
 from cgru.stream cimport generation
@@ -33,7 +33,7 @@ cdef int64_t SLOTS = (1 << arguments.SLOT_BITS) - 1
 cdef class Pool:
     """Streams over one model that come and go, and of which any number makes a step together. Made by a model's `pool`.
 
-    Each stream gives what its own `Stream` would, to the last bit, whoever else joins, leaves or stays silent.
+    Each gives what its own `Stream` would, to the last bit, whoever else joins, leaves or stays silent.
 
     Parameters
     ----------
@@ -46,10 +46,8 @@ cdef class Pool:
 
     Raises
     ------
-    ValueError
-        A bidirectional or reversed model; a capacity or threads below 1.
-    TypeError
-        A model of another kind; a capacity or threads that are no integers.
+    TypeError, ValueError
+        A model of another kind, bidirectional or reversed; capacity or threads that are no integers or below 1.
 
     Notes
     -----
@@ -61,10 +59,11 @@ cdef class Pool:
     """The model that its streams run."""
     cdef readonly Py_ssize_t capacity
     """The most streams that can be open at a time."""
-    cdef readonly int threads
+    cdef readonly Py_ssize_t threads
     """Over how many threads a step may be split."""
     cdef Running all                    # the states of all places; nothing of it runs
-    cdef Part* parts                    # one for each thread
+    cdef Part* parts                    # one for each thread that there may be work for
+    cdef Py_ssize_t count               # of them
     cdef double products                # multiply-adds of one row
     cdef int typenum
     cdef object dtype, models
@@ -93,10 +92,11 @@ cdef class Pool:
         self.memory = np.zeros(self.all.size + 64, np.uint8)
         self.all.state = aligned(cnp.PyArray_BYTES(self.memory))
         most = BLOCK if all([one.engine == "packed" for one in self.models]) else 1
-        self.memory_of_parts = np.zeros(self.threads * sizeof(Part), np.uint8)
+        self.count = min(self.threads, self.capacity)
+        self.memory_of_parts = np.zeros(self.count * sizeof(Part), np.uint8)
         self.parts = <Part*>cnp.PyArray_DATA(self.memory_of_parts)
         self.memories = [
-            make_part(self.parts + k, self.models, min(most, self.capacity), skip) for k in range(self.threads)
+            make_part(self.parts + k, self.models, min(most, self.capacity), skip) for k in range(self.count)
         ]
         self.ids_of = np.full(self.capacity, -1, np.int64)
         self.given, self.seen = np.zeros(self.capacity, np.int64), np.zeros(self.capacity, np.int64)
@@ -112,7 +112,8 @@ cdef class Pool:
     @property
     def ids(self):
         """The ids of the open streams, int64 (len(pool),), in the order in which they were opened."""
-        return np.sort(self.ids_of[self.ids_of >= 0])
+        found = self.ids_of.copy()
+        return np.sort(found[found >= 0])
 
     def open(self, hx=None):
         """Open a stream.
@@ -130,10 +131,8 @@ cdef class Pool:
 
         Raises
         ------
-        TypeError, ValueError
-            hx of the wrong form.
-        RuntimeError
-            The pool is full, or running in another thread.
+        RuntimeError, TypeError, ValueError
+            The pool is full, or running in another thread; hx of the wrong form.
         """
         states = forward_chain.states_of(self.model, hx, 1, False)
         self._hold()
@@ -150,14 +149,12 @@ cdef class Pool:
         return id
 
     def close(self, id):
-        """Close a stream: its place is free for another one, and its id is no stream's any more.
+        """Close a stream: there is room for another one, which gets another id.
 
         Raises
         ------
-        TypeError, ValueError
-            No id of an open stream.
-        RuntimeError
-            The pool is running in another thread.
+        RuntimeError, TypeError, ValueError
+            The pool is running in another thread; no id of an open stream.
         """
         number = arguments.id_of(id)
         self._hold()
@@ -207,8 +204,6 @@ cdef class Pool:
             raise arguments.not_open(id)
         return slot
 
-    # ---- a step
-
     def step(self, ids, x, out=None):
         """Advance some streams by one time step; the others stay as they are.
 
@@ -217,8 +212,7 @@ cdef class Pool:
         ids : sequence of int, or int
             (M,) ids of open streams, each once, in any order; M may be 0. Of many an int64 array is the fastest.
         x : array_like
-            (M, I), a row for each of them; (I,) for a single id. An ndarray of the model's dtype, C-contiguous, takes
-            the fast path; anything else is converted.
+            (M, I), a row for each; (I,) for one id. What is no C-contiguous ndarray of the model's dtype is converted.
         out : ndarray, optional
             Where to put the result: (M, O) or (O,), the model's dtype, C-contiguous. With it a step in one thread
             allocates nothing, ids being an int64 array, an int, or a list of ints. It may overlap x, which is copied
@@ -231,10 +225,11 @@ cdef class Pool:
 
         Raises
         ------
-        TypeError, ValueError
-            An id that is not open, or given twice; x or out of the wrong type, dtype or shape. No state is changed.
-        RuntimeError
-            The pool is running in another thread.
+        RuntimeError, TypeError, ValueError
+            The pool is running in another thread; an id that is not open, or given twice; x or out that do not fit. No
+            state is changed.
+        KeyboardInterrupt
+            Ctrl-C while several threads computed: all these streams have made the step.
         """
         cdef cnp.ndarray numbers = None, x_rows, y
         cdef int64_t* given = <int64_t*>cnp.PyArray_DATA(self.given)
@@ -279,8 +274,8 @@ cdef class Pool:
         cdef const int64_t* ids_of = <const int64_t*>cnp.PyArray_DATA(self.ids_of)
         cdef int64_t* seen = <int64_t*>cnp.PyArray_DATA(self.seen)
         cdef cnp.intp_t* slots = <cnp.intp_t*>cnp.PyArray_DATA(self.slots)
-        cdef Py_ssize_t i
         cdef int64_t slot
+        cdef Py_ssize_t i
         self.stamp += 1
         for i in range(M):
             slot = ids[i] & SLOTS
@@ -292,7 +287,7 @@ cdef class Pool:
         return 0
 
     cdef _advance(self, Py_ssize_t M):
-        cdef Py_ssize_t jobs = min(self.threads, <Py_ssize_t>(self.products * M / LONG_JOB)) if M > 1 else 1
+        cdef Py_ssize_t jobs = min(self.count, <Py_ssize_t>(self.products * M / LONG_JOB)) if M > 1 else 1
         if jobs > 1:
             self._advance_in_threads(M, jobs)
         elif self.products * M >= LONG_STEP:
@@ -302,19 +297,26 @@ cdef class Pool:
             self._run(0, 0, M)
 
     cdef _advance_in_threads(self, Py_ssize_t M, Py_ssize_t jobs):
-        waiting = {k: (k * M // jobs, (k + 1) * M // jobs) for k in range(jobs)}
+        """All streams make the step, also where an interrupt comes: none does in compiled code."""
+        waiting, ended = {k: (k * M // jobs, (k + 1) * M // jobs) for k in range(jobs)}, []
 
         def run(Py_ssize_t k):
-            cdef Py_ssize_t first = waiting[k][0], end = waiting[k][1]
-            with nogil:
-                self._run(k, first, end)
-            del waiting[k]
+            cdef Py_ssize_t first, end
+            span = waiting.pop(k, None)         # whoever takes it out is the only one to run it
+            if span is not None:
+                first, end = span
+                with nogil:
+                    self._run(k, first, end)
+                ended.append(k)
 
         try:
             in_threads(run, [(k,) for k in range(jobs)])
         finally:
-            for k in list(waiting):     # after an interrupt: all streams of a step make it, or none
+            for k in range(jobs):
                 run(k)
+            while len(ended) < jobs:            # another thread is still at it
+                with nogil:
+                    pause()
 
     cdef void _run(self, Py_ssize_t k, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
         cdef const cnp.intp_t* slots = <const cnp.intp_t*>cnp.PyArray_DATA(self.slots)

@@ -105,29 +105,22 @@ def in_threads(function, jobs):
         stop.set()
         raise
     finally:
-        for number in range(len(jobs)):
-            attempt(number)
-        _whatever_happens(lambda: _heard(begun, ended, news), errors, stop)
-        for helper in helpers:
-            _whatever_happens(lambda helper=helper: helper.is_alive() and helper.join(), errors, stop)
+        while True:     # in place: where a function is entered, an interrupt would leave it before its try
+            try:
+                for number in range(len(jobs)):
+                    attempt(number)
+                while len(ended) < len(begun):
+                    news.get()
+                for helper in helpers:
+                    if helper.is_alive():
+                        helper.join()
+                break
+            except KeyboardInterrupt as error:
+                errors.append(error)
+                waiting.clear()
+                stop.set()
     if errors:
         raise errors[0]
-
-
-def _heard(begun, ended, news):
-    """Wait until all that have begun have ended; each says so in `ended`, and then there are news."""
-    while len(ended) < len(begun):
-        news.get()
-
-
-def _whatever_happens(wait, errors, stop):
-    """Call ``wait()`` until no interrupt ends it."""
-    while True:
-        try:
-            return wait()
-        except KeyboardInterrupt as error:
-            errors.append(error)
-            stop.set()
 
 
 def map_in_threads(function, items, threads):

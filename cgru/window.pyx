@@ -48,7 +48,9 @@ cdef class Window:
     Notes
     -----
     With engine "packed" the answers are those of the model to the last bit. A window belongs to one caller at a time:
-    use from a second thread while a call is running raises RuntimeError and changes nothing.
+    use from a second thread while a call is running raises RuntimeError and changes nothing. The GIL is released for
+    the other rows, and for an answer from about a million multiply-adds on: to get it back from another thread can
+    take milliseconds, which a shorter answer would not be worth.
     """
 
     cdef readonly object model
@@ -81,14 +83,17 @@ cdef class Window:
         self.rows.N, self.one.N = self.T, 1
         self.rows.together = self.one.together = 1
         self.memory = np.zeros(plan(&self.rows, self.models), np.uint8)
-        place(&self.rows, aligned(cnp.PyArray_BYTES(self.memory)))
         self.memory_of_one = np.zeros(plan(&self.one, self.models) + on_lines(self.one.K * self.one.itemsize), np.uint8)
-        self.x = aligned(cnp.PyArray_BYTES(self.memory_of_one))
-        place(&self.one, self.x + on_lines(self.one.K * self.one.itemsize))
         for layer in range(self.one.layers):
             if self.one.kernels[layer].planes:
                 self.recurrent = layer + 1
         self.reset(hx)
+
+    cdef _place(self):
+        """Where states are: a thread that is lost in a fork may have left it half changed."""
+        place(&self.rows, aligned(cnp.PyArray_BYTES(self.memory)))
+        self.x = aligned(cnp.PyArray_BYTES(self.memory_of_one))
+        place(&self.one, self.x + on_lines(self.one.K * self.one.itemsize))
 
     def reset(self, hx=None):
         """Forget all samples.
@@ -107,10 +112,11 @@ cdef class Window:
         """
         states = forward_chain.states_of(self.model, hx, 1, False)
         self._hold(True)
+        self._place()
         copy_states(&self.one, states, True)
         memcpy(self.one.saved, self.one.state, self.one.size)
         self.settled, self.pending = 0, False
-        begin(self, 0)
+        self._begin(0)
         release(&self.rows.busy)
 
     @property
@@ -161,13 +167,13 @@ cdef class Window:
         self._hold()
         if self.pending:
             with nogil:
-                settle_rows(self)
+                self._settle()
         memcpy(self.x, cnp.PyArray_BYTES(sample), self.one.K * self.one.itemsize)
         if self.long_step:
             with nogil:
-                answer(self, cnp.PyArray_BYTES(y))
+                self._answer(cnp.PyArray_BYTES(y))
         else:
-            answer(self, cnp.PyArray_BYTES(y))
+            self._answer(cnp.PyArray_BYTES(y))
         release(&self.rows.busy)
         return y
 
@@ -182,45 +188,42 @@ cdef class Window:
         self._hold()
         if self.pending:
             with nogil:
-                settle_rows(self)
+                self._settle()
         release(&self.rows.busy)
+
+    cdef void _begin(self, cnp.intp_t row) noexcept nogil:
+        """A window starts in this row."""
+        copy_rows(&self.rows, &self.one, self.one.saved, &row, True)
+
+    cdef void _answer(self, char* y) noexcept nogil:
+        """y of the oldest row, whose state is left alone. Row k began with sample k modulo T."""
+        cdef cnp.intp_t oldest = (self.settled + 1) % self.T if self.settled >= self.T - 1 else 0
+        copy_rows(&self.rows, &self.one, self.one.state, &oldest, False)
+        advance(&self.one, self.x, y)
+        self.pending = True
+
+    cdef void _settle(self) noexcept nogil:
+        """All rows see x, and the oldest one, through with its window, begins anew."""
+        cdef Running* rows = &self.rows
+        cdef Py_ssize_t layer
+        cdef bint shared = True             # by all rows: x, or what Linears make of it
+        cdef const char* below = self.x
+        cdef char* state = rows.state
+        for layer in range(self.recurrent if self.T > 1 else 0):
+            if shared and self.one.kernels[layer].planes == 0:
+                below = step_layer(&self.one, layer, below, self.one.state, self.one.new_state)
+            else:
+                below = step_layer(rows, layer, below, rows.state, rows.new_state, shared)
+                shared = False
+        if self.T > 1:
+            rows.state = rows.new_state
+            rows.new_state = state
+        self.settled += 1
+        self.pending = False
+        self._begin(self.settled % self.T)
 
     def __reduce__(self):
         raise TypeError("a window cannot be pickled or copied: make a new one and give it the last T samples")
 
     def __repr__(self):
         return f"Window({self.model!r}, T={self.T})"
-
-
-cdef void begin(Window w, cnp.intp_t row) noexcept nogil:
-    """A window starts in this row."""
-    copy_rows(&w.rows, &w.one, w.one.saved, &row, True)
-
-
-cdef void answer(Window w, char* y) noexcept nogil:
-    """y of the oldest row, whose state is left alone. Row k began with sample k modulo T."""
-    cdef cnp.intp_t oldest = (w.settled + 1) % w.T if w.settled >= w.T - 1 else 0
-    copy_rows(&w.rows, &w.one, w.one.state, &oldest, False)
-    advance(&w.one, w.x, y)
-    w.pending = True
-
-
-cdef void settle_rows(Window w) noexcept nogil:
-    """All rows see x, and the oldest one, through with its window, begins anew."""
-    cdef Running* rows = &w.rows
-    cdef Py_ssize_t layer
-    cdef bint shared = True             # by all rows: x, or what Linears make of it
-    cdef const char* below = w.x
-    cdef char* state = rows.state
-    for layer in range(w.recurrent if w.T > 1 else 0):
-        if shared and w.one.kernels[layer].planes == 0:
-            below = step_layer(&w.one, layer, below, w.one.state, w.one.new_state)
-        else:
-            below = step_layer(rows, layer, below, rows.state, rows.new_state, shared)
-            shared = False
-    if w.T > 1:
-        rows.state = rows.new_state
-        rows.new_state = state
-    w.settled += 1
-    w.pending = False
-    begin(w, w.settled % w.T)

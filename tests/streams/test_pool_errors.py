@@ -216,7 +216,7 @@ def foreign_outs(dtype):
 def test_foreign_out(beside, form):
     error, match, out = foreign_outs(beside.model.dtype)[form]
     beside.refused(error, match, beside.pool.step, beside.some(M), beside.draw(M), out=out)
-    assert (np.asarray(out) == (0 if out is None else np.asarray(out).dtype.type(0.5))).all()
+    assert (np.asarray(out) == np.asarray(out).dtype.type(0.5)).all()
 
 
 def test_out_that_overlaps_x(best, rng):
