@@ -218,7 +218,7 @@ cdef class Window:
         if self.T > 1:
             rows.state = rows.new_state
             rows.new_state = state
-        self.settled += 1
+        self.settled = self.settled + 1         # Cython: += would ask for the GIL with checks for None
         self.pending = False
         self._begin(self.settled % self.T)
 
