@@ -4,6 +4,7 @@ That the result has the same bits for every number of threads is in contract/tes
 """
 
 import os
+import queue
 import threading
 import time
 
@@ -175,13 +176,17 @@ def test_an_interrupt_in_a_job(monkeypatch):
 def test_an_interrupt_while_waiting(monkeypatch):
     """Ctrl-C while other threads compute: they end first, then it is raised."""
     done, interrupted = [], []
-    heard = threads_module._heard
 
-    def interrupted_once(*arguments):
-        if not interrupted:
-            interrupted.append(True)
-            raise KeyboardInterrupt
-        heard(*arguments)
+    class InterruptedOnce:
+        def __init__(self):
+            self.queue = queue.SimpleQueue()
+            self.put = self.queue.put
+
+        def get(self):
+            if not interrupted:
+                interrupted.append(True)
+                raise KeyboardInterrupt
+            return self.queue.get()
 
     let_go = threading.Event()
 
@@ -192,7 +197,7 @@ def test_an_interrupt_while_waiting(monkeypatch):
         if not number:
             threading.Timer(0.05, let_go.set).start()
 
-    monkeypatch.setattr(threads_module, "_heard", interrupted_once)
+    monkeypatch.setattr(threads_module, "SimpleQueue", InterruptedOnce)
     with pytest.raises(KeyboardInterrupt):
         in_threads(work, [(0,), (1,), (2,)])
     assert sorted(done) == [0, 1, 2] and interrupted
