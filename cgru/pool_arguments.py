@@ -45,7 +45,7 @@ def id_array(ids):
         raise ValueError(f"ids must be one id, or a sequence of them; got an array of shape {found.shape}")
     if found.dtype == np.uint64:
         return _fitting(found.ravel().tolist(), found.shape)
-    return np.require(found, np.int64, "CA").reshape(found.shape)
+    return np.require(found, np.int64, ["C", "A"]).reshape(found.shape)
 
 
 def _fitting(numbers, shape):
