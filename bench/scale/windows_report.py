@@ -23,12 +23,17 @@ def lines(found):
             yield _row(_cells(one))
         yield from published(shape)
     yield ""
-    words = {True: "pass", False: "MISS", None: "not measured"}
+    yield from verdicts(found)
+    yield f"(goals are of the LSTM_{GOAL_SHAPE}-shaped network, one model at a time)"
+
+
+def verdicts(found):
+    """Yield a line for every goal."""
     for goal in found["goals"]:
+        words = {True: "pass", False: "MISS", None: "not measured" if goal["figure"] is None else "does not count"}
         bound = f"at most {goal['at_most']:,}" if "at_most" in goal else f"at least {goal['at_least']:,}"
         figure = "-" if goal["figure"] is None else f"{goal['figure']:,.2f}"
         yield f"{goal['goal']}: {figure}, {bound}: {words[goal['met']]}"
-    yield f"(goals are of the LSTM_{GOAL_SHAPE}-shaped network, one model at a time)"
 
 
 def _row(cells):
