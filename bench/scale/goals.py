@@ -26,7 +26,12 @@ def evaluate(parts):
         contestant is absent or the machine has one core.
     """
     own = {"windows": lambda found: found["goals"], "sets": sets, "pools": pools, "threads": threads}
-    return [{"part": name} | goal for name, of in own.items() if name in parts for goal in of(parts[name])]
+    return [{"part": name} | goal for name, of in named(parts, own) for goal in of(parts[name])]
+
+
+def named(parts, own):
+    """The names of the parts there are, each with what `own` has for it; "windows-x86-64-v3" are windows."""
+    return [(name, of) for key, of in own.items() for name in sorted(parts) if name.partition("-")[0] == key]
 
 
 def sets(found):

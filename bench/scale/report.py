@@ -2,6 +2,7 @@
 
 from statistics import median
 
+from bench.scale import goals
 from bench.scale.sets_contestants import RAY
 from bench.speed.report import digits, table
 
@@ -9,27 +10,26 @@ from bench.speed.report import digits, table
 def lines(found):
     """Yield the report, line by line."""
     own = {"windows": windows, "sets": sets, "pools": pools, "threads": threads}
-    for name, of in own.items():
-        if name in found["parts"]:
-            part = found["parts"][name]
-            yield ""
-            yield f"== {name}, {part['date']}"
-            if name != "windows":
-                machine = part["machine"]
-                load = f"{machine['load_average_before']}, after {machine['load_average_after']}"
-                yield f"{machine['cpu']}, {machine['cores']} cores; load average before {load}"
-            yield from of(part)
+    for name, of in goals.named(found["parts"], own):
+        part = found["parts"][name]
+        yield ""
+        yield f"== {name}, {part['date']}"
+        if of is not windows:
+            machine = part["machine"]
+            load = f"{machine['load_average_before']}, after {machine['load_average_after']}"
+            yield f"{machine['cpu']}, {machine['cores']} cores; load average before {load}"
+        yield from of(part)
     yield ""
     yield from verdicts(found["goals"])
 
 
-def verdicts(goals):
+def verdicts(found):
     """Yield a line for every goal; the windows' are in their own report."""
     words = {True: "pass", False: "MISS", None: "not measured"}
-    for goal in goals:
+    for goal in found:
         bound = f"at most {goal['at_most']:g}" if "at_most" in goal else f"at least {goal['at_least']:g}"
         figure = "-" if goal["figure"] is None else f"{goal['figure']:.3g}"
-        if goal["part"] != "windows":
+        if not goal["part"].startswith("windows"):
             yield f"{goal['part']}: {goal['goal']}: {figure}, {bound}: {words[goal['met']]}"
 
 
@@ -105,8 +105,6 @@ def pools(part):
     for name, reason in part["absent"].items():
         yield f"{name} is absent: {reason}"
     cost = part["cost"]
-    if not cost:
-        return
     yield f"a step of GRU({cost['I']}, {cost['H']}), {cost['layers']} layers, median in us"
     rows = [
         [f"{M} of {M} streams", *(digits(at[way]["median"] / 1e3) for way in ("pool", "batch")), f"{at['ratio']:.3f}"]

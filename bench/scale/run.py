@@ -3,6 +3,7 @@
     python bench/scale/run.py                       all parts, about three quarters of an hour; prints
     python bench/scale/run.py --record              and keeps the results
     python bench/scale/run.py --parts sets --rows 20000 --minute 0
+    python bench/scale/run.py --parts windows --isa x86-64-v3
     python bench/scale/run.py --quick               a check: tiny sizes, short times
     python bench/scale/run.py --report DIR          stored results once more
 
@@ -50,6 +51,7 @@ def arguments(argv):
         metavar="NAMES",
         help="comma-separated parts of names of contestants of the sets to leave out, such as 'ray,2 cores'",
     )
+    parser.add_argument("--isa", metavar="NAME", help="hold cgru to an instruction set; with --parts windows only")
     parser.add_argument("--report", type=Path, metavar="DIR", help="measure nothing: print and plot DIR/results.json")
     parser.add_argument("--part", choices=PARTS[1:], help=argparse.SUPPRESS)  # a child process of this script
     results.add_arguments(parser)
@@ -58,6 +60,8 @@ def arguments(argv):
     changed += ["--without"] * bool(options.without) + ["--quick"] * options.quick
     if options.record and changed:
         parser.error(f"--record keeps whole parts: it does not go with {changed[0]}")
+    if options.isa and options.parts != ["windows"]:
+        parser.error(f"--isa {options.isa} goes with --parts windows only")
     if options.report and not (options.report / "results.json").is_file():
         parser.error(f"--report {options.report}: there is no results.json in it")
     for name, (_, usual, quick, _) in SIZES.items():
@@ -109,7 +113,10 @@ def stored(folder):
 
 
 def run(options, before):
-    """Each part in a child process; what was found, the failures, and the windows' picture (name -> bytes)."""
+    """Each part in a child process; what was found, the failures, and the windows' picture (name -> bytes).
+
+    Windows that were held to an instruction set are a part of their own, such as "windows-x86-64-v3".
+    """
     found = {"what": "many at once: windows, sets, pools, threads", "parts": dict(before)}
     failed, pictures = [], {}
     for name in options.parts:
@@ -120,8 +127,9 @@ def run(options, before):
             if not path.is_file():
                 failed.append((name, child.stdout[-2000:] or f"exit status {child.returncode}; see above"))
                 continue
-            found["parts"][name] = json.loads(path.read_text(encoding="utf-8"))
-            pictures |= {picture.name: picture.read_bytes() for picture in Path(folder).glob("*.png")}
+            kept = f"{name}-{options.isa}" if options.isa else name
+            found["parts"][kept] = json.loads(path.read_text(encoding="utf-8"))
+            pictures |= {f"{kept}.png": picture.read_bytes() for picture in Path(folder).glob("*.png")}
     return found, failed, pictures
 
 
@@ -129,6 +137,7 @@ def command(name, options, folder):
     """The command of a part that writes its results.json to a folder."""
     if name == "windows":
         script = [sys.executable, str(Path(__file__).with_name("windows.py")), "--output", folder]
+        script += ["--isa", options.isa] if options.isa else []
         return [*script, *(["--shapes", "A", "--seconds", "0.1"] if options.quick else [])]
     sizes = [word for size in SIZES for word in (f"--{size.replace('_', '-')}", str(getattr(options, size)))]
     script = [sys.executable, str(Path(__file__).resolve()), "--part", name, "--output", folder]

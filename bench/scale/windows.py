@@ -1,12 +1,11 @@
 """Sliding windows of LSTM networks from Python, on one core: what an answer costs, and what the whole window costs.
 
     python bench/scale/windows.py                             the three shapes, some fifteen minutes; prints
-    python bench/scale/windows.py --record                    and keeps the results of this CPU
     python bench/scale/windows.py --shapes A --seconds 0.2    a check
-    python bench/scale/windows.py --isa x86-64-v3 --record    as on a processor with AVX2 and without VNNI
+    python bench/scale/windows.py --isa x86-64-v3             as on a processor with AVX2 and without VNNI
 
 LSTM_A-, LSTM_B- and LSTM_C-shaped networks with random weights. README.md beside this file has the goals and says what
-is measured.
+is measured. ``run.py --parts windows --record`` keeps the results of this CPU, with those of the other parts.
 """
 
 import argparse
@@ -29,8 +28,8 @@ def arguments(argv):
     parser.add_argument("--isa", metavar="NAME", help="hold cgru to an instruction set such as x86-64-v3")
     results.add_arguments(parser)
     options = parser.parse_args(argv)
-    if options.record and (options.shapes or options.seconds is not None):
-        parser.error("--record keeps whole runs: it goes neither with --shapes nor with --seconds")
+    if options.record:
+        parser.error("--record is for run.py, which keeps all parts in one file: run.py --parts windows --record")
     if options.seconds is not None and not options.seconds > 0:
         parser.error(f"--seconds must be above 0, got {options.seconds}")
     options.shapes = options.shapes or list(SHAPES)
@@ -61,11 +60,8 @@ def main(argv=None):
     found["machine"]["load_average_after"] = environment.load_average()
     found["goals"] = windows_goals.evaluate(found["shapes"], found["int8"], forced=bool(options.isa))
     print("\n".join(windows_report.lines(found)))
-    folder = results.folder(options, __file__)
-    if options.record:
-        folder = folder.joinpath("windows", *([options.isa] if options.isa else []))
-    if folder is not None:
-        for path in write(found, folder):
+    if options.output is not None:
+        for path in write(found, options.output):
             print(f"wrote {path}")
     whole = options.shapes == list(SHAPES) and options.seconds >= SECONDS
     return int(whole and any(goal["met"] is False for goal in found["goals"]))

@@ -460,6 +460,11 @@ def test_windows_are_a_part(tmp_path, capsys, monkeypatch):
     found = json.loads((tmp_path / "results.json").read_text())
     assert set(found["parts"]) == {"windows"} and found["goals"][0]["met"] is False
     assert (tmp_path / "windows.png").read_bytes() == b"png"
+    assert scale.main(["--parts", "windows", "--isa", "x86-64-v3", "--output", str(tmp_path)]) == 1
+    assert "== windows-x86-64-v3, today\nwindows of today" in capsys.readouterr().out
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert [goal["part"] for goal in found["goals"]] == list(found["parts"]) == ["windows", "windows-x86-64-v3"]
+    assert (tmp_path / "windows-x86-64-v3.png").read_bytes() == b"png"
     assert scale.main(["--parts", "threads", "--output", str(tmp_path / "new")]) == 1
     assert not (tmp_path / "new").exists()
 
@@ -480,6 +485,7 @@ def test_a_missed_goal_is_a_status_of_1(monkeypatch, capsys):
         (["--quick", "--record"], "it does not go with --quick"),
         (["--rows", "5", "--record"], "it does not go with --rows"),
         (["--without", "ray", "--record"], "it does not go with --without"),
+        (["--isa", "x86-64-v3"], "--isa x86-64-v3 goes with --parts windows only"),
         (["--tick-ms", "0"], "--tick-ms must be above 0, got 0.0"),
         (["--minute", "-1"], "--minute must be at least 0, got -1.0"),
         (["--report", "nowhere"], "there is no results.json in it"),
@@ -501,4 +507,6 @@ def test_parts_keep_their_order_and_get_their_sizes(tmp_path):
     assert (again.part, again.rows, again.minute, again.tick_ms, again.output) == ("sets", 7, 0, 0.5, Path("there"))
     assert again.without == "ray,2 cores"
     windows = scale.command("windows", options, "there")
-    assert Path(windows[1]).name == "windows.py" and "--shapes" in windows
+    assert Path(windows[1]).name == "windows.py" and "--shapes" in windows and "--isa" not in windows
+    options = scale.arguments(["--parts", "windows", "--isa", "x86-64-v3"])
+    assert scale.command("windows", options, "there")[2:] == ["--output", "there", "--isa", "x86-64-v3"]
