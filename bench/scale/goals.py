@@ -60,6 +60,13 @@ def ray(minute):
     return minute and times(minute["contestants"], minute["ray"], minute["local"])
 
 
+def ray_whole(minute):
+    """The same with what a job of a row takes; without the start of the cluster."""
+    on_ray, local = (minute["contestants"][minute[who]] for who in ("ray", "local"))
+    three = zip(on_ray["seconds"], on_ray["start_s"], local["seconds"], strict=True)
+    return median((seconds + start) / other for seconds, start, other in three)
+
+
 def memory(found):
     """Peak over ten times the rows over the peak over the rows."""
     return found and found["peak"][1] / found["peak"][0]

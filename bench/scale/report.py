@@ -43,7 +43,7 @@ def windows(part):
 def sets(part):
     """Throughput and memory of everybody, then memory's growth, then Ray."""
     yield f"{part['rows']} rows of {part['what']}; median of {part['rounds']} passes"
-    header = ["", "rows/s", "seconds", "range", "CPU s", "peak MB", "before MB", "way"]
+    header = ["", "CPUs", "rows/s", "seconds", "range", "CPU s", "peak MB", "before MB", "way"]
     yield table(header, [_contestant(name, one) for name, one in part["contestants"].items()])
     for name, reason in part["absent"].items():
         yield f"{name} is absent: {reason}"
@@ -63,7 +63,7 @@ def _contestant(name, one):
     seconds = one["seconds"]
     span = f"{digits(min(seconds))}-{digits(max(seconds))}"
     cpu = sum(median(list(values)) for values in _by_name(one["cpu"]).values()) if "cpu" in one else one["cpu_s"]
-    cells = [digits(one["rows_per_s"]), digits(median(seconds)), span, digits(cpu)]
+    cells = [str(one["cpus"]), digits(one["rows_per_s"]), digits(median(seconds)), span, digits(cpu)]
     return [name, *cells, _mb(one["peak"]), _mb(one["resident"]), way]
 
 
@@ -77,14 +77,16 @@ def _mb(size):
 
 
 def _start(one):
-    starts = f"{median(one['init_s']):.1f} s to start the cluster, {median(one['start_s']):.1f} s a job of ten rows"
+    starts = f"{median(one['init_s']):.1f} s to start the cluster, {median(one['start_s']):.1f} s a job of a row"
     return f"Ray, {one['cores']} worker{'s' * (one['cores'] > 1)}, apart from the figures above: {starts}"
 
 
 def _minute(minute):
     yield f"a longer job, {minute['rows']} rows:"
     rows = [_contestant(name, one) for name, one in minute["contestants"].items()]
-    yield table(["", "rows/s", "seconds", "range", "CPU s", "peak MB", "before MB", ""], rows)
+    yield table(["", "CPUs", "rows/s", "seconds", "range", "CPU s", "peak MB", "before MB", ""], rows)
+    ratios = f"{goals.ray(minute):.3f}; with what a job of a row takes, {goals.ray_whole(minute):.3f}"
+    yield f"Ray's time over the local run's: {ratios}"
     found = minute["contestants"][minute["ray"]]
     yield _start(found)
     shares = _by_name(found["cpu"])

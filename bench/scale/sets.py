@@ -66,7 +66,7 @@ class Jobs:
 
     def __init__(self, base, folder):
         self.base, self._folder = base, Path(folder)
-        self._tiny = sets_data.make(self._folder / "tiny", 1)  # at least a row in each file: for every worker one
+        self.tiny = sets_data.make(self._folder / "tiny", 1, files=1)  # a row: what reading files costs is no start
         self._sets, self._answers = {base.files: base}, {}
 
     def of(self, files):
@@ -79,7 +79,7 @@ class Jobs:
         """A pass of a child over so many files, compared; its answer. SystemExit where it is wrong."""
         chosen, path = self.of(files), self._folder / "results.parquet"
         path.unlink(missing_ok=True)
-        answer = child.run(chosen.folder, path, self._tiny.folder)
+        answer = child.run(chosen.folder, path, self.tiny.folder)
         if child.entry.kind != READ:
             self._compare(child.entry, chosen, path)
         return answer
@@ -107,13 +107,16 @@ class Jobs:
 
 
 @contextlib.contextmanager
-def children(jobs, wanted, absent):
-    """Contestant -> its child, of those who are there; why the others are not goes into `absent`."""
+def children(jobs, wanted, absent, bound=False):
+    """Contestant -> its child, of those who are there; why the others are not goes into `absent`.
+
+    `bound`: to as many CPUs as each has cores, Ray with all of its processes too.
+    """
     with contextlib.ExitStack() as stack:
         found = {}
         for entry in wanted:
             try:
-                found[entry] = stack.enter_context(Child(entry, jobs.base.folder))
+                found[entry] = stack.enter_context(Child(entry, jobs.base.folder, bound))
             except Absent as reason:
                 absent[entry.name] = str(reason)
         yield found
@@ -126,7 +129,7 @@ def throughput(jobs, wanted, rounds):
     -------
     dict
         "contestants": name -> ``seconds`` of every round, ``rows_per_s`` of their median, ``peak`` and ``resident`` in
-        bytes (None: not known), ``ways`` tried, and what Ray says of itself. "absent": name -> why.
+        bytes (None: not known), ``cpus`` allowed, ``ways`` tried, and what Ray says of itself. "absent": name -> why.
     """
     order, answers, absent = np.random.default_rng(0), {}, {}
     with children(jobs, wanted, absent) as running:
@@ -147,11 +150,12 @@ def throughput(jobs, wanted, rounds):
 
 
 def summary(entry, ready, answers, rows):
-    """What is kept of a contestant's rounds."""
+    """What is kept of a contestant's rounds; ``seconds`` are without ``start_s``."""
     seconds = [answer["seconds"] - answer.get("start_s", 0) for answer in answers]
     return {
         "kind": entry.kind,
         "cores": entry.cores,
+        "cpus": ready["cpus"],
         "seconds": seconds,
         "rows_per_s": rows / float(np.median(seconds)),
         "cpu_s": float(np.median([answer["cpu_s"] for answer in answers])),
@@ -182,7 +186,9 @@ def memory(jobs):
 
 
 def minute(jobs, contestants, seconds, rounds):
-    """A job of about so many seconds by all cores: the local run and Ray with as many workers, in turns.
+    """A job of about so many seconds: the local run on two cores and Ray with two workers, in turns.
+
+    On a machine of one core with one. Both are bound to as many CPUs, Ray with all that it starts.
 
     Returns
     -------
@@ -196,7 +202,7 @@ def minute(jobs, contestants, seconds, rounds):
     rate = contestants[pair[0].name]["rows_per_s"]
     files = min(LONGEST_MINUTE, max(1, math.ceil(seconds * rate / jobs.base.rows)))
     answers = {entry: [] for entry in pair}
-    with children(jobs, pair, {}) as running:
+    with children(jobs, pair, {}, bound=True) as running:
         for turn in range(rounds):
             for entry in pair[:: 1 if turn % 2 else -1]:
                 answers[entry].append(jobs.run(running[entry], files))

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from bench.common import environment
 from bench.common.contestant import Absent
-from bench.scale.sets_contestants import RAY, Contestant, make
+from bench.scale.sets_contestants import RAY, Contestant, cores, make
 
 
 class Child:
@@ -29,18 +29,20 @@ class Child:
     entry : Contestant
     source : path
         A set, for the choice of the size of batches.
+    bound : bool
+        Whether Ray too is held to as many CPUs as it has workers, with all of its processes. Others always are.
 
     Attributes
     ----------
     ready : dict
-        ``resident``, bytes after the imports and the making of the model, ``start_s``, and ``ways``.
+        ``resident``, bytes after the imports and the making of the model, ``cpus`` it may use, ``start_s``, ``ways``.
     """
 
-    def __init__(self, entry, source):
+    def __init__(self, entry, source, bound=False):
         self.entry = entry
         self._said = tempfile.TemporaryFile(mode="w+", encoding="utf-8")  # noqa: SIM115
         threads = 1 if entry.kind == RAY else entry.cores
-        command = [sys.executable, __file__, entry.kind, str(entry.cores), str(source)]
+        command = [sys.executable, __file__, entry.kind, str(entry.cores), str(source), *(["bound"] * bound)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._said, "text": True}
         self._process = subprocess.Popen(command, env=os.environ | environment.settings(threads), **pipes)
         try:
@@ -94,7 +96,7 @@ def memory(key):
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), None)
 
 
-def main(kind, cores, source):
+def main(kind, of_entry, source, bound=""):
     """What the child does."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what is printed is no answer
@@ -103,8 +105,9 @@ def main(kind, cores, source):
         answers.write(json.dumps(values) + "\n")
         answers.flush()
 
-    entry = Contestant(kind, int(cores))
-    _bind(entry)
+    entry = Contestant(kind, int(of_entry))
+    if entry.kind != RAY or bound:
+        _bind(entry.cores)
     start = time.perf_counter()
     try:
         call = make(entry)
@@ -117,7 +120,7 @@ def main(kind, cores, source):
     pa.set_cpu_count(entry.cores)
     resident = memory("VmRSS")
     ways = call.prepare(source) if hasattr(call, "prepare") else {}
-    answer(start_s=time.perf_counter() - start, resident=resident, ways=ways)
+    answer(start_s=time.perf_counter() - start, resident=resident, cpus=cores(), ways=ways)
     for line in sys.stdin:
         source, path, tiny = json.loads(line)
         used, start = os.times(), time.perf_counter()
@@ -127,10 +130,10 @@ def main(kind, cores, source):
         answer(**({"seconds": seconds, "cpu_s": cpu, "peak": memory("VmHWM")} | (found if entry.kind == RAY else {})))
 
 
-def _bind(entry):
-    """To as many CPUs as it has cores; Ray places its workers itself."""
-    if entry.kind != RAY and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-entry.cores :])
+def _bind(count):
+    """To so many CPUs, for what it starts too."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
 
 
 if __name__ == "__main__":

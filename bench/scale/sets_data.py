@@ -78,9 +78,9 @@ class Set:
             yield file.row(row % self.rows)
 
 
-def make(folder, rows):
+def make(folder, rows, files=FILES):
     """Write a set of about so many rows, at least one in each of its files."""
-    made = Set(folder, FILES, max(1, rows // FILES))
+    made = Set(folder, files, max(1, rows // files))
     made.folder.mkdir(parents=True)
     for number in range(made.files):
         _write(_path(folder, number), Sequences(number, made.rows))

@@ -1,6 +1,7 @@
 """Many at once: the sets and who goes over them, the pools, the threads, the verdicts, the command."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,21 @@ def test_a_wrong_contestant_is_not_timed(made, tmp_path, kind, change, error):
             jobs.run(Scripted(kind, change), 10)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound here")
+def test_a_child_is_bound_and_ray_where_that_is_asked_for(made):
+    with Child(Contestant(READ, 1), made.folder) as child:
+        assert child.ready["cpus"] == 1
+    peer("ray")
+    for bound, cpus in ((False, sets_contestants.cores()), (True, 1)):
+        with Child(Contestant(RAY, 1), made.folder, bound) as child:
+            assert child.ready["cpus"] == cpus
+
+
+def test_a_job_of_a_row_is_one_file(made, tmp_path):
+    jobs = sets.Jobs(made, tmp_path)
+    assert (jobs.tiny.files, len(jobs.tiny), len([*jobs.tiny.folder.iterdir()])) == (1, 1, 1)
+
+
 def test_a_child_answers_with_its_own_memory(made, tmp_path):
     with Child(Contestant(READ, 1), made.folder) as child:
         first, second = (child.run(made.folder, tmp_path / "none", made.folder) for _ in range(2))
@@ -174,10 +190,10 @@ def test_a_child_that_fails_says_why(made, tmp_path):
 
 
 def test_an_absent_contestant_is_left_out(made, tmp_path, monkeypatch):
-    def child(entry, source):
+    def child(entry, source, bound):
         if entry.kind == ORT:
             raise Absent("no such package")
-        return Child(entry, source)
+        return Child(entry, source, bound)
 
     monkeypatch.setattr(sets, "Child", child)
     found = sets.throughput(sets.Jobs(made, tmp_path), [Contestant(ORT, 1), Contestant(READ, 1)], 2)
@@ -188,7 +204,7 @@ def test_an_absent_contestant_is_left_out(made, tmp_path, monkeypatch):
 
 
 def test_starting_is_apart():
-    ready = {"resident": 5, "ways": {}}
+    ready = {"resident": 5, "cpus": 2, "ways": {}}
     answers = [
         {"seconds": 12.0, "start_s": 2.0, "init_s": 9.0, "cpu_s": 1.0, "cpu": {"raylet": 3.0}, "peak": 8},
         {"seconds": 11.5, "start_s": 3.5, "init_s": 7.0, "cpu_s": 2.0, "cpu": {"raylet": 4.0}, "peak": 9},
@@ -369,6 +385,18 @@ def of_sets(**changes):
 )
 def test_goals_of_sets(changes, met):
     assert [goal["met"] for goal in goals.sets(of_sets(**changes))] == met
+
+
+def test_what_a_job_of_a_row_takes_is_told_apart():
+    minute = of_sets()["minute"]
+    minute["contestants"]["ray"]["start_s"] = [6, 9.4]
+    assert goals.ray(minute) == np.median([75 / 60, 76 / 61])
+    assert goals.ray_whole(minute) == pytest.approx(np.median([81 / 60, 85.4 / 61]))
+    minute["rows"] = 7
+    for one in minute["contestants"].values():
+        one |= {"kind": "", "cores": 2, "cpus": 2, "rows_per_s": 1, "cpu_s": 1, "peak": 8, "resident": 5, "ways": {}}
+    minute["contestants"]["ray"] |= {"init_s": [9, 9], "cpu": [{"raylet": 1.0}] * 2}
+    assert "Ray's time over the local run's: 1.248; with what a job of a row takes, 1.375" in report._minute(minute)
 
 
 def test_ratios_are_of_the_same_round():
