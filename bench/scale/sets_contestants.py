@@ -31,8 +31,7 @@ def entries(available):
     """The contestants on a machine of so many cores: one, two for the goal, all; Ray apart."""
     found = [Contestant(READ, 1)]
     found += [Contestant(CGRU, n) for n in sorted({1, 2, available}) if n <= available]
-    found += [Contestant(kind, n) for kind in (PADDED, PACKED) for n in sorted({1, available})]
-    return [*found, Contestant(ORT, 1)]
+    return found + [Contestant(kind, n) for kind in (PADDED, PACKED, ORT) for n in sorted({1, available})]
 
 
 def ray_entries():

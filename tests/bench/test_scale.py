@@ -215,12 +215,13 @@ def test_starting_is_apart():
 
 
 @pytest.mark.parametrize(
-    ("available", "of_cgru", "of_torch"), [(1, [1], [1]), (2, [1, 2], [1, 2]), (8, [1, 2, 8], [1, 8])]
+    ("available", "of_cgru", "of_peers"), [(1, [1], [1]), (2, [1, 2], [1, 2]), (8, [1, 2, 8], [1, 8])]
 )
-def test_who_takes_part(available, of_cgru, of_torch):
+def test_who_takes_part(available, of_cgru, of_peers):
     found = sets_contestants.entries(available)
     assert [entry.cores for entry in found if entry.kind == CGRU] == of_cgru
-    assert [entry.cores for entry in found if entry.kind == PACKED] == of_torch
+    for kind in (PADDED, PACKED, ORT):
+        assert [entry.cores for entry in found if entry.kind == kind] == of_peers
     assert len({entry.name for entry in found}) == len(found)
 
 
