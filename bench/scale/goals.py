@@ -43,7 +43,7 @@ def sets(found):
         verdict("two cores over one, times as fast", times(contestants, mine, two), at_least=TWO_CORES),
         verdict("one core, times as fast as PyTorch's better way", better, at_least=OVER_TORCH),
         verdict("Ray over the local run, start-up apart", ray(found.get("minute")), at_most=RAY),
-        verdict("peak memory of 10 times the rows, times as high", memory(found.get("memory")), at_most=MEMORY),
+        verdict("peak memory of 10 times the rows, times as high", growth(found["memory"]["local"]), at_most=MEMORY),
     ]
 
 
@@ -67,9 +67,15 @@ def ray_whole(minute):
     return median((seconds + start) / other for seconds, start, other in three)
 
 
-def memory(found):
-    """Peak over ten times the rows over the peak over the rows."""
+def growth(found):
+    """Peak over ten times the rows over the peak over the rows, of what `sets.peaks` gave."""
     return found and found["peak"][1] / found["peak"][0]
+
+
+def growth_of_rest(found):
+    """The same without what was there before the first row; None where that was all."""
+    few, many = (peak - before for peak, before in zip(found["peak"], found["before"], strict=True))
+    return many / few if few > 0 else None
 
 
 def pools(found):

@@ -47,11 +47,7 @@ def sets(part):
     yield table(header, [_contestant(name, one) for name, one in part["contestants"].items()])
     for name, reason in part["absent"].items():
         yield f"{name} is absent: {reason}"
-    if part["memory"]:
-        memory = part["memory"]
-        both = zip(memory["peak"], memory["rows"], strict=True)
-        peaks = " and ".join(f"{_mb(peak)} MB for {rows}" for peak, rows in both)
-        yield f"peak of {memory['contestant']}: {peaks} rows; {_mb(memory['resident'])} MB before the first"
+    yield from (_memory(part["memory"][who], part["memory"]["rows"]) for who in ("local", "ray") if part["memory"][who])
     rays = [one for one in part["contestants"].values() if one["kind"] == RAY]
     yield from (_start(one) for one in rays)
     if part.get("minute"):
@@ -74,6 +70,14 @@ def _by_name(rounds):
 
 def _mb(size):
     return "-" if size is None else f"{size / 1e6:.0f}"
+
+
+def _memory(one, rows):
+    three = zip(rows, one["peak"], one["before"], strict=True)
+    peaks = " and ".join(f"{_mb(peak)} MB for {rows} rows ({_mb(before)} before them)" for rows, peak, before in three)
+    rest = goals.growth_of_rest(one)
+    rest = "-" if rest is None else f"{rest:.3f}"
+    return f"peak of {one['contestant']}: {peaks}, {goals.growth(one):.3f} times; without what was before, {rest} times"
 
 
 def _start(one):

@@ -37,7 +37,7 @@ def measure(options):
             "versions": versions(),
         }
         found |= throughput(jobs, chosen(options.without), options.rounds)
-        found["memory"] = memory(jobs)
+        found["memory"] = memory(jobs, found["contestants"])
         if options.minute:
             found["minute"] = minute(jobs, found["contestants"], options.minute, options.rounds)
     return found
@@ -165,24 +165,31 @@ def summary(entry, ready, answers, rows):
     } | {key: [answer[key] for answer in answers] for key in ("init_s", "start_s", "cpu") if key in answers[0]}
 
 
-def memory(jobs):
-    """Peaks of fresh processes of cgru over FEW_FILES and MANY_FILES; None where cgru.batch or the system lacks it."""
-    entry, peaks, resident = Contestant(CGRU, cores()), {}, None
+def memory(jobs, contestants):
+    """Peaks of fresh processes over FEW_FILES and MANY_FILES: cgru's on all cores, and Ray's where it took part.
+
+    Returns
+    -------
+    dict
+        "rows"; "local" and "ray": ``contestant``, and in the same order ``before`` (of Ray with its cluster, in bytes)
+        and ``peak``; None where it is not there or the system does not tell.
+    """
+    rays = [entry for entry in ray_entries() if entry.name in contestants]
+    found = {"rows": [len(jobs.of(files)) for files in (FEW_FILES, MANY_FILES)]}
+    return found | {"local": peaks(jobs, Contestant(CGRU, cores())), "ray": peaks(jobs, rays[-1]) if rays else None}
+
+
+def peaks(jobs, entry):
+    """What `memory` says of a contestant."""
+    found = {"contestant": entry.name, "before": [], "peak": []}
     for files in (FEW_FILES, MANY_FILES):
         with children(jobs, [entry], {}) as running:
             if not running:
                 return None
-            peaks[files] = jobs.run(running[entry], files)["peak"]
-            resident = running[entry].ready["resident"]
-    if None in peaks.values():
-        return None
-    rows = {files: len(jobs.of(files)) for files in peaks}
-    return {
-        "contestant": entry.name,
-        "resident": resident,
-        "rows": [rows[FEW_FILES], rows[MANY_FILES]],
-        "peak": [peaks[FEW_FILES], peaks[MANY_FILES]],
-    }
+            answer = jobs.run(running[entry], files)
+            found["before"].append(answer.get("before", running[entry].ready["resident"]))
+            found["peak"].append(answer["peak"])
+    return None if None in found["before"] + found["peak"] else found
 
 
 def minute(jobs, contestants, seconds, rounds):

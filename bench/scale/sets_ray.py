@@ -46,6 +46,7 @@ def on_ray(workers):
             "start_s": begin - started,
             "seconds": end - begin,
             "cpu": processes.cpu(),
+            "before": processes.before or None,
             "peak": processes.peak or None,
         }
 
@@ -53,19 +54,19 @@ def on_ray(workers):
 
 
 class Processes:
-    """Looks again and again at its process and all below it: peak of their memory, and who used the processor.
+    """Looks again and again at its process and all below it: who used the processor, the first and the peak of memory.
 
     Shared memory counts once: it is the sum of the proportional sizes (Pss).
     """
 
     def __init__(self):
-        self.peak, self._first, self._last, self._names = 0, {}, {}, {}
+        self.before, self.peak, self._first, self._last, self._names = 0, 0, {}, {}, {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self):
         self._look()
-        self._first = dict(self._last)
+        self.before, self._first = self.peak, dict(self._last)
         self._thread.start()
         return self
 
