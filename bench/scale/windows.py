@@ -26,7 +26,8 @@ def arguments(argv):
     parser.add_argument("--shapes", type=letters, metavar="A,B,C", help="which of them (default: all)")
     parser.add_argument("--seconds", type=float, help=f"for each contestant of each shape (default: {SECONDS:g})")
     parser.add_argument("--isa", metavar="NAME", help="hold cgru to an instruction set such as x86-64-v3")
-    results.add_arguments(parser)
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write results.json and the picture there")
+    parser.add_argument("--record", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.record:
         parser.error("--record is for run.py, which keeps all parts in one file: run.py --parts windows --record")
