@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.common import onnx_session
 from bench.common.timing import PythonRunner
 
 CHECK_CALLS = 25
@@ -57,18 +58,10 @@ def glue(net, x):
 
 def onnx_runtime(net, x):
     """The same network by `net.to_onnx`: `run` with a dictionary, or IO binding to ready buffers."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         net.to_onnx(path)
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnx_session.session(path.read_bytes())
     (x_name, h_name), names = (item.name for item in session.get_inputs()), [v.name for v in session.get_outputs()]
     x = np.ascontiguousarray(x[:, None])  # (T, 1, 1)
     shape = (1, 1, net.layers[0].hidden_size)

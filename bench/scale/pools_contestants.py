@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import cgru
+from bench.common import onnx_session
 from bench.common.contestant import Absent
 from cgru.judge.points import Point
 
@@ -119,20 +120,13 @@ class OnnxRuntime(Way):
     """A batched step with the states in and out, those of the M streams taken from and put back into one array."""
 
     def open(self):
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise Absent(str(error)) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "gru.onnx"
             try:
                 self.problem.model.to_onnx(path)
+                self._session = onnx_session.session(path)
             except ImportError as error:
                 raise Absent(str(error)) from error
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._h = np.zeros((self.problem.layers, self.problem.capacity, self.problem.H), np.float32)
 
     def tick(self, M):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import cgru
+from bench.common import onnx_session
 from bench.scale.sets_data import COLUMN, RESULT, H, I, state
 
 BATCHES = 32, 64, 128, 256
@@ -143,16 +144,10 @@ def _torch(threads):
 
 def onnx_runtime(threads):
     """ONNX Runtime over zero-padded batches, with the lengths as `sequence_lens`; the model is cgru's `to_onnx`."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gru.onnx"
         cgru.GRU.from_state_dict(state()).to_onnx(path, h_0=False, lengths=True)
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnx_session.session(path, threads)
 
     def last(sequences):
         lengths = np.array([len(x) for x in sequences], np.int32)

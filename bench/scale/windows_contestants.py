@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.common import onnx_session
 from bench.scale import windows_models
 from bench.scale.windows_models import POINTS, WEIGHTS
 
@@ -115,20 +116,12 @@ def onnx_runtime(net, T, weights):
 
     Through buffers that are bound once, which takes 2 to 6 % less time than `run` with a dictionary.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         net.to_onnx(path, h_0=False)
         if weights == "int8":
             path = quantized(path, path.with_name("int8.onnx"))
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnx_session.session(path.read_bytes())
     binding, run, copy = session.io_binding(), session.run_with_iobinding, np.copyto
     y, window = np.empty((1, 1), np.float32), np.empty((T, 1, net.layers[0].input_size), np.float32)
     binding.bind_cpu_input("x", window)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from bench.common import onnx_session
 from bench.common.contestant import Contestant
 from bench.common.timing import PythonRunner
 from bench.speed.peers.onnx_model import onnx_model, state_arrays, state_names
@@ -19,20 +20,12 @@ class OnnxRuntime(Contestant):
 
     def load(self):
         import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401
 
-        self.onnxruntime = onnxruntime
         self.version += f", onnx {onnx.__version__}"
 
     def _session(self, problem):
-        options = self.onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = self.onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = self.onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        return self.onnxruntime.InferenceSession(onnx_model(problem), options, providers=["CPUExecutionProvider"])
+        return onnx_session.session(onnx_model(problem), self.threads)
 
     def runners(self, problem):
         session, p, x = self._session(problem), problem.point, problem.x
