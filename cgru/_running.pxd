@@ -35,6 +35,7 @@ cdef enum:
     MAX_LAYERS = 64
     TOGETHER = 64                       # steps that a short layer makes before the next one begins
     SHORT_STEP = 1 << 14                # multiply-adds up to which a step is short: the weights stay in L1
+    LONG_STEP = 1 << 20                 # and from which on the GIL is released: some 10 us, against 0.1 for the release
     MAX_STRIDE = 1 << 30                # bytes: engines take strides as int
 
 

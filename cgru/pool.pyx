@@ -6,7 +6,7 @@ as large as a block; that advances, and its rows are scattered: the bits of a ro
 
 cimport numpy as cnp
 from cgru._gathered cimport Part, advance_rows_of, are_ints, loses, make_part, pause, read_ints, shape_of
-from cgru._running cimport Running, aligned, hold, lay_out, release, take_kernels
+from cgru._running cimport LONG_STEP, Running, aligned, hold, lay_out, release, take_kernels
 from cgru._states cimport is_plain, move_rows
 from cgru.stream cimport generation
 from libc.stdint cimport int64_t
@@ -25,7 +25,6 @@ from cgru.threads import in_threads, thread_count
 cnp.import_array()
 
 cdef Py_ssize_t BLOCK = 64              # rows that go through all layers together
-cdef double LONG_STEP = 1 << 20         # multiply-adds from which on the GIL is released, as in stream.pyx
 cdef double LONG_JOB = 1 << 22          # of each thread: some 50 us, as long as its start takes
 cdef int64_t SLOTS = (1 << arguments.SLOT_BITS) - 1
 

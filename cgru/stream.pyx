@@ -1,7 +1,9 @@
 """Streams: a model fed step by step, with the state kept in between."""
 
 cimport numpy as cnp
-from cgru._running cimport SHORT_STEP, TOGETHER, Running, advance, advance_steps, aligned, hold, place, plan, release
+from cgru._running cimport (
+    LONG_STEP, SHORT_STEP, TOGETHER, Running, advance, advance_steps, aligned, hold, place, plan, release,
+)
 from cgru._states cimport advance_rows, copy_states, is_plain, set_states
 from cgru.engines._interrupt cimport raise_for
 
@@ -27,8 +29,6 @@ def _after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-# Multiply-adds of a step from which on the GIL is released for it: some 10 us, against 0.1 us for the release
-cdef double LONG_STEP = 1 << 20
 
 
 cdef class Stream:

@@ -5,7 +5,7 @@ before that into the oldest one alone, whose result is the answer.
 """
 
 cimport numpy as cnp
-from cgru._running cimport Running, advance, aligned, hold, on_lines, place, plan, release, step_layer
+from cgru._running cimport LONG_STEP, Running, advance, aligned, hold, on_lines, place, plan, release, step_layer
 from cgru._states cimport copy_rows, copy_states, is_plain
 from cgru.stream cimport generation
 from libc.string cimport memcpy
@@ -19,8 +19,6 @@ from cgru.stream_arguments import check_streamable, rows_of, step_input, step_ou
 from cgru.summary import multiply_adds
 
 cnp.import_array()
-
-cdef double LONG_STEP = 1 << 20         # multiply-adds from which on the GIL is released, as in stream.pyx
 
 
 cdef class Window:
