@@ -3,7 +3,6 @@
 Programs with Ray are processes of their own, with a limit of time.
 """
 
-import importlib.util
 import json
 import os
 import signal
@@ -17,16 +16,13 @@ import pytest
 import cgru
 import cgru.batch
 from cgru.batch.transform import Transform
-from support.batches import FILES, INPUTS, read
-from support.peers import REQUIRED, peer
+from support.batches import FILES, INPUTS, needs_ray, read
+from support.peers import peer
 from support.processes import ROOT, run_cgru, run_python, start_cgru
 
 HERE = Path(__file__).parent
 
 pa = peer("pyarrow")
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None and not REQUIRED, reason="could not import 'ray'"
-)  # fmt: skip
 
 
 @pytest.fixture

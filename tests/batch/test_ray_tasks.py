@@ -1,7 +1,6 @@
 """What a job on Ray is made of, without a cluster: tasks, messages, errors."""
 
 import contextlib
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,14 +13,11 @@ from cgru.batch import ray_tasks
 from cgru.batch.pieces import Cut, Piece
 from cgru.batch.source import Group, row_groups
 from cgru.batch.transform import Transform
-from support.batches import FILES, INPUTS, WIDE, read
-from support.peers import REQUIRED, peer
+from support.batches import FILES, INPUTS, WIDE, needs_ray, read
+from support.peers import peer
 from support.processes import run_cgru
 
 pa = peer("pyarrow")
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None and not REQUIRED, reason="could not import 'ray'"
-)  # fmt: skip
 
 
 @pytest.fixture

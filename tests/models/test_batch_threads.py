@@ -16,6 +16,7 @@ from cgru import threads as threads_module
 from cgru.checks import lengths_array
 from cgru.threads import in_threads, row_groups
 from support.compare import assert_equal
+from support.few_threads import allow_threads
 from support.processes import run_python
 from support.variants import WEIGHTS
 
@@ -105,16 +106,7 @@ def test_rows_without_a_thread_are_computed_all_the_same(best, rng, monkeypatch,
     """A process that may start no more threads gets its result, just later."""
     model, x = best.model(3, 19, num_layers=2, rng=1), best.cast(rng.normal(size=(5, 64, 3)))
     expected = model(x, threads=4)
-    started = []
-    start = threading.Thread.start
-
-    def limited(thread):
-        if len(started) == allowed:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", limited)
+    started = allow_threads(monkeypatch, allowed)
     assert_equal(model(x, threads=4), expected)
     assert len(started) == allowed
 

@@ -15,6 +15,7 @@ from cgru.engines.interruption import Stop, Stopped
 from cgru.pipeline import Stage, run_stages
 from cgru.staged import chunk_steps, levels_of, run_models, shares
 from support.compare import assert_close, assert_equal, assert_same_bits, flat
+from support.few_threads import allow_threads
 from support.models import build, draw, draw_hx, random_lengths
 from support.networks import planes_of, random_chain, random_hx
 from support.variants import WEIGHTS
@@ -362,15 +363,7 @@ def test_no_threads_are_left(chunks, rows, threads):
 def test_without_threads_it_is_computed_all_the_same(chunks, monkeypatch, allowed, options):
     """A process that may start no more threads gets its result, just later."""
     model, x = cgru.GRU(INPUT, H, rng=1, **options), x_of(T, 3)
-    expected, started, start = model(x), [], threading.Thread.start
-
-    def limited(thread):
-        if len(started) == allowed:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", limited)
+    expected, started = model(x), allow_threads(monkeypatch, allowed)
     assert_same_bits(model(x, threads=4), expected)
     assert len(started) == allowed
 

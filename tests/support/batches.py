@@ -1,14 +1,21 @@
 """Tables and folders of sequences, and what a run must make of them."""
 
+import importlib.util
 import itertools
 import os
 
 import numpy as np
+import pytest
 
+from support.peers import REQUIRED
 from support.sequences import alone, arrow, column_of, numbers_of
 
 N, INPUTS, H = 200, 3, 5
 FILES, WIDE = (1300, 1700), 7        # rows of each file of the data set, and its model's size
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None and not REQUIRED, reason="could not import 'ray'"
+)  # fmt: skip
 
 
 def table_of(rows, layout="lists"):
