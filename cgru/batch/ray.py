@@ -122,7 +122,7 @@ def run(
     Notes
     -----
     What is written is what `cgru.batch.write` writes. A node that is lost costs time, no rows: what it had is read and
-    computed again. The model goes to every worker process once. Memory does not grow with the number of rows.
+    computed again. The model goes to every worker process once.
     """
     transform = Transform(model, column, output=output, keep=keep, bad=bad)
     return RayJob(transform, source, workers, rows, address, ordered).write(path, progress, skipped)
