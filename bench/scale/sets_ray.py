@@ -1,5 +1,6 @@
 """cgru on Ray, on this machine: the job, what starting costs, and where the processor's time goes."""
 
+import contextlib
 import os
 import threading
 import time
@@ -20,17 +21,19 @@ def on_ray(workers):
     try:
         import ray
 
-        from cgru import GRU
+        import cgru
         from cgru.batch.ray import run
     except ImportError as error:
         raise Absent(str(error)) from error
     from bench.scale.sets_data import COLUMN, state
 
-    model = GRU.from_state_dict(state())
+    model = cgru.GRU.from_state_dict(state())
 
     def job(source, path, tiny):
         start = time.perf_counter()
-        ray.init("local", num_cpus=max(workers, cores()), include_dashboard=False, log_to_driver=False)
+        # the workers look for modules in the current folder first: they shall find the cgru that is timed here
+        with contextlib.chdir(Path(cgru.__file__).parents[1]):
+            ray.init("local", num_cpus=max(workers, cores()), include_dashboard=False, log_to_driver=False)
         try:
             run(model, tiny, path, column=COLUMN, workers=workers)
             started = time.perf_counter()
