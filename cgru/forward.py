@@ -142,8 +142,8 @@ def run(model, inputs, y, threads=1, tapes=None, outputs=None):
     threads : int
     tapes : ndarray, optional
         (L*D, T, N, planes * H) of zeros, for what the engines keep of each step; see `cgru.cells`. One thread.
-    outputs : list, optional
-        As in `run_layers`; one thread. Nothing is appended where there are no steps or rows.
+    outputs : sequence of ndarray, optional
+        As in `run_layers`; one thread.
     """
     x, states, lengths, form = inputs
     if not (x.shape[0] and x.shape[1]):

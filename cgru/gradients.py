@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cgru import engines
 from cgru.checks import BLAS_LIMIT, state_array
 from cgru.forward import Inputs, named_planes
+from cgru.gradients_stages import all_layers, groups_of
 from cgru.layers import run_layers
 from cgru.layout import Layout
+from cgru.threads import in_threads
 from cgru.weights import Weights
 
 
@@ -131,7 +132,7 @@ def refuse_quantized(model):
         )
 
 
-def record(model, inputs: Inputs, *, copy_x: bool = True):
+def record(model, inputs: Inputs, *, copy_x: bool = True, threads: int = 1):
     """Run forward with a tape.
 
     Parameters
@@ -141,6 +142,8 @@ def record(model, inputs: Inputs, *, copy_x: bool = True):
         From `cgru.forward.prepare`.
     copy_x : bool
         False where the caller does not change x: the tape then holds it as it is, if its layout allows.
+    threads : int
+        Each takes some rows, where there is enough work.
 
     Returns
     -------
@@ -162,12 +165,18 @@ def record(model, inputs: Inputs, *, copy_x: bool = True):
     gates = [allocate((*x.shape[:2], width), x.dtype) for _ in model.directions] if width else []
     y = np.empty((*x.shape[:2], config.output_size), x.dtype)
     final = tuple(plane.copy() for plane in states)
-    outputs: list[np.ndarray] = []
+    outputs = [*(np.empty_like(y) for _ in range(config.num_layers - 1)), y]
     if x.shape[0] and rows:
-        visited = None if lengths is None else np.arange(rows)      # they are in that order already
-        run_layers(model, x, y, final, lengths, visited, gates or None, outputs)
-    else:
-        outputs = [y] * config.num_layers
+        def some(group):
+            count = group.stop - group.start
+            run_layers(
+                model, x[:, group], y[:, group], tuple(plane[:, group] for plane in final),
+                None if lengths is None else lengths[group],
+                None if lengths is None else np.arange(count),      # they are in that order already
+                [gate[:, group] for gate in gates] or None, [output[:, group] for output in outputs],
+            )  # fmt: skip
+
+        in_threads(some, [(group,) for group in groups_of(model.weights, x, lengths, threads)[0]])
     tape = Tape(model.weights, inputs.layout, steps, lengths, order, states, [x, *outputs], gates)
     if order is None:
         return y, final, tape
@@ -203,7 +212,7 @@ def check_tape(tape, kind: type, field: str, own):
         raise ValueError("this tape comes from another model; pass it to the model whose record made it")
 
 
-def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True) -> Gradients:
+def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True, threads: int = 1) -> Gradients:
     """Gradients from dL/dy and dL/d(final state); see `Recurrent.backward` for the arguments."""
     check_tape(tape, Tape, "weights", model.weights)
     config = model.config
@@ -213,35 +222,10 @@ def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True) -> Gradie
     dy = _output_gradient(tape, dy)
     states = tuple(_state_gradient(tape, name, value) for name, value in given)
     parameters = {name: np.zeros(shape, model.dtype) for name, shape in config.shapes().items()}
-    dx = _all_layers(tape, dy, states, parameters, need_x) if tape.xs[0].size else None
+    dx = all_layers(tape, dy, states, parameters, need_x, threads) if tape.xs[0].size else None
     if tape.order is not None:
         states = tuple(_unsorted(plane, tape.order) for plane in states)
     return Gradients(parameters, _input_gradient(tape, dx) if need_x else None, tape.layout.state(states))
-
-
-def _all_layers(tape, dy, states, parameters, need_x):
-    """Fill the parameters' gradients and replace `states` by the initial states' gradients; dL/dx is returned."""
-    weights, config = tape.weights, tape.weights.config
-    D, module = config.num_directions, engines.load("backward")
-    directions, dx = list(config.directions()), None
-    for layer in reversed(range(config.num_layers)):
-        x, y = tape.xs[layer : layer + 2]
-        dx = np.empty_like(x) if layer or need_x else None
-        for d in range(D):
-            k = layer * D + d
-            suffix = directions[k].suffix
-            arrays = weights.direction(suffix)
-            grads = [parameters[f"weight_{part}_{suffix}"] for part in ("ih", "hh")]
-            if config.bias:
-                grads += [parameters[f"bias_{part}_{suffix}"] for part in ("ih", "hh")]
-            else:
-                grads += [np.empty_like(bias) for bias in arrays[2:]]
-            module.Adjoint(*arrays, **engines.options(config, d == 1)).run(
-                x, y, tape.gates[k] if tape.gates else None, tape.lengths, d, d == 1, dy,
-                tuple(plane[k] for plane in tape.states), tuple(plane[k] for plane in states), dx, d == 1, grads,
-            )  # fmt: skip
-        dy = dx
-    return dx
 
 
 def _output_gradient(tape, dy):

@@ -11,10 +11,14 @@ from cgru import engines
 from cgru.activations import code
 from cgru.chain import naming_layer
 from cgru.checks import state_array
-from cgru.forward import Inputs, run
+from cgru.forward import Inputs
 from cgru.forward_chain import as_given, finish, last_steps, prepare, steps_of_rows, valid_steps
 from cgru.gradients import Gradients, Tape, backpropagate, check_tape, record, refuse_quantized
+from cgru.gradients_stages import groups_of, run_all
+from cgru.layers import run_layers
 from cgru.layout import LAYOUTS, Layout
+from cgru.pipeline import Stage
+from cgru.threads import in_threads
 
 if TYPE_CHECKING:
     from cgru.chain import Chain
@@ -49,18 +53,22 @@ class LinearTape:
         return f"<cgru tape of x {self.x.shape}, {self.nbytes} bytes>"
 
 
-def record_linear(model, x, *, copy_x=True):
+def record_linear(model, x, *, copy_x=True, threads=1):
     """y, the tape's own, and the tape of `Linear.record`, from a checked x; see `cgru.gradients.record`."""
     refuse_quantized(model)
     x = np.array(x, order="C") if copy_x else np.ascontiguousarray(x)
     shape = (*x.shape[:-1], model.config.hidden_size)
     y, a = np.empty(shape, x.dtype), np.empty(shape, x.dtype)
-    inputs = Inputs(x.reshape(1, -1, x.shape[-1]), (), None, _INSIDE)
-    run(model, inputs, y.reshape(1, -1, shape[-1]), tapes=a.reshape(1, 1, -1, shape[-1]))
+    rows, out, before = (array.reshape(1, -1, array.shape[-1]) for array in (x, y, a))
+    if rows.shape[1]:
+        def some(group):
+            run_layers(model, rows[:, group], out[:, group], (), tapes=[before[:, group]])
+
+        in_threads(some, [(group,) for group in groups_of(model.weights, rows, None, threads)[0]])
     return y, LinearTape(model.weights, x, a, y)
 
 
-def backpropagate_linear(model, tape, dy, *, need_x=True):
+def backpropagate_linear(model, tape, dy, *, need_x=True, threads=1):
     """Gradients from dL/dy; see `Linear.backward`."""
     check_tape(tape, LinearTape, "weights", model.weights)
     dy = np.ascontiguousarray(state_array("dy", dy, model.dtype, tape.y.shape))
@@ -72,7 +80,14 @@ def backpropagate_linear(model, tape, dy, *, need_x=True):
         adjoint = engines.load("backward").LinearAdjoint(weight, code(config.activations[0][0]))
         x, a, y, rows, d = (array.reshape(-1, array.shape[-1]) for array in (tape.x, tape.a, tape.y, dx, dy))
         db = parameters["bias"] if config.bias else np.empty_like(bias)
-        adjoint.run(x, a, y, d, rows if need_x else None, parameters["weight"], db)
+        da = np.empty(len(x) * adjoint.width + adjoint.slack, x.dtype)
+        one = adjoint.begin(x, a, y, d, rows if need_x else None, parameters["weight"], db, da)
+        groups, threads = groups_of(model.weights, x[None], None, threads)
+        stages = [
+            Stage(lambda number: one.rows(groups[number].start, groups[number].stop), len(groups)),
+            Stage(lambda number: one.parameters(number, threads), threads),
+        ]
+        run_all(stages, threads)
     return Gradients(parameters, dx if need_x else None, None)
 
 
@@ -128,7 +143,7 @@ class ChainGradients(Gradients):
         self.hx = hx
 
 
-def record_chain(net, x, hx, lengths):
+def record_chain(net, x, hx, lengths, threads=1):
     """y, the final states and the tape of `Sequential.record`."""
     inputs = prepare(net, x, hx, lengths)
     chain, lengths = net.chain, inputs.lengths
@@ -144,9 +159,11 @@ def record_chain(net, x, hx, lengths):
             below, cut = last_steps(net, below, states, lengths), None
         with naming_layer(number, layer.config):
             if layer.config.recurrent:
-                below, final, tape = record(layer, Inputs(below, inputs.states[number], cut, _INSIDE), copy_x=False)
+                below, final, tape = record(
+                    layer, Inputs(below, inputs.states[number], cut, _INSIDE), copy_x=False, threads=threads
+                )
             else:
-                (below, tape), final = record_linear(layer, below, copy_x=False), ()
+                (below, tape), final = record_linear(layer, below, copy_x=False, threads=threads), ()
         if cut is not None and not layer.config.recurrent:
             below = np.where(valid_steps(cut, T)[:, :, None], below, below.dtype.type(0))
         states.append(final)
@@ -160,7 +177,7 @@ def record_chain(net, x, hx, lengths):
     return np.ascontiguousarray(y), as_given(net, states, inputs.layout), tape
 
 
-def backpropagate_chain(net, tape, dy, dhx):
+def backpropagate_chain(net, tape, dy, dhx, threads=1):
     """Gradients from dL/dy and dL/d(final states); see `Sequential.backward`."""
     check_tape(tape, ChainTape, "chain", net.chain)
     chain, T, N, form = tape.chain, tape.steps, tape.rows, tape.layout
@@ -178,10 +195,10 @@ def backpropagate_chain(net, tape, dy, dhx):
             if layer.config.recurrent:
                 if d is None and states[number] is None:
                     d = np.zeros((T, N, layer.config.output_size), chain.dtype)
-                found = backpropagate(layer, one, d, states[number])
+                found = backpropagate(layer, one, d, states[number], threads=threads)
                 hx.append((found.h_0,) if found.c_0 is None else (found.h_0, found.c_0))
             else:
-                found = backpropagate_linear(layer, one, np.zeros_like(one.y) if d is None else d)
+                found = backpropagate_linear(layer, one, np.zeros_like(one.y) if d is None else d, threads=threads)
         parameters |= {f"{number}.{name}": value for name, value in found.items()}
         d = found.x
     if chain.selects == 0:

@@ -21,18 +21,16 @@ def run_layers(model, x, y, states, lengths=None, order=None, tapes=None, output
         (N,) valid steps of each row, and the rows by falling length.
     tapes : sequence of (T, N, planes * H) ndarray, optional
         One for each direction of each layer, in the order of h_n.
-    outputs : list, optional
-        Each layer's output (T, N, D * H) is appended to it.
+    outputs : sequence of (T, N, D * H) ndarray, optional
+        One for each layer, where its output goes; the last is y, unless the directions are merged.
     """
     config = model.config
     width = config.num_directions * config.hidden_size
     for layer in range(config.num_layers):
         whole = layer == config.num_layers - 1 and config.merge_mode == "concat"
-        below, x = x, y if whole else np.empty((*x.shape[:2], width), x.dtype)
+        below, x = x, y if whole else np.empty((*x.shape[:2], width), x.dtype) if outputs is None else outputs[layer]
         for d in range(config.num_directions):
             run_direction(model, layer, d, below, x, states, lengths, order, tapes)
-        if outputs is not None:
-            outputs.append(x)
     if config.merge_mode != "concat":
         merge_directions(x, config.merge_mode, y)
 

@@ -209,8 +209,15 @@ class Linear(Model, kind="linear"):
         run(self, Inputs(rows, (), None, LAYOUTS[False, True]), y.reshape(1, -1, shape[-1]), threads)
         return y
 
-    def record(self, x: ArrayLike) -> tuple[np.ndarray, LinearTape]:
+    def record(self, x: ArrayLike, *, threads: int = 1) -> tuple[np.ndarray, LinearTape]:
         """Apply it, and keep what `backward` needs.
+
+        Parameters
+        ----------
+        x
+            As in a call.
+        threads : int, default 1
+            As in a call, where there is enough work.
 
         Returns
         -------
@@ -224,10 +231,11 @@ class Linear(Model, kind="linear"):
         TypeError, ValueError
             As a call; quantised weights.
         """
-        y, tape = record_linear(self, input_array("x", x, self.dtype, self.config.input_size, "in_features"))
+        x = input_array("x", x, self.dtype, self.config.input_size, "in_features")
+        y, tape = record_linear(self, x, threads=thread_count(threads))
         return y.copy(), tape
 
-    def backward(self, tape: LinearTape, dy: ArrayLike) -> Gradients:
+    def backward(self, tape: LinearTape, dy: ArrayLike, *, threads: int = 1) -> Gradients:
         """The gradients of a loss L, given dL/dy: with a = x W^T + b,
 
             dL/da = dL/dy g'(a)    dL/dW = sum of dL/da x^T    dL/db = sum of dL/da    dL/dx = W^T dL/da
@@ -238,6 +246,8 @@ class Linear(Model, kind="linear"):
             From `record` of this very model; it is not used up.
         dy : array_like
             Of y's shape.
+        threads : int, default 1
+            As of `record`. In float32 the gradients are the same, to the last bit, for any number of them.
 
         Returns
         -------
@@ -253,7 +263,7 @@ class Linear(Model, kind="linear"):
         ImportError
             SciPy, which gradients need, is missing or cannot be used.
         """
-        return backpropagate_linear(self, tape, dy)
+        return backpropagate_linear(self, tape, dy, threads=thread_count(threads))
 
     def to_torch(self) -> Any:
         """A `torch.nn.Linear`, or with an activation an `nn.Sequential` of the two, with copies of the weights.

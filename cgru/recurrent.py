@@ -14,6 +14,7 @@ from cgru.model import Model
 from cgru.properties import RecurrentProperties
 from cgru.streamed import Streamed
 from cgru.study.views import Gates, State, StateLike, Views
+from cgru.threads import thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,7 +153,7 @@ class Recurrent(
         return many.map_sequences(self, sequences, threads)
 
     def record(
-        self, x: ArrayLike, hx: StateLike | None = None, *, lengths: ArrayLike | None = None
+        self, x: ArrayLike, hx: StateLike | None = None, *, lengths: ArrayLike | None = None, threads: int = 1
     ) -> tuple[np.ndarray, State, Tape]:
         """Run as a call does, and keep what `backward` needs.
 
@@ -160,6 +161,9 @@ class Recurrent(
         ----------
         x, hx, lengths
             As in a call; no list of sequences.
+        threads : int, default 1
+            Compute in up to this many threads, which share the batch rows; -1 is all cores that the process may use.
+            Where there is little work one does it alone.
 
         Returns
         -------
@@ -176,11 +180,13 @@ class Recurrent(
             than tanh and relu), a `clip`, reversed or merged directions, a stored initial state.
         """
         inputs = forward.prepare(self.weights, x, hx, lengths)
-        y, final, tape = record(self, inputs)
+        y, final, tape = record(self, inputs, threads=thread_count(threads))
         y = np.array(inputs.layout.as_given(y), order="C")
         return y, inputs.layout.state(final), tape
 
-    def backward(self, tape: Tape, dy: ArrayLike | None = None, dh_n: StateLike | None = None) -> Gradients:
+    def backward(
+        self, tape: Tape, dy: ArrayLike | None = None, dh_n: StateLike | None = None, *, threads: int = 1
+    ) -> Gradients:
         """Backpropagation through time: the gradients of a loss L, given dL/dy and dL/dh_n.
 
         One step multiplies the gradient that comes back to a state by::
@@ -200,6 +206,8 @@ class Recurrent(
             dL/dy, of y's shape. What stands past a row's length is ignored.
         dh_n : array_like, or for an LSTM (dL/dh_n, dL/dc_n), optional
             dL/dh_n, of h_n's shape; either of an LSTM's may be None. One of dy and dh_n must be given.
+        threads : int, default 1
+            As of `record`. In float32 the gradients are the same, to the last bit, for any number of them.
 
         Returns
         -------
@@ -224,7 +232,7 @@ class Recurrent(
         ----------
         Werbos, "Backpropagation through time: what it does and how to do it", 1990.
         """
-        return backpropagate(self, tape, dy, dh_n)
+        return backpropagate(self, tape, dy, dh_n, threads=thread_count(threads))
 
     def replace(self, *, batch_first: bool | None = None, engine: str | None = None) -> Self:
         """The same parameters, taking x in another layout or computed by another engine.

@@ -13,6 +13,7 @@ from cgru.gradients_chain import backpropagate_chain, record_chain
 from cgru.model import Model
 from cgru.network_doors import NetworkDoors
 from cgru.streamed import Streamed
+from cgru.threads import thread_count
 
 if TYPE_CHECKING:
 
@@ -122,9 +123,16 @@ class Sequential(NetworkDoors, Streamed[Any, Any]):
         return forward_chain.call(self, x, hx, lengths, out, threads)
 
     def record(
-        self, x: ArrayLike, hx: tuple[Any, ...] | None = None, *, lengths: ArrayLike | None = None
+        self, x: ArrayLike, hx: tuple[Any, ...] | None = None, *, lengths: ArrayLike | None = None, threads: int = 1
     ) -> tuple[np.ndarray, tuple[Any, ...], ChainTape]:
         """Run as a call does, and keep what `backward` needs.
+
+        Parameters
+        ----------
+        x, hx, lengths
+            As in a call.
+        threads : int, default 1
+            As of a layer's `record`.
 
         Returns
         -------
@@ -138,9 +146,11 @@ class Sequential(NetworkDoors, Streamed[Any, Any]):
         TypeError, ValueError
             As a call; and where a layer has no backward pass, as its own `record` says.
         """
-        return record_chain(self, x, hx, lengths)
+        return record_chain(self, x, hx, lengths, thread_count(threads))
 
-    def backward(self, tape: ChainTape, dy: ArrayLike | None = None, dhx: Any = None) -> ChainGradients:
+    def backward(
+        self, tape: ChainTape, dy: ArrayLike | None = None, dhx: Any = None, *, threads: int = 1
+    ) -> ChainGradients:
         """Backpropagation through all layers: the gradients of a loss L, given dL/dy and dL/d(final states).
 
         Parameters
@@ -151,6 +161,8 @@ class Sequential(NetworkDoors, Streamed[Any, Any]):
             dL/dy, of y's shape. What stands past a row's length is ignored.
         dhx : tuple, optional
             dL/d(final state) of each recurrent layer, of its form; any may be None. One of dy and dhx must be given.
+        threads : int, default 1
+            As of `record`. In float32 the gradients are the same, to the last bit, for any number of them.
 
         Returns
         -------
@@ -167,4 +179,4 @@ class Sequential(NetworkDoors, Streamed[Any, Any]):
         ImportError
             SciPy, which gradients need, is missing or cannot be used.
         """
-        return backpropagate_chain(self, tape, dy, dhx)
+        return backpropagate_chain(self, tape, dy, dhx, thread_count(threads))

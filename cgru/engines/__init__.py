@@ -82,10 +82,25 @@ class Direction(Protocol):
         """A capsule of this direction's Kernel (_kernel.pxd): one step, without Python."""
 
 
+class AdjointPass(Protocol):
+    """The gradients of one pass of a direction: first of all rows, then all parts, each once, in any threads."""
+
+    def rows(self, begin: int, end: int) -> None:
+        """Of the rows begin..end of the batch: what goes on to dx and to the initial states."""
+
+    def parameters(self, part: int, parts: int) -> None:
+        """Part number `part` of so many of the gradients of weights and biases."""
+
+
 class Adjoint(Protocol):
     """The backward pass of one direction of a layer."""
 
-    def run(
+    width: int
+    """Numbers of scratch memory for each row of each step."""
+    slack: int
+    """Numbers of it behind all rows."""
+
+    def begin(
         self,
         x: np.ndarray,
         y: np.ndarray,
@@ -99,8 +114,9 @@ class Adjoint(Protocol):
         dx: np.ndarray | None,
         add_dx: bool,
         grads: Sequence[np.ndarray],
-    ) -> None:
-        """Gradients of one pass; everything is C-contiguous and checked by the caller.
+        da: np.ndarray,
+    ) -> AdjointPass:
+        """The gradients of one pass, to be computed; everything is C-contiguous and checked by the caller.
 
         Parameters
         ----------
@@ -121,6 +137,8 @@ class Adjoint(Protocol):
             (T, N, K); `add_dx` adds to what is there.
         grads : sequence of ndarray
             dL/d of w_ih, w_hh, b_ih, b_hh: overwritten.
+        da : ndarray
+            At least T * N * width + slack numbers of scratch memory.
         """
 
 
@@ -159,7 +177,7 @@ class Backward(Protocol):
 
     Adjoint: _Maker[Adjoint]
     LinearAdjoint: Any
-    """Of a Linear: ``LinearAdjoint(weight, activation).run(x, a, y, dy, dx, dW, db)``."""
+    """Of a Linear: ``LinearAdjoint(weight, activation).begin(x, a, y, dy, dx, dW, db, da)`` is an `AdjointPass`."""
 
 
 def options(config: Config, reverse: bool) -> dict[str, Any]:

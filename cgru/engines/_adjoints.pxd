@@ -4,16 +4,13 @@ The arithmetic of a cell is in its own file (_gru.pxd, _rnn.pxd, _lstm.pxd), blo
 """
 
 cimport numpy as cnp
+from cgru.engines._backward_products cimport Products
 from cgru.engines._cells cimport LSTM, RNN
 from cgru.engines._gru cimport gru_after_adjoint, gru_before_adjoint, gru_reset_adjoint
 from cgru.engines._lstm cimport lstm_adjoint
 from cgru.engines._rnn cimport rnn_adjoint
 from cgru.engines._target cimport LANES
 from cython cimport floating
-
-
-cdef enum:
-    BLOCK = 1 << 19                     # numbers of da that go through products over many rows while they are in cache
 
 
 cdef struct Pass:
@@ -23,6 +20,7 @@ cdef struct Pass:
     Py_ssize_t width, tape_width        # of da, of the tape
     Py_ssize_t first                    # where da_h begins in da
     Py_ssize_t G_h, G_i                 # columns of da_h, and how many of them have W x in them too
+    Products products
     const cnp.intp_t* lengths           # (N,), falling; or NULL: every row has T steps
     const void* W                       # (G, K), rows r, z, n for a GRU, i, f, g, o for an LSTM
     const void* U                       # (G, H)
@@ -33,6 +31,7 @@ cdef struct Pass:
     const void* tape                    # (T, N, tape_width)
     const void* dy                      # (T, N, H), or NULL
     Py_ssize_t y_n
+    void* da                            # (T, N, width), and ROWS numbers behind it
     void* dh                            # (N, H): dL/dh_n -> dL/dh_0
     void* dc_n                          # (N, H): dL/dc_n -> dL/dc_0, LSTM
     void* dx                            # (T, N, K), or NULL

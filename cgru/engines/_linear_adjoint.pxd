@@ -1,53 +1,100 @@
-"""A Linear's backward pass over many rows (_linear.pxd has the equations)."""
+"""A Linear's backward pass (_linear.pxd has the equations): of some rows, and of a part of the outputs."""
 
-from cgru.engines._activations cimport Activation
-from cgru.engines._adjoints cimport BLOCK
-from cgru.engines._blas cimport product_nn, product_tn
+from cgru.engines._activations cimport LINEAR, Activation
+from cgru.engines._backward_products cimport (
+    Products, add_columns, add_sums, block_rows, moved_scratch, sums_scratch, times_and_move,
+)
+from cgru.engines._blas cimport product_nn
 from cgru.engines._functions cimport CONSTANTS, load_constants
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted
 from cgru.engines._linear cimport linear_adjoint_row
+from cgru.engines._outer cimport part_begin
+from cgru.engines._target cimport ROWS
 from cython cimport floating
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 
 
-cdef inline int linear_back(
-    const Activation* act, Py_ssize_t M, Py_ssize_t K, Py_ssize_t G, const floating* W, const floating* x,
-    const floating* a, const floating* y, const floating* dy, floating* dx, floating* dW, floating* db,
+cdef struct LinearPass:
+    Activation act
+    Py_ssize_t M, K, G                  # rows, features in, outputs
+    Products products
+    const void* W                       # (G, K)
+    const void* x                       # (M, K)
+    const void* a                       # (M, G), before the activation
+    const void* y                       # (M, G)
+    const void* dy                      # (M, G)
+    void* da                            # (M, G), and ROWS numbers behind it; or dy
+    void* dx                            # (M, K), or NULL
+    void* dW
+    void* db
+
+
+cdef inline bint needs_da(const Activation* act, Py_ssize_t G) noexcept nogil:
+    """Whether da is not dy itself, behind which no numbers stand."""
+    return act.code != LINEAR or act.alpha != 1 or G % ROWS != 0
+
+
+cdef inline int linear_rows_back(
+    const LinearPass* p, Py_ssize_t begin, Py_ssize_t end, floating* kind
 ) noexcept nogil:
-    """A Linear's equations, a block of rows at a time: 0, NO_MEMORY or INTERRUPTED."""
-    cdef Py_ssize_t block = min(M, max(256, BLOCK // G)), first = 0, rows, i
+    """da and dx of the rows begin..end: 0, NO_MEMORY or INTERRUPTED."""
+    cdef Py_ssize_t K = p.K, G = p.G, block = block_rows(G, kind), rows, i
     cdef floating k[CONSTANTS]
-    cdef floating* da = <floating*>malloc(block * G * sizeof(floating))
+    cdef floating* da = <floating*>p.da
+    cdef floating* scratch = NULL
     cdef Watch watch = Watch(due=0)
-    if da == NULL:
-        return NO_MEMORY
+    if floating is float and p.dx != NULL:
+        scratch = <floating*>malloc(moved_scratch(&p.products.W) * sizeof(floating))
+        if scratch == NULL:
+            return NO_MEMORY
     load_constants(&k[0])
-    memset(db, 0, G * sizeof(floating))
-    while first < M:
-        rows = min(block, M - first)
-        for i in range(rows):
-            linear_adjoint_row(
-                act, a + (first + i) * G, y + (first + i) * G, dy + (first + i) * G, da + i * G, G, &k[0]
-            )
-        # dW[G,K] += da[rows,G]^T x[rows,K]
-        product_tn(G, K, rows, da, G, x + first * K, K, <floating>(1.0 if first else 0.0), dW, K)
-        add_columns(rows, G, <const floating*>da, G, db)
-        if dx != NULL:
+    while begin < end:
+        rows = min(block, end - begin)
+        if p.da != p.dy:
+            for i in range(begin, begin + rows):
+                linear_adjoint_row(
+                    &p.act, <const floating*>p.a + i * G, <const floating*>p.y + i * G, <const floating*>p.dy + i * G,
+                    da + i * G, G, &k[0],
+                )
+        if p.dx != NULL:
             # dx[rows,K] = da[rows,G] W
-            product_nn(rows, K, G, da, G, W, K, <floating>0.0, dx + first * K, K)
-        first += rows
+            if floating is float:
+                times_and_move(
+                    &p.products, &p.products.W, rows, da + begin * G, G, False, <floating*>p.dx + begin * K, K, scratch
+                )
+            else:
+                product_nn(
+                    rows, K, G, da + begin * G, G, <const floating*>p.W, K, <floating>0.0,
+                    <floating*>p.dx + begin * K, K,
+                )
+        begin += rows
         if interrupted(&watch):
-            free(da)
+            free(scratch)
             return INTERRUPTED
-    free(da)
+    free(scratch)
     return 0
 
 
-cdef inline void add_columns(
-    Py_ssize_t rows, Py_ssize_t columns, const floating* a, Py_ssize_t lda, floating* sums
-) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(columns):
-            sums[j] += a[i * lda + j]
+cdef inline int linear_parameters(const LinearPass* p, Py_ssize_t part, Py_ssize_t parts, floating* kind) noexcept nogil:
+    """A part of dW and db: 0, NO_MEMORY or INTERRUPTED."""
+    cdef Py_ssize_t K = p.K, G = p.G, block = block_rows(G, kind), first = 0, rows
+    cdef Py_ssize_t begin = part_begin(G, part, parts), end = part_begin(G, part + 1, parts)
+    cdef floating* scratch = <floating*>malloc(sums_scratch(G) * sizeof(floating))
+    cdef const floating* da
+    cdef Watch watch = Watch(due=0)
+    if scratch == NULL:
+        return NO_MEMORY
+    while first < p.M:
+        rows, da = min(block, p.M - first), <const floating*>p.da + first * G
+        # dW[G,K] (+)= da[rows,G]^T x[rows,K]
+        add_sums(
+            &p.products, G, K, rows, part, parts, da, G, <const floating*>p.x + first * K, K, first == 0,
+            <floating*>p.dW, scratch,
+        )
+        add_columns(rows, end - begin, da + begin, G, first == 0, <floating*>p.db + begin, scratch)
+        first += rows
+        if interrupted(&watch):
+            free(scratch)
+            return INTERRUPTED
+    free(scratch)
+    return 0

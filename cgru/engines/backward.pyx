@@ -1,34 +1,58 @@
-"""Backpropagation through time: products are SciPy's BLAS (_blas.pxd), the rest is typed loops; float32 and float64.
+"""Backpropagation through time: products are tiles in float32, SciPy's BLAS in float64; the rest is typed loops.
 
 L is the loss, dv stands for dL/dv, a_v for what goes into the activation of gate v. Each cell's file has its equations
 with their adjoints (_gru.pxd, _rnn.pxd, _lstm.pxd), which give the gates' da, and the part of dh that does not come
 through U. What all have in common, with da_h the part of da whose gates have U h in them (GRU: r, z, q; with
 reset_after=False r, z):
 
-    A   dh += da_h U                            per step
-    B   dW = sum_t da^T x,  db = sum_t da       for many steps at once
+    A   dh += da_h U                            per step                    _through_time.pxd
+    B   dW = sum_t da^T x,  db = sum_t da       for many steps at once      _parameter_gradients.pxd
     C   dU = sum_t da_h^T h,  dc = sum_t da_h   for many steps at once (3' of a GRU: dU_n = sum_t da_n^T q)
-    D   dx = da W                               for many steps at once
+    D   dx = da W                               for many steps at once      _through_time.pxd
 
 A GRU's gates lie in `da` as n, r, z, q, so that da_h is one matrix in the order of U's rows.
-Compiled once per ISA (setup.py).
+A and D know one row of the batch at a time, B and C one gate: so several threads first share out the rows and then the
+gates. This file has the classes. Compiled once per ISA (setup.py).
 """
 
 cimport numpy as cnp
-from cgru.engines._activations cimport RELU, SIGMOID, TANH, Activation, activation_of
-from cgru.engines._adjoints cimport BLOCK, Pass, gates_adjoint_row, reset_adjoint_row
-from cgru.engines._blas cimport product_nn, product_tn
+from cgru.engines._activations cimport RELU, SIGMOID, TANH, activation_of
+from cgru.engines._adjoints cimport Pass
+from cgru.engines._backward_products cimport Products
 from cgru.engines._cells cimport GRU, LSTM
-from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
-from cgru.engines._linear_adjoint cimport add_columns, linear_back
-from cython cimport floating
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from cgru.engines._interrupt cimport raise_for
+from cgru.engines._linear_adjoint cimport LinearPass, linear_parameters, linear_rows_back, needs_da
+from cgru.engines._outer cimport add_outer
+from cgru.engines._panels cimport Panels
+from cgru.engines._parameter_gradients cimport parameter_gradients
+from cgru.engines._target cimport ROWS
+from cgru.engines._through_time cimport rows_back
+from cgru.engines._transposed cimport empty_panels, fill_panels, panels_size, times_panels
+from libc.stdint cimport uintptr_t
+
+import numpy as np
 
 cnp.import_array()
 
-cdef enum:
-    STEPS = 1 << 16                     # numbers of da between questions whether to stop, step by step
+
+cdef void times(
+    const Panels* panels, Py_ssize_t rows, const float* a, Py_ssize_t lda, float* out, Py_ssize_t ldo
+) noexcept nogil:
+    times_panels(panels, rows, a, lda, out, ldo)
+
+
+cdef void outer(
+    Py_ssize_t M, Py_ssize_t N, Py_ssize_t rows, const float* A, Py_ssize_t lda, const float* B, Py_ssize_t ldb,
+    bint first, float* C, Py_ssize_t ldc, float* scratch
+) noexcept nogil:
+    add_outer(M, N, rows, A, lda, B, ldb, first, C, ldc, scratch)
+
+
+cdef float* numbers(Py_ssize_t count, list kept) except NULL:
+    """Room for so many float32, from a cache line on, which lives as long as what is kept."""
+    cdef cnp.ndarray memory = np.empty(count + 16, np.float32)
+    kept.append(memory)
+    return <float*>((<uintptr_t>cnp.PyArray_DATA(memory) + 63) // 64 * 64)
 
 
 cdef class Adjoint:
@@ -37,13 +61,21 @@ cdef class Adjoint:
     Parameters
     ----------
     w_ih, w_hh, b_ih, b_hh, kind, reset_after, f, g, clip
-        As of the forward direction (see `blas.Direction`); kept, not copied. The activations must be sigmoid and tanh,
-        or g relu in an RNN, without a clip: f and clip are not looked at.
+        As of the forward direction (see `blas.Direction`); the matrices are kept, not copied. The activations must be
+        sigmoid and tanh, or g relu in an RNN, without a clip: f and clip are not looked at.
+
+    Attributes
+    ----------
+    width : int
+        Numbers of scratch memory for each row of each step.
+    slack : int
+        Numbers of it behind all rows.
     """
 
     cdef Pass layer
     cdef bint is_double
-    cdef tuple arrays
+    cdef list kept
+    cdef readonly Py_ssize_t width, slack
 
     def __init__(
         self, cnp.ndarray w_ih, cnp.ndarray w_hh, cnp.ndarray b_ih, cnp.ndarray b_hh,
@@ -51,24 +83,28 @@ cdef class Adjoint:
         double clip=0.0,
     ):
         cdef Py_ssize_t H = w_hh.shape[1]
-        self.arrays = (w_ih, w_hh)
+        cdef Pass* p = &self.layer
+        self.kept = [w_ih, w_hh]
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
-        self.layer.kind = kind
-        self.layer.K, self.layer.H = w_ih.shape[1], H
-        self.layer.reset_after, self.layer.relu = reset_after, g[0] == RELU
-        self.layer.W, self.layer.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
-        if self.layer.kind == GRU:
-            self.layer.width, self.layer.tape_width, self.layer.first = (4 if reset_after else 3) * H, 4 * H, H
-            self.layer.G_h, self.layer.G_i = (3 if reset_after else 2) * H, 2 * H
+        p.kind = kind
+        p.K, p.H = w_ih.shape[1], H
+        p.reset_after, p.relu = reset_after, g[0] == RELU
+        p.W, p.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
+        if kind == GRU:
+            p.width, p.tape_width, p.first = (4 if reset_after else 3) * H, 4 * H, H
+            p.G_h, p.G_i = (3 if reset_after else 2) * H, 2 * H
         else:
-            self.layer.width = self.layer.G_h = self.layer.G_i = w_hh.shape[0]
-            self.layer.tape_width, self.layer.first = 5 * H if self.layer.kind == LSTM else 0, 0
+            p.width = p.G_h = p.G_i = w_hh.shape[0]
+            p.tape_width, p.first = 5 * H if kind == LSTM else 0, 0
+        self.width, self.slack = p.width, ROWS
+        if not self.is_double:
+            pack(p, self.kept)
 
-    def run(
-        self, cnp.ndarray x, cnp.ndarray y, tape, lengths, Py_ssize_t column, bint reverse, dy, states, dstates,
-        dx, bint add_dx, grads,
+    def begin(
+        self, cnp.ndarray x, cnp.ndarray y, tape, lengths, Py_ssize_t column, bint reverse, dy, tuple states,
+        tuple dstates, dx, bint add_dx, grads, cnp.ndarray da,
     ):
-        """Gradients of one pass; everything is C-contiguous and checked by the caller.
+        """An `AdjointPass`: the gradients of one pass; everything is C-contiguous and checked by the caller.
 
         Parameters
         ----------
@@ -87,36 +123,86 @@ cdef class Adjoint:
             (T, N, K); `add_dx` adds to what is there.
         grads : sequence of ndarray
             dw_ih, dw_hh, db_ih, db_hh: overwritten.
+        da : ndarray
+            At least T * N * width + slack numbers of scratch memory.
         """
-        cdef Pass p = self.layer
-        cdef Py_ssize_t offset = column * p.H * cnp.PyArray_ITEMSIZE(x)
-        cdef int failed
-        cdef cnp.ndarray dW, dU, db, dc, h_0 = states[0], dh = dstates[0]
+        cdef AdjointPass one = AdjointPass.__new__(AdjointPass)
+        cdef Pass* p = &one.p
+        cdef cnp.ndarray dW, dU, db, dc
+        cdef Py_ssize_t offset = column * self.layer.H * cnp.PyArray_ITEMSIZE(x)
+        p[0] = self.layer
+        one.is_double = self.is_double
+        one.kept = (self, x, y, tape, lengths, dy, states, dstates, dx, tuple(grads), da)
         p.T, p.N = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
         p.reverse, p.add_dx = reverse, add_dx
         p.y, p.y_n = cnp.PyArray_BYTES(y) + offset, cnp.PyArray_DIM(y, 2)
+        p.x, p.da = cnp.PyArray_DATA(x), cnp.PyArray_DATA(da)
         p.lengths, p.dy, p.dx, p.tape = NULL, NULL, NULL, p.y
         if lengths is not None:
             p.lengths = <const cnp.intp_t*>cnp.PyArray_DATA(lengths)
-        p.x, p.h_0 = cnp.PyArray_DATA(x), cnp.PyArray_DATA(h_0)
         if tape is not None:
             p.tape = cnp.PyArray_DATA(tape)
         if dy is not None:
             p.dy = cnp.PyArray_BYTES(dy) + offset
         if dx is not None:
             p.dx = cnp.PyArray_DATA(dx)
-        p.dh = cnp.PyArray_DATA(dh)
+        p.h_0, p.dh = cnp.PyArray_DATA(states[0]), cnp.PyArray_DATA(dstates[0])
         if p.kind == LSTM:
             p.c_0, p.dc_n = cnp.PyArray_DATA(states[1]), cnp.PyArray_DATA(dstates[1])
         dW, dU, db, dc = grads
         p.dW, p.dU, p.db, p.dc = cnp.PyArray_DATA(dW), cnp.PyArray_DATA(dU), cnp.PyArray_DATA(db), cnp.PyArray_DATA(dc)
+        return one
+
+
+cdef void pack(Pass* p, list kept):
+    """Panels of float32 weights."""
+    cdef Py_ssize_t H = p.H, K = p.K, G = p.G_i + H if p.kind == GRU else p.G_i
+    cdef const float* W = <const float*>p.W
+    cdef const float* U = <const float*>p.U
+    cdef bint before = p.kind == GRU and not p.reset_after
+    cdef Py_ssize_t size = panels_size(p.G_h, H), size_n = panels_size(H, H) if before else 0
+    cdef float* memory = numbers(size + size_n + panels_size(G, K), kept)
+    cdef Products* products = &p.products
+    products.times, products.outer = times, outer
+    products.U = empty_panels(memory, p.G_h, H)
+    fill_panels(&products.U, 0, p.G_h, U, H)
+    if before:
+        products.U_n = empty_panels(memory + size, H, H)
+        fill_panels(&products.U_n, 0, H, U + 2 * H * H, H)
+    products.W = empty_panels(memory + size + size_n, G, K)
+    fill_panels(&products.W, p.first, p.G_i, W, K)
+    if p.kind == GRU:                   # n is first in da
+        fill_panels(&products.W, 0, H, W + 2 * H * K, K)
+
+
+cdef class AdjointPass:
+    """One pass, begun: first `rows` of all rows, then `parameters` of all parts, each once and in any threads."""
+
+    cdef Pass p
+    cdef bint is_double
+    cdef tuple kept
+
+    def rows(self, Py_ssize_t begin, Py_ssize_t end):
+        """da, dx and the states' gradients of the rows begin..end of the batch."""
+        cdef int failed
         with nogil:
             if self.is_double:
-                failed = backpropagate[double](&p)
+                failed = rows_back[double](&self.p, begin, end, NULL)
             else:
-                failed = backpropagate[float](&p)
+                failed = rows_back[float](&self.p, begin, end, NULL)
         if failed:
-            raise_for(failed, "the gate gradients of all steps")
+            raise_for(failed, "a step's gradients")
+
+    def parameters(self, Py_ssize_t part, Py_ssize_t parts):
+        """Part number `part` of so many of the gradients of weights and biases."""
+        cdef int failed
+        with nogil:
+            if self.is_double:
+                failed = parameter_gradients[double](&self.p, part, parts, NULL)
+            else:
+                failed = parameter_gradients[float](&self.p, part, parts, NULL)
+        if failed:
+            raise_for(failed, "sums of gradients")
 
 
 cdef class LinearAdjoint:
@@ -128,18 +214,35 @@ cdef class LinearAdjoint:
         (O, K), C-contiguous; kept, not copied.
     g : (code, alpha, beta)
         Its activation.
+
+    Attributes
+    ----------
+    width, slack : int
+        As of an `Adjoint`; both 0 where dy can serve as da.
     """
 
-    cdef object weight
-    cdef Activation act
+    cdef LinearPass layer
+    cdef bint is_double
+    cdef list kept
+    cdef readonly Py_ssize_t width, slack
 
     def __init__(self, cnp.ndarray weight, g):
-        self.weight, self.act = weight, activation_of(g)
+        cdef LinearPass* p = &self.layer
+        self.kept, self.is_double = [weight], cnp.PyArray_TYPE(weight) == cnp.NPY_DOUBLE
+        p.act, p.W = activation_of(g), cnp.PyArray_DATA(weight)
+        p.G, p.K = cnp.PyArray_DIM(weight, 0), cnp.PyArray_DIM(weight, 1)
+        if needs_da(&p.act, p.G):
+            self.width, self.slack = p.G, ROWS
+        if not self.is_double:
+            p.products.times, p.products.outer = times, outer
+            p.products.W = empty_panels(numbers(panels_size(p.G, p.K), self.kept), p.G, p.K)
+            fill_panels(&p.products.W, 0, p.G, <const float*>p.W, p.K)
 
-    def run(
-        self, cnp.ndarray x, cnp.ndarray a, cnp.ndarray y, cnp.ndarray dy, dx, cnp.ndarray dW, cnp.ndarray db
+    def begin(
+        self, cnp.ndarray x, cnp.ndarray a, cnp.ndarray y, cnp.ndarray dy, dx, cnp.ndarray dW, cnp.ndarray db,
+        cnp.ndarray da,
     ):
-        """Gradients of one pass over M rows; everything is C-contiguous and checked by the caller.
+        """A `LinearAdjointPass` over M rows; everything is C-contiguous and checked by the caller.
 
         Parameters
         ----------
@@ -151,159 +254,46 @@ cdef class LinearAdjoint:
             (M, K): overwritten.
         dW, db : ndarray
             (O, K), (O,): overwritten.
+        da : ndarray
+            At least M * width + slack numbers of scratch memory.
         """
-        cdef cnp.ndarray weight = self.weight
-        cdef void* d = NULL
-        cdef Py_ssize_t M = cnp.PyArray_DIM(x, 0), K = cnp.PyArray_DIM(x, 1), G = cnp.PyArray_DIM(y, 1)
-        cdef bint is_double = cnp.PyArray_TYPE(weight) == cnp.NPY_DOUBLE
-        cdef int failed
+        cdef LinearAdjointPass one = LinearAdjointPass.__new__(LinearAdjointPass)
+        cdef LinearPass* p = &one.p
+        p[0] = self.layer
+        one.is_double, one.kept = self.is_double, (self, x, a, y, dy, dx, dW, db, da)
+        p.M, p.x, p.a, p.y = cnp.PyArray_DIM(x, 0), cnp.PyArray_DATA(x), cnp.PyArray_DATA(a), cnp.PyArray_DATA(y)
+        p.dy, p.dW, p.db = cnp.PyArray_DATA(dy), cnp.PyArray_DATA(dW), cnp.PyArray_DATA(db)
+        p.da, p.dx = cnp.PyArray_DATA(da if self.width else dy), NULL
         if dx is not None:
-            d = cnp.PyArray_DATA(<cnp.ndarray>dx)
+            p.dx = cnp.PyArray_DATA(dx)
+        return one
+
+
+cdef class LinearAdjointPass:
+    """As an `AdjointPass`."""
+
+    cdef LinearPass p
+    cdef bint is_double
+    cdef tuple kept
+
+    def rows(self, Py_ssize_t begin, Py_ssize_t end):
+        """da and dx of the rows begin..end."""
+        cdef int failed
         with nogil:
-            if is_double:
-                failed = linear_back[double](
-                    &self.act, M, K, G, <const double*>cnp.PyArray_DATA(weight), <const double*>cnp.PyArray_DATA(x),
-                    <const double*>cnp.PyArray_DATA(a), <const double*>cnp.PyArray_DATA(y),
-                    <const double*>cnp.PyArray_DATA(dy), <double*>d, <double*>cnp.PyArray_DATA(dW),
-                    <double*>cnp.PyArray_DATA(db),
-                )
+            if self.is_double:
+                failed = linear_rows_back[double](&self.p, begin, end, NULL)
             else:
-                failed = linear_back[float](
-                    &self.act, M, K, G, <const float*>cnp.PyArray_DATA(weight), <const float*>cnp.PyArray_DATA(x),
-                    <const float*>cnp.PyArray_DATA(a), <const float*>cnp.PyArray_DATA(y),
-                    <const float*>cnp.PyArray_DATA(dy), <float*>d, <float*>cnp.PyArray_DATA(dW),
-                    <float*>cnp.PyArray_DATA(db),
-                )
+                failed = linear_rows_back[float](&self.p, begin, end, NULL)
         if failed:
-            raise_for(failed, "the gradients before the activation")
+            raise_for(failed, "a piece of dL/dx")
 
-
-cdef int backpropagate(const Pass* p, floating* kind=NULL) noexcept nogil:
-    """All steps, last first, then the products over all of them: 0, NO_MEMORY or INTERRUPTED.
-
-    Scratch: da (T, N, width); dq (N, H), later the first steps' da (N, width).
-    """
-    cdef Py_ssize_t rows = p.T * p.N, s, t, first = 0, count
-    cdef Py_ssize_t steps = max(1, STEPS // (p.N * p.width)), block = max(256, BLOCK // p.width)
-    cdef floating* da = <floating*>malloc((rows + p.N) * p.width * sizeof(floating))
-    if da == NULL:
-        return NO_MEMORY
-    cdef floating* scratch = da + rows * p.width
-    cdef Watch watch = Watch(due=0)
-    for s in range(p.T):
-        t = s if p.reverse else p.T - 1 - s
-        step_back(p, t, da + t * p.N * p.width, scratch)
-        if s % steps == steps - 1 and interrupted(&watch):
-            free(da)
-            return INTERRUPTED
-    initial_gradients(p, da, scratch)
-    while first < rows:
-        count = min(block, rows - first)
-        parameter_gradients(p, da, first, count)
-        if p.dx != NULL:
-            input_gradients(p, da, first, count)
-        first += count
-        if interrupted(&watch):
-            free(da)
-            return INTERRUPTED
-    bias_gradients(p, <floating*>p.db, <floating*>p.dc)
-    free(da)
-    return 0
-
-
-cdef inline Py_ssize_t rows_at(const Pass* p, Py_ssize_t t) noexcept nogil:
-    """How many rows run at time t; they are the first ones."""
-    cdef Py_ssize_t active = p.N
-    if p.lengths != NULL:
-        while active > 0 and p.lengths[active - 1] <= t:
-            active -= 1
-    return active
-
-
-cdef void step_back(const Pass* p, Py_ssize_t t, floating* da, floating* dq) noexcept nogil:
-    """The cell's lines and A, for the step at time t: da (N, width), dh (N, H), for an LSTM dc (N, H)."""
-    cdef Py_ssize_t H = p.H, width = p.width, active = rows_at(p, t), i
-    cdef floating* dh = <floating*>p.dh
-    cdef const floating* U = <const floating*>p.U
-    memset(da + active * width, 0, (p.N - active) * width * sizeof(floating))
-    if active == 0:
-        return
-    for i in range(active):
-        gates_adjoint_row(p, t, i, da + i * width)
-    if p.kind == GRU and not p.reset_after:
-        # dq[N,H] = da_n[N,H] U_n
-        product_nn(active, H, H, da, width, U + 2 * H * H, H, <floating>0.0, dq, H)
-        for i in range(active):
-            reset_adjoint_row(p, t, i, dq + i * H, da + i * width + H)
-    # dh[N,H] += da_h[N,G_h] U
-    product_nn(active, H, p.G_h, da + p.first, width, U, H, <floating>1.0, dh, H)
-
-
-cdef void initial_gradients(const Pass* p, const floating* da, floating* starts) noexcept nogil:
-    """Of line C the steps whose h is h_0, each row's first one; the rest of B and C is added to what is here."""
-    cdef Py_ssize_t N = p.N, width = p.width, H = p.H, i, length, t
-    for i in range(N):
-        length = p.T if p.lengths == NULL else p.lengths[i]
-        t = length - 1 if p.reverse and length > 0 else 0       # da is zero where length is
-        memcpy(starts + i * width, da + (t * N + i) * width, width * sizeof(floating))
-    # dU[G_h,H] = da_h[N,G_h]^T h_0[N,H]
-    product_tn(p.G_h, H, N, starts + p.first, width, <const floating*>p.h_0, H, <floating>0.0, <floating*>p.dU, H)
-    memset(p.dc, 0, p.G_h * sizeof(floating))
-    if p.kind == GRU:
-        memset(<floating*>p.db + 2 * H, 0, H * sizeof(floating))
-
-
-cdef void parameter_gradients(const Pass* p, const floating* da, Py_ssize_t begin, Py_ssize_t rows) noexcept nogil:
-    """Lines B and C of some rows of (T * N): the first ones set dW, the others add to it."""
-    cdef Py_ssize_t H = p.H, K = p.K, width = p.width
-    cdef const floating* x = <const floating*>p.x + begin * K
-    cdef floating* dW = <floating*>p.dW
-    cdef floating beta = 0 if begin == 0 else 1
-    recurrent_gradients(p, da, begin, rows)
-    da += begin * width
-    # dW[G_i,K] = da_i[rows,G_i]^T x[rows,K]
-    product_tn(p.G_i, K, rows, da + p.first, width, x, K, beta, dW, K)
-    add_columns(rows, p.G_h, da + p.first, width, <floating*>p.dc)
-    if p.kind != GRU:
-        return
-    # dW_n[H,K] = da_n[rows,H]^T x[rows,K]
-    product_tn(H, K, rows, da, width, x, K, beta, dW + 2 * H * K, K)
-    add_columns(rows, H, da, width, <floating*>p.db + 2 * H)
-    if not p.reset_after:
-        # dU_n[H,H] = da_n[rows,H]^T q[rows,H]
-        product_tn(
-            H, H, rows, da, width, <const floating*>p.tape + begin * p.tape_width + 3 * H, p.tape_width, beta,
-            <floating*>p.dU + 2 * H * H, H,
-        )
-
-
-cdef void recurrent_gradients(const Pass* p, const floating* da, Py_ssize_t begin, Py_ssize_t rows) noexcept nogil:
-    """dU[G_h,H] += sum over steps da_h^T h: y stands for h, one step apart; `rows` of the (T-1) * N from `begin` on."""
-    cdef Py_ssize_t ahead = 0 if p.reverse else p.N, behind = p.N - ahead
-    cdef const floating* y = <const floating*>p.y
-    rows = min(rows, (p.T - 1) * p.N - begin)
-    if rows > 0:
-        # dU[G_h,H] += da_h[rows,G_h]^T y[rows,H]
-        product_tn(
-            p.G_h, p.H, rows, da + (begin + ahead) * p.width + p.first, p.width, y + (begin + behind) * p.y_n, p.y_n,
-            <floating>1.0, <floating*>p.dU, p.H,
-        )
-
-
-cdef void bias_gradients(const Pass* p, floating* db, floating* dc) noexcept nogil:
-    """What db and dc have in common, once their sums are there."""
-    memcpy(db, dc, p.G_i * sizeof(floating))
-    if p.kind == GRU and not p.reset_after:
-        memcpy(dc + 2 * p.H, db + 2 * p.H, p.H * sizeof(floating))
-
-
-cdef void input_gradients(const Pass* p, const floating* da, Py_ssize_t begin, Py_ssize_t rows) noexcept nogil:
-    """Line D of some rows of (T * N)."""
-    cdef Py_ssize_t K = p.K, H = p.H, width = p.width
-    cdef const floating* W = <const floating*>p.W
-    cdef floating* dx = <floating*>p.dx + begin * K
-    da += begin * width
-    # dx[rows,K] = da_i[rows,G_i] W, for a GRU + da_n[rows,H] W_n
-    product_nn(rows, K, p.G_i, da + p.first, width, W, K, <floating>(1.0 if p.add_dx else 0.0), dx, K)
-    if p.kind == GRU:
-        product_nn(rows, K, H, da, width, W + 2 * H * K, K, <floating>1.0, dx, K)
+    def parameters(self, Py_ssize_t part, Py_ssize_t parts):
+        """Part number `part` of so many of the gradients of weight and bias."""
+        cdef int failed
+        with nogil:
+            if self.is_double:
+                failed = linear_parameters[double](&self.p, part, parts, NULL)
+            else:
+                failed = linear_parameters[float](&self.p, part, parts, NULL)
+        if failed:
+            raise_for(failed, "sums of gradients")

@@ -111,12 +111,15 @@ def planes(model, inputs, y, letters):
     T, N = inputs.x.shape[:2]
     shape = (len(model.directions), T, N, config.hidden_size)
     found = {}
-    outputs: list | None = [] if "h" in letters else None
+    width = config.num_directions * config.hidden_size
+    outputs = [np.zeros((T, N, width), model.dtype) for _ in range(config.num_layers)] if "h" in letters else None
     if cell.tape:
         tapes = np.zeros((*shape[:3], len(cell.tape) * shape[3]), model.dtype)
         found = dict(zip(cell.tape, np.split(tapes, len(cell.tape), axis=-1), strict=True))
     run(model, inputs, y, tapes=tapes if found else None, outputs=outputs)
     if outputs is not None:
+        if config.merge_mode == "concat":
+            outputs[-1] = inputs.layout.time_major(y)
         found["h"] = np.zeros(shape, model.dtype)
         for layer, output in enumerate(outputs):
             in_time = output[::-1] if config.go_backwards else output      # with it a layer turns its input around

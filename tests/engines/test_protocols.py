@@ -62,14 +62,20 @@ def test_the_classes_are_the_protocols(module):
     protocol = engines.Adjoint if backward else engines.Direction
     cls = built.Adjoint if backward else built.Direction
     maker = engines.Backward if backward else engines.Engine
-    methods = [method for method in vars(protocol) if not method.startswith("_")]
+    methods = [method for method, value in vars(protocol).items() if inspect.isfunction(value) and method[0] != "_"]
     assert methods
+    for attribute in getattr(protocol, "__annotations__", {}):
+        assert hasattr(cls, attribute)
     for method in methods:
         assert names_of(getattr(cls, method)) == names_of(getattr(protocol, method)), method
     assert maker.__annotations__[cls.__name__] == f"_Maker[{cls.__name__}]"
     assert constructor_names(cls) == [one for one, _ in names_of(engines._Maker.__call__)]
     if not backward:
         assert isinstance(built.FUSED, bool)
+        return
+    passes = [built.AdjointPass, built.LinearAdjointPass]
+    for method in ("rows", "parameters"):
+        assert [names_of(getattr(one, method)) for one in passes] == [names_of(getattr(engines.AdjointPass, method))] * 2
 
 
 def test_the_constructors_take_the_options():
@@ -93,7 +99,7 @@ def test_defaults_are_a_plain_gru(module, rng):
             h, dh, dx = np.zeros((4, 5), np.float32), np.ones((4, 5), np.float32), np.empty_like(x)
             grads = [np.empty_like(array) for array in weights]
             adjoint = built.Adjoint(*weights, **given)
-            adjoint.run(x, y, tape, None, 0, False, y, (h,), (dh,), dx, False, grads)
+            run_adjoint(adjoint, x, y, tape, None, 0, False, y, (h,), (dh,), dx, False, grads)
             results.append((dx, dh, *grads))
         else:
             y, h = np.empty((7, 4, 5), np.float32), np.zeros((4, 5), np.float32)
@@ -105,6 +111,16 @@ def test_defaults_are_a_plain_gru(module, rng):
 def options_of(cell, **more):
     """Keyword arguments of a direction of this cell."""
     return engines.options(Config(input_size=3, hidden_size=5, kind=cell.kind, **more), False)
+
+
+def run_adjoint(adjoint, x, *arguments):
+    """All of a pass, in two groups of rows and two parts."""
+    N = x.shape[1]
+    one = adjoint.begin(x, *arguments, np.empty(x.shape[0] * N * adjoint.width + adjoint.slack, x.dtype))
+    one.rows(0, N - 1)
+    one.rows(N - 1, N)
+    one.parameters(1, 2)
+    one.parameters(0, 2)
 
 
 def arrays(cell, rng, dtype, K=3, H=5):
@@ -149,7 +165,7 @@ def test_the_table_s_codes_shapes_and_tapes(rng, engine, isa, weight_dtype, kind
     dstates = tuple(rng.normal(size=(N, H)).astype(np.float32) for _ in cell.states)
     adjoint = backward.Adjoint(*weights, **options_of(cell))
     dx = np.empty_like(x)
-    adjoint.run(x, y, tape if cell.tape else None, None, 0, False, y, starts, dstates, dx, False, grads)
+    run_adjoint(adjoint, x, y, tape if cell.tape else None, None, 0, False, y, starts, dstates, dx, False, grads)
     assert all(np.isfinite(array).all() for array in (dx, *grads, *dstates))
 
 
