@@ -108,7 +108,7 @@ def extension(name, source, isa=None):
 
 
 def extensions():
-    """One module per source; of an engine one per instruction set, each from a shell: a .pyx that includes it.
+    """One module per source; of engines one per instruction set, each from a shell: a .pyx that includes their files.
 
     Of an instruction set that adds to another one there is "packed" alone, and in it only what int8 weights want.
     """
@@ -121,10 +121,10 @@ def extensions():
         extension("cgru.window", "cgru/window.pyx"),
     ]
     for isa in chosen_isas():
-        for engine in isa.engines:
-            name = isa.module(engine)
+        for short in isa.modules:
+            name = isa.module(short)
             shell = SHELLS / f"{name.rpartition('.')[2]}.pyx"
-            shell.write_text(f'include "cgru/engines/{engine}.pyx"\n')
+            shell.write_text("".join(f'include "cgru/engines/{file}.pyx"\n' for file in TABLE["MODULES"][short]))
             module = extension(name, str(shell), isa)
             if isa.base is not None:
                 module.define_macros.append(("CGRU_ONLY_INT8", "1"))

@@ -86,7 +86,7 @@ def faults(path, most, libm):
                 yield from faults_of_module(name, content, libm)
     architecture = TABLE["architecture_of"](tag.split(".")[0])
     rows = TABLE["isas_of"](architecture)
-    wanted = {isa.module(engine) for isa in rows for engine in isa.engines}
+    wanted = {isa.module(name) for isa in rows for name in isa.modules}
     yield from (f"{name} is missing" for name in sorted(wanted - modules))
     yield from (f"{name} is missing" for name in FOR_COMPILERS if name not in seen.values())
     others = modules - wanted - {"cgru.stream", "cgru.pool", "cgru.window", "cgru.capi", "cgru.engines._cpu"}

@@ -1,11 +1,13 @@
 """The backward pass of all layers as stages of work, which one thread or several go through (`cgru.pipeline`).
 
-The rows of a batch know nothing of each other on their way back through time; then the gradients of weights are sums
-over all rows, and what is shared out are the gates they belong to. So float32's results have the same bits in any number
-of threads.
+The rows of a batch know nothing of each other on their way back through time. Then the gradients of weights are sums
+over all rows, and what is shared out are the gates that they belong to. So float32's results have the same bits in any
+number of threads.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 
@@ -43,7 +45,7 @@ def all_layers(tape, dy, states, parameters, need_x, threads=1):
     for layer in reversed(range(config.num_layers)):
         for d in range(config.num_directions):
             stages += [
-                Stage(lambda _, layer=layer, d=d: sweep.begin(layer, d), 1),
+                Stage(partial(sweep.begin, layer, d), 1),
                 Stage(lambda number: sweep.one.rows(groups[number].start, groups[number].stop), len(groups)),
                 Stage(lambda number: sweep.one.parameters(number, threads), threads),
             ]
@@ -58,7 +60,7 @@ class _Sweep:
         self.tape, self.dx, self.states, self.parameters, self.need_x = tape, dy, states, parameters, need_x
         self.module, self.da = engines.load("backward"), None
 
-    def begin(self, layer, d):
+    def begin(self, layer, d, _=0):
         """The direction d of a layer is next."""
         tape, config = self.tape, self.tape.weights.config
         k = layer * config.num_directions + d

@@ -19,7 +19,7 @@ cdef enum:
 
 
 cdef struct Products:
-    Panels U, U_n, W                    # float32: of a GRU with reset_after=False U is without U_n; W in the order of da
+    Panels U, U_n, W                    # with reset_after=False U is without U_n; W's rows are in the order of da
     void (*times)(
         const Panels* panels, Py_ssize_t rows, const float* a, Py_ssize_t lda, float* out, Py_ssize_t ldo
     ) noexcept nogil

@@ -75,7 +75,9 @@ cdef inline int linear_rows_back(
     return 0
 
 
-cdef inline int linear_parameters(const LinearPass* p, Py_ssize_t part, Py_ssize_t parts, floating* kind) noexcept nogil:
+cdef inline int linear_parameters(
+    const LinearPass* p, Py_ssize_t part, Py_ssize_t parts, floating* kind
+) noexcept nogil:
     """A part of dW and db: 0, NO_MEMORY or INTERRUPTED."""
     cdef Py_ssize_t K = p.K, G = p.G, block = block_rows(G, kind), first = 0, rows
     cdef Py_ssize_t begin = part_begin(G, part, parts), end = part_begin(G, part + 1, parts)

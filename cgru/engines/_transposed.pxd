@@ -1,8 +1,8 @@
 """Products with a matrix as it stands, a W for many rows a, in float32: W packed into panels of its columns.
 
-The tiles are the forward pass's (_tile.pxd), whose panels hold a transposed matrix. Here that matrix is W^T: a line of a
-panel is a piece of a row of W, and to pack is to copy. An output is one chain of fused multiply-adds, k ascending, so a
-row's bits depend on that row alone.
+The tiles are the forward pass's (_tile.pxd), whose panels hold a transposed matrix. Here that matrix is W^T: a line of
+a panel is a piece of a row of W, and to pack is to copy. An output is one chain of fused multiply-adds, k ascending, so
+a row's bits depend on that row alone.
 """
 
 from cgru.engines._panels cimport FLOAT32, Panels

@@ -7,7 +7,8 @@ Nothing but the standard library is imported.
 
 from typing import NamedTuple
 
-ENGINES = ("blas", "packed", "backward")
+#: A compiled module -> the files that it is made of. What calls BLAS is one: each has some 30 KB of Cython's own in it.
+MODULES = {"blas": ("blas", "backward"), "packed": ("packed",)}
 
 #: For every instruction set. Never -ffast-math and its parts: they break NaN, the order of sums, and set flush-to-zero
 #: for the whole process. -ffp-contract=off: a fused multiply-add happens where the source says so, hence the same bits
@@ -55,13 +56,14 @@ class Isa(NamedTuple):
     """The name of the row that it adds to."""
 
     @property
-    def engines(self) -> tuple[str, ...]:
-        """What is built for it."""
-        return ENGINES if self.base is None else ("packed",)
+    def modules(self) -> tuple[str, ...]:
+        """What is built for it, of `MODULES`."""
+        return tuple(MODULES) if self.base is None else ("packed",)
 
-    def module(self, engine: str) -> str:
-        """The module of an engine for this instruction set."""
-        return f"cgru.engines._{engine}_{self.name.replace('-', '_')}"
+    def module(self, name: str) -> str:
+        """The compiled module for this instruction set that an engine, or "backward", is in."""
+        (home,) = (module for module, files in MODULES.items() if name in files)
+        return f"cgru.engines._{home}_{self.name.replace('-', '_')}"
 
 
 #: gcc's max-completely-peel-times: a tile's loops over rows (8, or 4) become straight code, the loops over a vector's

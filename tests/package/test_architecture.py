@@ -23,7 +23,7 @@ LEVELS = [
     ["config", "engines."],
     ["weights", "pipeline", "layers"],
     ["chain", "files", "equations", "staged", "forward", "summary"],
-    ["stored", "forward_chain", "sequences", "properties", "stream_arguments", "pool_arguments"],
+    ["stored", "forward_chain", "sequences", "properties", "stream_arguments", "pool_arguments", "gradients_stages"],
     ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
     ["gradients_chain", "model", "stream", "pool", "window", "_running", "_states", "_gathered"],
     ["streamed", "recurrent", "networks"],

@@ -104,13 +104,13 @@ def test_a_row_with_a_base_adds_int8_weights_to_it():
     assert bases == {"x86-64-v4-vnni": "x86-64-v4", "x86-64-v3-vnni": "x86-64-v3", "aarch64-dotprod": "aarch64"}
     for isa, after in zip(isas.ISAS, isas.ISAS[1:], strict=False):
         if isa.base is None:
-            assert isa.engines == isas.ENGINES
+            assert isa.modules == tuple(isas.MODULES)
             continue
         base = isas.named(isa.base)
         assert base is after and base.base is None and base.architecture == isa.architecture
         assert base.needs < isa.needs and len(isa.needs - base.needs) == 1
-        assert isa.engines == ("packed",)
-        for engine in isas.ENGINES:
+        assert isa.modules == ("packed",)
+        for engine in ("packed", "blas", "backward"):
             for weight_dtype in ("float32", "float64", "bfloat16", "int8"):
                 own = engine == "packed" and weight_dtype == "int8"
                 assert isas.module_row(isa.name, engine, weight_dtype) is (isa if own else base)
@@ -138,7 +138,7 @@ def test_every_engine_is_built_for_every_row(build):
     done = build()
     assert done.returncode == 0, done.stderr
     rows = isas.isas_of(isas.architecture_of(sysconfig.get_platform()))
-    wanted = [isa.module(engine).rpartition(".")[2] for isa in rows for engine in isa.engines]
+    wanted = [isa.module(name).rpartition(".")[2] for isa in rows for name in isa.modules]
     assert build.made() == sorted([*wanted, "_cpu", "capi", "pool", "stream", "window"])
 
 
@@ -159,7 +159,7 @@ def test_left_out_aloud_where_that_is_allowed(build):
     assert done.returncode == 0, done.stderr
     assert re.search("refuses -march=x86-64-v4 .*left out", done.stdout + done.stderr)
     assert [name for name in build.made() if name.endswith("v4")] == []
-    assert len([name for name in build.made() if name.endswith("v3")]) == len(isas.ENGINES)
+    assert len([name for name in build.made() if name.endswith("v3")]) == len(isas.MODULES)
 
 
 @BUILD
@@ -221,7 +221,7 @@ def test_only_the_instruction_sets_that_are_asked_for(build):
     rows = isas.isas_of(isas.architecture_of(sysconfig.get_platform()))
     done = build(CGRU_BUILD_ISAS=rows[-1].name)
     assert done.returncode == 0, done.stderr
-    wanted = [rows[-1].module(engine).rpartition(".")[2] for engine in rows[-1].engines]
+    wanted = [rows[-1].module(name).rpartition(".")[2] for name in rows[-1].modules]
     assert build.made() == sorted([*wanted, "_cpu", "capi", "pool", "stream", "window"])
 
 
