@@ -79,7 +79,7 @@ cdef inline void times_panel(
             x[i] = a + (r + i) * lda
         if n == ROWS:
             tile_float(FLOAT32, ROWS, panels, extra, matrix, p, &x[0], out + r * ldo, ldo)
-        elif n == 4:
+        elif ROWS > 4 and n == 4:
             tile_float(FLOAT32, 4, panels, extra, matrix, p, &x[0], out + r * ldo, ldo)
         elif n == 2:
             tile_float(FLOAT32, 2, panels, extra, matrix, p, &x[0], out + r * ldo, ldo)
