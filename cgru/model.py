@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from cgru.engines.protocols import Direction
+
     Rng = int | Sequence[int] | np.random.Generator | None
 
 StrPath = str | os.PathLike[str]
@@ -44,7 +46,7 @@ class Model(Properties):
     dtype: np.dtype
     engine: str
     isa: str
-    directions: tuple[engines.Direction, ...]
+    directions: tuple[Direction, ...]
 
     # ---- construction
 

@@ -1,7 +1,8 @@
 """Engines: the compiled time loops, one build for each instruction set.
 
 An engine is a module with a class `Direction` (`protocols`): the weights of one direction of a layer, and the loop over
-its time steps. Engines know pointers and sizes. Layers, threads and checks of arguments are the business of `cgru.forward`.
+its time steps. Engines know pointers and sizes. Layers, threads and checks of arguments are the business of
+`cgru.forward`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Sums over many rows, C = A^T B, in float32: what the gradients of matrices are.
 
 ROWS columns of A by up to three vectors of B's columns are accumulated in registers, over DEPTH rows; then a block's
-sums are added to C. So an output is a sum of blocks in the order of the rows, a block's one chain of fused multiply-adds
-in that order: its bits are the same in whatever part of C it is computed. Columns of A are read up to a multiple of
-ROWS, so that many numbers must stand behind its last row.
+sums are added to C. So an output is a sum of blocks in the order of the rows, and a block's is one chain of fused
+multiply-adds in that order: its bits are the same in whatever part of C it is computed. Columns of A are read up to a
+multiple of ROWS, so that many numbers must stand behind its last row.
 """
 
 from cgru.engines._target cimport LANES, ROWS, WIDTH, fmaf
