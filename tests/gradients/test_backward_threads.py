@@ -12,8 +12,9 @@ from cgru.engines.interruption import Stop, Stopped
 from support.compare import flat
 from support.few_threads import allow_threads
 from support.gradients import assert_same_gradients, random_problem
-from support.models import random_lengths
+from support.models import configuration, random_lengths
 
+GRU = configuration("gru", "after, one layer")
 trained = pytest.mark.configurations(trains=True)
 forms = pytest.mark.configurations(layout="one layer")
 
@@ -109,7 +110,7 @@ def test_little_work_takes_one_thread(rng, monkeypatch):
 
 @pytest.mark.parametrize("allowed", [0, 1])
 def test_fewer_threads_than_asked_for(rng, eager, monkeypatch, allowed):
-    problem = random_problem(rng, gru(), sizes=(20, 9, 3, 5), num_layers=2).astype(np.float32)
+    problem = random_problem(rng, GRU, sizes=(20, 9, 3, 5), num_layers=2).astype(np.float32)
     _, expected = with_threads(problem, 1)
     started = allow_threads(monkeypatch, allowed)
     _, found = with_threads(problem, 4)
@@ -119,8 +120,7 @@ def test_fewer_threads_than_asked_for(rng, eager, monkeypatch, allowed):
 
 
 def test_an_error_in_a_thread_reaches_the_caller(rng, eager, monkeypatch):
-    problem = random_problem(rng, gru(), sizes=(20, 9, 3, 5))
-    _, _, tape = problem.record(problem.model())
+    problem = random_problem(rng, GRU, sizes=(20, 9, 3, 5))
     model, begin = problem.model(), gradients_stages._Sweep.begin
     _, _, tape = problem.record(model)
 
@@ -165,10 +165,3 @@ def test_threads_that_are_none(rng, threads, error):
     for call in (lambda: model.record(x, threads=threads), lambda: model.backward(tape, y, threads=threads)):
         with pytest.raises(error, match="threads"):
             call()
-
-
-def gru():
-    """The plain configuration."""
-    from support.models import configurations
-
-    return next(one for one in configurations(kind="gru", layout="one layer") if one.form == "after")
