@@ -81,7 +81,7 @@ class Processes:
     def cpu(self):
         """Seconds of the processor since the beginning, by the name of the process, the most first."""
         found = {}
-        for pid, seconds in self._last.items():
+        for pid, seconds in list(self._last.items()):       # the thread may be adding one
             name = self._names[pid]
             found[name] = found.get(name, 0.0) + seconds - self._first.get(pid, 0.0)
         return {name: round(found[name], 2) for name in sorted(found, key=found.get, reverse=True)}
@@ -94,10 +94,11 @@ class Processes:
         memory = 0
         for pid in _family(os.getpid()):
             try:
-                self._last[pid] = _cpu_seconds(pid)
+                seconds = _cpu_seconds(pid)
                 name = "this process" if pid == os.getpid() else _name(pid)
                 if pid not in self._names or name != "ray::IDLE":
                     self._names[pid] = name
+                self._last[pid] = seconds       # last of all: what is here has a name, also in the eyes of `cpu`
                 memory += _proportional(pid)
             except (OSError, ValueError, IndexError):  # it has ended meanwhile
                 continue
