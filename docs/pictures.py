@@ -206,4 +206,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or [Path(__file__).with_name("pictures")]))
+    main(*(sys.argv[1:] or [str(Path(__file__).with_name("pictures"))]))

@@ -12,9 +12,9 @@ import cgru
 from support.commands import printed
 
 DOCS = Path(__file__).parents[2] / "docs"
-FENCES = re.compile(r"^(:::+|```+)\{?(\w[\w-]*)\}?\n(.*?)^\1$", flags=re.MULTILINE | re.DOTALL)
+FENCES = re.compile(r"^(:::+|```+)\{?(\w[\w-]*)\}?(?: .*)?\n(.*?)^\1$", flags=re.MULTILINE | re.DOTALL)
 # No code, or C, which tests/export and tests/capi compile
-SHOWN = {"text", "c", "cython", "eval-rst", "toctree"}
+SHOWN = {"text", "c", "cython", "eval-rst", "include", "toctree"}
 # Their blocks of Python are run by tests/batch and tests/capi, with what they need.
 ELSEWHERE = {"many", "c-api"}
 # Their blocks of sh that begin with `cgru` are run behind the examples above them, in the same folder.
@@ -72,7 +72,7 @@ def test_links_to_other_pages_and_pictures_arrive(page):
 
 
 def test_every_page_is_in_the_menu():
-    (menu,) = [body for _, language, body in FENCES.findall(PAGES["index"]) if language == "toctree"]
+    menu = "".join(body for _, language, body in FENCES.findall(PAGES["index"]) if language == "toctree")
     assert sorted(re.findall(r"^[a-z][\w-]*$", menu, flags=re.MULTILINE)) == sorted(set(PAGES) - {"index"})
 
 
