@@ -31,7 +31,7 @@ NOTES = {
         "In this run a process was not yet bound to one CPU, and JAX used nearly two at H=512.",
 }  # fmt: skip
 NOISY = 0.1     # the median spread of the rounds' medians above which a machine was not quiet
-PEERS = ("ONNX Runtime", "OpenVINO", "JAX", "PyTorch", "NumPy")
+PEERS = ("ONNX Runtime", "OpenVINO", "JAX", "PyTorch", "NumPy", "C naive", "C BLAS")
 CGRU = "cgru packed"
 
 
@@ -118,7 +118,7 @@ def square(found):
 def steps_and_sequences(found):
     """Of bench/speed."""
     phases = "inputs_ns" in found["points"][0]["limit"]
-    yield "Microseconds, medians; float32, I = H, called from Python."
+    yield "Microseconds, medians; float32, I = H, called from Python. C: the textbook loop at -O3, and BLAS."
     if not phases:
         yield "The limit is of the old form, of a call as a whole, and does not stand beside that of later records."
     yield from quiet(found)

@@ -18,7 +18,7 @@ SHOWN = {"text", "c", "cython", "eval-rst", "include", "toctree"}
 # Their blocks of Python are run by tests/batch and tests/capi, with what they need.
 ELSEWHERE = {"many", "c-api"}
 # Their blocks of sh that begin with `cgru` are run behind the examples above them, in the same folder.
-COMMANDS = {"start", "frameworks"}
+COMMANDS = {"start", "frameworks", "command-line"}
 OPTIONS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL | doctest.NORMALIZE_WHITESPACE
 
 if not DOCS.is_dir():
