@@ -88,9 +88,9 @@ class Goal(NamedTuple):
 
 
 def shape(point):
-    """A point in words."""
+    """A point in words, on one line of its cell."""
     what = "a step" if point["T"] == 1 else f"T={point['T']}, N={point['N']}"
-    return f"{point.get('cell', 'gru').upper()}, {what}, H={point['H']}"
+    return f"{point.get('cell', 'gru').upper()}, {what}, H={point['H']}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def quiet(found):
