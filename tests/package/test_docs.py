@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import cgru
+from cgru.activations import DEFAULTS, ROW_FUNCTIONS
 from support.commands import printed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -79,6 +80,8 @@ def test_every_page_is_in_the_menu():
 def test_the_reference_names_what_is_public():
     text = PAGES["reference"]
     assert {name for name in cgru.__all__ if not re.search(rf"\b{name}\b", text)} == set()
+    activations = text.partition("## Activations")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)`", activations, flags=re.MULTILINE)) == {*DEFAULTS, *ROW_FUNCTIONS}
 
 
 def test_pictures_can_be_drawn_again(tmp_path):
