@@ -44,3 +44,13 @@ cdef inline void pad_block(floating* block, const floating* source, Py_ssize_t c
 cdef inline floating arriving(const floating* dh, const floating* dy, Py_ssize_t j) noexcept nogil:
     """dh' of a unit: what comes from the step after, and what comes from y where dy is not NULL."""
     return dh[j] if dy == NULL else dh[j] + dy[j]
+
+
+# a gate's slope: with `plain`, a compile-time constant, from its value v, or else from where slopes are
+
+cdef inline floating slope_of_sigmoid(bint plain, floating v, const floating* slopes, Py_ssize_t j) noexcept nogil:
+    return v * (<floating>1.0 - v) if plain else slopes[j]
+
+
+cdef inline floating slope_of_tanh(bint plain, floating v, const floating* slopes, Py_ssize_t j) noexcept nogil:
+    return <floating>1.0 - v * v if plain else slopes[j]
