@@ -5,6 +5,11 @@ from cython cimport floating
 from libc.string cimport memcpy, memset
 
 
+cdef inline Py_ssize_t padded(Py_ssize_t count) noexcept nogil:
+    """Rounded up to whole blocks."""
+    return (count + LANES - 1) // LANES * LANES
+
+
 cdef inline void copy_short(floating* target, const floating* source, Py_ssize_t count) noexcept nogil:
     """1 to LANES numbers, in two copies of a fixed size that may overlap: a call of memcpy takes as long as a block."""
     cdef char* to = <char*>target

@@ -114,27 +114,10 @@ cdef class Adjoint:
         self, cnp.ndarray x, cnp.ndarray y, tape, lengths, Py_ssize_t column, bint reverse, dy, tuple states,
         tuple dstates, dx, bint add_dx, grads, cnp.ndarray da,
     ):
-        """An `AdjointPass`: the gradients of one pass; everything is C-contiguous and checked by the caller.
+        """An `AdjointPass`: the gradients of one pass; for the arguments see `begin` in protocols.py.
 
-        Parameters
-        ----------
-        x, y, tape : ndarray
-            (T, N, K), (T, N, D * H), (T, N, planes * H) of the forward pass; zero past a row's length. Without
-            planes the tape is None. D is the number of directions.
-        lengths : ndarray or None
-            (N,) falling.
-        column : int
-            Which H columns of y and dy are this direction's: 0 for the first H, 1 for the second.
-        dy : ndarray or None
-            (T, N, D * H).
-        states, dstates : tuple of ndarray
-            (N, H) each: h_0 (and c_0); dL/dh_n (and dL/dc_n), replaced by dL/dh_0 (and dL/dc_0).
-        dx : ndarray or None
-            (T, N, K); `add_dx` adds to what is there.
-        grads : sequence of ndarray
-            dw_ih, dw_hh, db_ih, db_hh: overwritten.
-        da : ndarray
-            At least T * N * width + slack numbers of scratch memory.
+        Everything is C-contiguous and checked by the caller: x (T, N, K), y and dy (T, N, D * H), tape (T, N, planes *
+        H), lengths (N,), states and dstates (N, H) each, dx (T, N, K).
         """
         cdef AdjointPass one = AdjointPass.__new__(AdjointPass)
         cdef Pass* p = &one.p
@@ -185,10 +168,9 @@ cdef void pack(Pass* p, list kept):
         fill_panels(&products.W, 0, H, W + 2 * H * K, K)
 
 
-cdef class AdjointPass:
+cdef class Begun:
     """One pass, begun: first `rows` of all rows, then `parameters` of all parts, each once and in any threads."""
 
-    cdef Pass p
     cdef bint is_double
     cdef tuple kept
 
@@ -196,23 +178,40 @@ cdef class AdjointPass:
         """da, dx and the states' gradients of the rows begin..end of the batch."""
         cdef int failed
         with nogil:
-            if self.is_double:
-                failed = rows_back[double](&self.p, begin, end, NULL)
-            else:
-                failed = rows_back[float](&self.p, begin, end, NULL)
+            failed = self.back(begin, end)
         if failed:
-            raise_for(failed, "a step's gradients")
+            raise_for(failed, "gradients of rows")
 
     def parameters(self, Py_ssize_t part, Py_ssize_t parts):
         """Part number `part` of so many of the gradients of weights and biases."""
         cdef int failed
         with nogil:
-            if self.is_double:
-                failed = parameter_gradients[double](&self.p, part, parts, NULL)
-            else:
-                failed = parameter_gradients[float](&self.p, part, parts, NULL)
+            failed = self.sums(part, parts)
         if failed:
             raise_for(failed, "sums of gradients")
+
+    # 0, NO_MEMORY or INTERRUPTED
+    cdef int back(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        return 0
+
+    cdef int sums(self, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        return 0
+
+
+cdef class AdjointPass(Begun):
+    """Of an `Adjoint`."""
+
+    cdef Pass p
+
+    cdef int back(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        if self.is_double:
+            return rows_back[double](&self.p, begin, end, NULL)
+        return rows_back[float](&self.p, begin, end, NULL)
+
+    cdef int sums(self, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.is_double:
+            return parameter_gradients[double](&self.p, part, parts, NULL)
+        return parameter_gradients[float](&self.p, part, parts, NULL)
 
 
 cdef class LinearAdjoint:
@@ -279,31 +278,17 @@ cdef class LinearAdjoint:
         return one
 
 
-cdef class LinearAdjointPass:
-    """As an `AdjointPass`."""
+cdef class LinearAdjointPass(Begun):
+    """Of a `LinearAdjoint`."""
 
     cdef LinearPass p
-    cdef bint is_double
-    cdef tuple kept
 
-    def rows(self, Py_ssize_t begin, Py_ssize_t end):
-        """da and dx of the rows begin..end."""
-        cdef int failed
-        with nogil:
-            if self.is_double:
-                failed = linear_rows_back[double](&self.p, begin, end, NULL)
-            else:
-                failed = linear_rows_back[float](&self.p, begin, end, NULL)
-        if failed:
-            raise_for(failed, "a piece of dL/dx")
+    cdef int back(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        if self.is_double:
+            return linear_rows_back[double](&self.p, begin, end, NULL)
+        return linear_rows_back[float](&self.p, begin, end, NULL)
 
-    def parameters(self, Py_ssize_t part, Py_ssize_t parts):
-        """Part number `part` of so many of the gradients of weight and bias."""
-        cdef int failed
-        with nogil:
-            if self.is_double:
-                failed = linear_parameters[double](&self.p, part, parts, NULL)
-            else:
-                failed = linear_parameters[float](&self.p, part, parts, NULL)
-        if failed:
-            raise_for(failed, "sums of gradients")
+    cdef int sums(self, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.is_double:
+            return linear_parameters[double](&self.p, part, parts, NULL)
+        return linear_parameters[float](&self.p, part, parts, NULL)
