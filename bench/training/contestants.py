@@ -76,14 +76,15 @@ def cgru_job(point, threads):
     import cgru
 
     given = problem(point)
-    x, dy = given.x, given.dy
+    x, dy, of_state = given.x, given.dy, given.states
     model = getattr(cgru, CLASSES[point.cell]).from_state_dict(given.parameters)
-    hx = tuple(given.states.values()) if point.cell == "lstm" else given.states["h_0"]
+    hx = tuple(of_state.values()) if point.cell == "lstm" else of_state["h_0"]
+    del given  # nor its parameters: memory is counted
 
     def step():
         y, final, tape = model.record(x, hx, threads=threads)
         grads = model.backward(tape, dy, threads=threads)
-        states = {name: getattr(grads, name) for name in given.states}
+        states = {name: getattr(grads, name) for name in of_state}
         return {"y": y, **_finals(final), "x": grads.x, **states, **grads}
 
     return Job(step)
@@ -115,6 +116,7 @@ def _module_job(torch, kind, point, threads):
     x, dy = torch.from_numpy(given.x).requires_grad_(), torch.from_numpy(given.dy)
     states = {name: torch.from_numpy(value).requires_grad_() for name, value in given.states.items()}
     hx = tuple(states.values()) if point.cell == "lstm" else states["h_0"]
+    del given
     leaves = {"x": x, **states, **dict(module.named_parameters())}
 
     def step():

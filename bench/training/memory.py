@@ -1,6 +1,7 @@
 """How far training raises the memory of a process, each contestant and point in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from cgru.judge.points import Point
 SCRIPT = Path(__file__).with_name("run.py")
 CLEAR = Path("/proc/self/clear_refs")
 TINY = {"T": 3, "N": 2, "I": 4, "H": 5}
+NO_SPINNING = {"OMP_WAIT_POLICY": "passive"}  # several of PyTorch's threads on one processor would wait for each other
 STEPS = 2  # the second is taken while the results of the first are there
 
 
@@ -54,7 +56,7 @@ def in_process(point, name, threads):
     """`of_this_process` in a new process; SystemExit with what it said where it fails."""
     said = json.dumps({"point": asdict(point), "name": name, "threads": threads})
     command = [sys.executable, str(SCRIPT), "--memory-of", said]
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    child = subprocess.run(command, env=os.environ | NO_SPINNING, capture_output=True, text=True, check=False)
     if child.returncode:
         raise SystemExit(f"memory of {name} at {point.key} failed:\n{child.stderr[-2000:]}")
     return json.loads(child.stdout)
