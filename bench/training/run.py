@@ -40,7 +40,9 @@ def arguments(argv):
     for name, (kind, usual, quick, what) in SIZES.items():
         text = f"{what} (default: {words(usual)}; with --quick {words(quick)})"
         several = {"nargs": "+"} if name not in ("budget", "text_steps") else {}
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text, **several)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="CELL" if kind is str else "N", help=text, **several
+        )
     parser.add_argument("--report", type=Path, metavar="DIR", help="measure nothing: print and plot DIR/results.json")
     parser.add_argument("--memory-of", metavar="JSON", help=argparse.SUPPRESS)  # a child process of this script
     results.add_arguments(parser)
