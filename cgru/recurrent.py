@@ -181,8 +181,8 @@ class Recurrent(
             As a call; and quantised weights, which are not trained.
         """
         inputs = forward.prepare(self.weights, x, hx, lengths)
-        stored = stored_planes(self.config, hx)
-        y, final, tape = record(self, inputs, threads=thread_count(threads), stored=stored)
+        threads = thread_count(threads)
+        y, final, tape = record(self, inputs, threads=threads, stored=stored_planes(self.config, hx))
         y = np.array(inputs.layout.as_given(y), order="C")
         return y, inputs.layout.state(final), tape
 
@@ -229,10 +229,8 @@ class Recurrent(
 
         Notes
         -----
-        Every option of a model has a backward pass. At a kink an activation has the slope that PyTorch gives it: relu
-        0, hard_sigmoid 0 at both, leaky_relu and elu alpha; a `clip` has 1 at its bounds, and 0 outside.
-
-        Scratch memory is the size of the tape of one layer and direction. The GIL is released.
+        At a kink an activation has PyTorch's slope: relu 0, hard_sigmoid 0, leaky_relu and elu alpha; a `clip` 1 at its
+        bounds. Scratch memory is the size of the tape of one layer and direction. The GIL is released.
 
         References
         ----------
