@@ -77,7 +77,8 @@ class Through:
                 "torch.jit.trace would keep cgru's results as constants: trace the model behind "
                 "cgru.torch.restore(model), which gives PyTorch's own modules back"
             )
-        plan, parameters = self._plan(), self._own_parameters()
+        plan = self._plan()
+        parameters = self._own_parameters(plan.names)
         checked_parameters(plan.names, plan.shapes, parameters)
         dtype, planes = parameters[0].dtype, plan.config.cell.states
         names = ("hx",) if len(planes) == 1 else tuple([f"{plane}_0" for plane in planes])
@@ -128,9 +129,9 @@ class Through:
             self.bidirectional, self.reset_after, self.nonlinearity,
         )  # fmt: skip
 
-    def _own_parameters(self):
-        """In the order of the plan's names; asked anew at each call, for any of them may be another or computed."""
-        own, names = self._parameters, self._plan().names
+    def _own_parameters(self, names):
+        """Those of these names, asked anew at each call: any of them may be another one by now, or be computed."""
+        own = self._parameters
         try:
             return [own[name] for name in names]
         except KeyError:                # parametrised: an attribute, or a property of the class

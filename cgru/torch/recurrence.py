@@ -1,6 +1,5 @@
 """The forward and backward pass of a stack of layers over tensors, as PyTorch's autograd wants them."""
 
-import dataclasses
 import math
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,7 +10,7 @@ import torch
 from cgru import engines
 from cgru.config import Config
 from cgru.forward import call, prepare
-from cgru.gradients import backpropagate, record
+from cgru.gradients import Tape, backpropagate, record
 from cgru.model import model_of
 from cgru.torch.tensors import array, gradient_array
 from cgru.weights import Weights
@@ -70,8 +69,13 @@ def weights_of(plan, parameters):
 
 def built(plan, weights, rows):
     """The cgru model of these weights, for so many steps of rows."""
-    few = plan.largest * rows < FEW and engines.loads("blas")
+    few = plan.largest * rows < FEW and _has_blas()
     return model_of(weights, "blas" if few else "auto")
+
+
+@lru_cache(maxsize=1)
+def _has_blas():
+    return engines.loads("blas")
 
 
 def threads():
@@ -172,7 +176,7 @@ class _Recurrence(torch.autograd.Function):
         first = x if np.may_share_memory(tape.xs[0], array(x)) else link
         ctx.save_for_backward(*arrays, None if tape.order is not None else y, first, *states, *parameters)
         ctx.set_materialize_grads(False)
-        ctx.weights, ctx.tape = weights, dataclasses.replace(tape, xs=(), gates=())
+        ctx.weights, ctx.others = weights, {key: one for key, one in vars(tape).items() if key not in ("xs", "gates")}
         ctx.rows, ctx.planes, ctx.layers, ctx.arrays = rows, planes, len(tape.xs), len(arrays)
         return y, *map(torch.from_numpy, final)
 
@@ -182,7 +186,7 @@ class _Recurrence(torch.autograd.Function):
         if dy is None and all(d is None for d in dstates):
             return (None,) * len(ctx.needs_input_grad)
         arrays = [array(tensor) for tensor in tensors[: ctx.arrays]]
-        tape = dataclasses.replace(ctx.tape, xs=arrays[: ctx.layers], gates=arrays[ctx.layers :])
+        tape = Tape(xs=arrays[: ctx.layers], gates=arrays[ctx.layers :], **ctx.others)
         given = gradient_array(dy), tuple(gradient_array(d) for d in dstates)
         if ctx.rows is not None and dy is not None:
             given = ctx.rows.padded(given[0]), given[1]
