@@ -12,7 +12,7 @@ except ImportError as error:
         "cgru.GRU trains without it, see its record and backward"
     ) from error
 
-from cgru.torch.modules import GRU, LSTM, RNN, from_cgru
-from cgru.torch.replacing import Report, replace, restore
+from cgru.torch.modules import GRU, LSTM, RNN
+from cgru.torch.replacing import Report, from_cgru, replace, restore
 
 __all__ = ["GRU", "LSTM", "RNN", "Report", "from_cgru", "replace", "restore"]

@@ -6,9 +6,6 @@ from typing import Any, ClassVar
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from cgru.convert.torch_write import to_torch
-from cgru.gradients import refuse_quantized
-from cgru.recurrent import Recurrent
 from cgru.torch.recurrence import plan_of, recurrence, with_dropout
 from cgru.torch.tensors import Rows, checked, checked_parameters, states_of
 
@@ -276,39 +273,3 @@ class RNN(Through, torch.nn.RNN):
 
 #: Those of PyTorch, and who takes their place.
 CLASSES = {torch.nn.GRU: GRU, torch.nn.LSTM: LSTM, torch.nn.RNN: RNN}
-
-
-def from_cgru(model):
-    """A module of this room with copies of the parameters of a `cgru.GRU`, `cgru.LSTM` or `cgru.RNN`.
-
-    Parameters
-    ----------
-    model : cgru.GRU, cgru.LSTM or cgru.RNN
-
-    Returns
-    -------
-    GRU, LSTM or RNN
-        Of the model's dtype. `cgru.from_torch` is the way back.
-
-    Raises
-    ------
-    TypeError
-        It is none of them.
-    ValueError
-        PyTorch's modules cannot have what it has, such as a `clip`; its weights are in 16 or 8 bits.
-
-    Examples
-    --------
-    >>> import cgru, cgru.torch
-    >>> cgru.torch.from_cgru(cgru.GRU(3, 5, reset_after=False, rng=0))
-    cgru.torch.GRU(3, 5, reset_after=False)
-    """
-    if not isinstance(model, Recurrent):
-        raise TypeError(f"model must be a cgru.GRU, LSTM or RNN; got {type(model).__name__}")
-    refuse_quantized(model)
-    weights, reset_after = model.weights, model.config.reset_after
-    module = to_torch(weights if reset_after else weights.replace(reset_after=True))
-    module.__class__ = CLASSES[type(module)]
-    if not reset_after:
-        module.reset_after = False
-    return module

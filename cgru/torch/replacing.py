@@ -1,10 +1,13 @@
-"""PyTorch's modules inside a model become cgru's, and back."""
+"""PyTorch's modules inside a model become cgru's, and back; a model of cgru's becomes a module."""
 
 import dataclasses
 from typing import Any
 
 import torch
 
+from cgru.convert.torch_write import to_torch
+from cgru.gradients import refuse_quantized
+from cgru.recurrent import Recurrent
 from cgru.torch.modules import CLASSES, Through
 from cgru.torch.tensors import DTYPES
 
@@ -102,6 +105,42 @@ def restore(module):
         return theirs[type(one)], None
 
     return _swap(module, choose)
+
+
+def from_cgru(model):
+    """A module of this room with copies of the parameters of a `cgru.GRU`, `cgru.LSTM` or `cgru.RNN`.
+
+    Parameters
+    ----------
+    model : cgru.GRU, cgru.LSTM or cgru.RNN
+
+    Returns
+    -------
+    GRU, LSTM or RNN
+        Of the model's dtype. `cgru.from_torch` is the way back.
+
+    Raises
+    ------
+    TypeError
+        It is none of them.
+    ValueError
+        PyTorch's modules cannot have what it has, such as a `clip`; its weights are in 16 or 8 bits.
+
+    Examples
+    --------
+    >>> import cgru, cgru.torch
+    >>> cgru.torch.from_cgru(cgru.GRU(3, 5, reset_after=False, rng=0))
+    cgru.torch.GRU(3, 5, reset_after=False)
+    """
+    if not isinstance(model, Recurrent):
+        raise TypeError(f"model must be a cgru.GRU, LSTM or RNN; got {type(model).__name__}")
+    refuse_quantized(model)
+    weights, reset_after = model.weights, model.config.reset_after
+    module = to_torch(weights if reset_after else weights.replace(reset_after=True))
+    module.__class__ = CLASSES[type(module)]
+    if not reset_after:
+        module.reset_after = False
+    return module
 
 
 def _swap(module, choose):

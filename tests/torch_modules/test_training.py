@@ -1,6 +1,7 @@
 """Training through cgru.torch's modules: autograd's rules as PyTorch's users know them, and whole training runs."""
 
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -217,6 +218,36 @@ def test_any_number_of_threads_gives_the_same_bits(torch, room, kind):
     torch.set_num_threads(2)
     two = outcome(wide, x)
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@kinds
+@pytest.mark.parametrize("threads", [1, 2])
+def test_as_many_threads_as_torch_has(torch, room, kind, threads, monkeypatch):
+    from cgru.torch import recurrence
+
+    asked = []
+
+    def watched(old, *args, **options):
+        asked.append(options["threads"] if "threads" in options else args[-1])
+        return old(*args, **options)
+
+    for name in ("call", "record", "backpropagate"):
+        monkeypatch.setattr(recurrence, name, partial(watched, getattr(recurrence, name)))
+    ours, _ = pair(room, kind)
+    x, hx = inputs(ours)
+    torch.set_num_threads(threads)
+    outcome(ours, x, hx)
+    with torch.no_grad():
+        ours(x)
+    assert asked == [threads] * 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_transforms_of_torch_func_are_refused(torch, room):
+    ours, _ = pair(room, "GRU")
+    x, _ = inputs(ours)
+    with pytest.raises(RuntimeError, match="functorch transforms"):
+        torch.func.grad(lambda x: ours(x)[0].sum())(x.detach())
 
 
 @kinds

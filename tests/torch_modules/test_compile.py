@@ -9,6 +9,7 @@ peer("torch")
 from support.torch_pairs import KINDS, assert_same, inputs, outcome, pair  # noqa: E402
 
 kinds = pytest.mark.parametrize("kind", KINDS)
+gated = pytest.mark.parametrize("kind", ["GRU", "LSTM"])
 pytestmark = pytest.mark.filterwarnings("ignore")       # PyTorch's compiler has warnings of its own
 
 
@@ -54,7 +55,7 @@ def test_compiled_is_eager(torch, room, compiler, kind, whole, options):
         assert_same(outcome(ours, x, hx, call=run), outcome(theirs, x, hx, call=model_of(torch, theirs)))
 
 
-@kinds
+@gated
 @pytest.mark.parametrize("whole", [False, True], ids=["break", "whole"])
 def test_dropout(torch, room, compiler, kind, whole):
     ours, theirs = pair(room, kind, num_layers=3, dropout=0.3, dtype=torch.float64)
@@ -66,7 +67,7 @@ def test_dropout(torch, room, compiler, kind, whole):
         assert_same(outcome(ours, x, hx, call=run), outcome(theirs, x, hx, call=model_of(torch, theirs)))
 
 
-@kinds
+@gated
 @pytest.mark.parametrize("allowed", [False, True])
 def test_rows_of_different_lengths_break_the_graph(torch, room, compiler, kind, allowed):
     ours, theirs = pair(room, kind, num_layers=2, dtype=torch.float64)
@@ -80,7 +81,7 @@ def test_rows_of_different_lengths_break_the_graph(torch, room, compiler, kind, 
         torch.testing.assert_close(y, ours(x, lengths=[5, 2, 7, 5])[0], rtol=0, atol=0)
 
 
-@kinds
+@gated
 @pytest.mark.parametrize("whole", [False, True], ids=["break", "whole"])
 def test_unbatched_and_frozen(torch, room, compiler, kind, whole):
     ours, theirs = pair(room, kind, dtype=torch.float64, bidirectional=True)
