@@ -1,4 +1,17 @@
-"""cgru: a compiled GRU for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU.
+"""cgru: compiled GRUs, LSTMs and RNNs for Python. PyTorch's interface, everyone's weights, microsecond steps on a CPU.
+
+* `GRU`, `LSTM` and `RNN` have one interface: calls, `stream`, `pool`, `window`, `record` and `backward`, `save`,
+  `quantize`, `to_c`. `Linear` is PyTorch's. `Sequential` is a network of them, as one model.
+* `load` reads a file of any readable system; `from_torch`, `from_keras`, `from_onnx` and the other ``from_...`` take
+  what their system has, and `Sequential.from_...` whole networks. `check` compares a model with recorded outputs.
+* `Stream`, `Pool` and `Window` are what a model's methods of these names return: running states.
+* `show_config` and `self_test` tell of this installation, `get_include` of its C headers.
+
+>>> import numpy as np, cgru
+>>> lstm = cgru.LSTM(40, 100, rng=0)                # or cgru.load("model.safetensors")
+>>> y, (h_n, c_n) = lstm(np.zeros((50, 8, 40), np.float32))
+>>> y.shape
+(50, 8, 100)
 
 Public are the names that ``dir(cgru)`` shows and, beside them, the modules `cgru.activations` (names and formulas of
 activations), `cgru.gradients` (`Tape` and `Gradients`), `cgru.quantize` (weights in 16 and 8 bits, and what is computed

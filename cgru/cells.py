@@ -1,7 +1,7 @@
 """The table of cells: one row for each kind of layer, and nobody else decides by a kind's name.
 
 A cell is the equations of one step. What the rows of a weight are, how many planes of state there are, what a tape
-keeps, which options there are and what can be trained: all of that is asked here.
+keeps, and which options there are: all of that is asked here.
 """
 
 import dataclasses
@@ -22,7 +22,10 @@ class Cell:
     states : tuple of str
         The planes (N, H) of the state, the first of which is the output; empty of a layer that keeps none.
     tape : str
-        A letter for each plane (T, N, H) that a backward pass needs beside x and y.
+        A letter for each plane (T, N, H) that a backward pass needs beside x and y, with `plain` activations.
+    sums : str
+        A letter for each plane that it needs behind them with others, or with a clip: of what goes into an activation,
+        before the clip. The letter is the capital of what the activation makes.
     traced : str
         A letter for each plane that a trace shows: of the tape, or h.
     functions : str
@@ -32,8 +35,8 @@ class Cell:
         For each of its functions the letters of what it makes, or in the case of h, what it is of.
     options : tuple of str
         Attributes of `Config` that only some kinds have.
-    trained : tuple of tuple of str
-        The activations, a name for each of its functions, for which there is a backward pass.
+    plain : tuple of tuple of str
+        The activations, a name for each of its functions, whose slopes follow from what they make.
     keeps : str
         The gate that is the share of the old state in the new one; empty where there is none.
     """
@@ -43,11 +46,12 @@ class Cell:
     gates: str
     states: tuple[str, ...]
     tape: str
+    sums: str
     traced: str
     functions: str
     uses: tuple[str, ...]
     options: tuple[str, ...]
-    trained: tuple[tuple[str, ...], ...]
+    plain: tuple[tuple[str, ...], ...]
     keeps: str
 
     @property
@@ -74,11 +78,12 @@ GRU = Cell(
     gates="rzn",
     states=("h",),
     tape="rznq",      # q = U_n h + c_n, or r h with reset_after=False
+    sums="RZN",
     traced="rzn",
     functions="fg",
     uses=("rz", "n"),
     options=("reset_after", "activations", *_COMMON),
-    trained=(("sigmoid", "tanh"),),
+    plain=(("sigmoid", "tanh"),),
     keeps="z",
 )
 RNN = Cell(
@@ -87,11 +92,12 @@ RNN = Cell(
     gates="",
     states=("h",),
     tape="",
+    sums="H",
     traced="h",
     functions="g",
     uses=("h",),
     options=("nonlinearity", *_COMMON),
-    trained=(("tanh",), ("relu",)),
+    plain=(("tanh",), ("relu",)),
     keeps="",
 )
 LSTM = Cell(
@@ -100,11 +106,12 @@ LSTM = Cell(
     gates="ifgo",
     states=("h", "c"),
     tape="ifgoc",
+    sums="IFGO",
     traced="ifgoc",
     functions="fgh",
     uses=("ifo", "g", "c"),
     options=("activations", *_COMMON),
-    trained=(("sigmoid", "tanh", "tanh"),),
+    plain=(("sigmoid", "tanh", "tanh"),),
     keeps="f",
 )
 
@@ -114,11 +121,12 @@ LINEAR = Cell(
     gates="",
     states=(),
     tape="a",
+    sums="",
     traced="",
     functions="g",
     uses=("y",),
     options=("activations",),
-    trained=(),         # every one
+    plain=(),
     keeps="",
 )
 

@@ -147,6 +147,26 @@ class Config:
         """Features of y: the hidden units, times the directions that are side by side."""
         return self.hidden_size * (self.num_directions if self.merge_mode == "concat" else 1)
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the slopes of all activations follow from what they make; otherwise a tape keeps what goes in too."""
+        names = (tuple(item.name for item in group) for group in self.activations)
+        return self.clip is None and all(group in self.cell.plain for group in names)
+
+    @property
+    def tape(self) -> str:
+        """A letter for each plane that a tape keeps of a direction; see `cgru.cells`."""
+        return self.cell.tape + ("" if self.is_plain else self.cell.sums)
+
+    def runs_back(self, layer: int, second: bool = False) -> bool:
+        """Whether a direction of a layer, the first or the second, runs from the end of time to its start."""
+        return second or self.reverse or (self.go_backwards and layer % 2 == 0)
+
+    @property
+    def leaves_reversed(self) -> bool:
+        """Whether y is in reversed order, with the padding in front."""
+        return self.go_backwards and self.num_layers % 2 == 1
+
     @property
     def one_way(self) -> bool:
         """Whether no step needs a later one: what a stream, or a file read in pieces, asks for."""

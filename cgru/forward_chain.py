@@ -102,7 +102,7 @@ def _check_padding(chain):
         config = layer.config
         alone = number == len(chain.layers) - 1 and chain.last is False and not chain.skip
         by_state = chain.last == "h_n" and number + 1 == chain.selects
-        if config.go_backwards and config.num_layers % 2 and not (alone or by_state):
+        if config.leaves_reversed and not (alone or by_state):
             raise ValueError(
                 f"layer {number} ({config.cell.name}) has go_backwards=True: with lengths the padding of its y stands "
                 "in front, and what follows looks for it at the end; call the network on each row without lengths"

@@ -9,6 +9,7 @@ import numpy as np
 
 from cgru.checks import BLAS_LIMIT, state_array
 from cgru.forward import Inputs, named_planes
+from cgru.gradients_layers import as_run, empty_outputs, empty_tapes, fill_stored, output_gradient, turned
 from cgru.gradients_stages import all_layers, groups_of
 from cgru.layers import run_layers
 from cgru.layout import Layout
@@ -21,9 +22,10 @@ class Tape:
     """What a forward pass leaves for the backward pass: ``y, h_n, tape = model.record(x)``.
 
     It holds copies of x, of every layer's y and of the initial states, and per layer and direction an array
-    (T, N, 4H) of r, z, n, q for a GRU, (T, N, 5H) of i, f, g, o, c for an LSTM, nothing for an RNN; nothing that
-    the caller can change. With lengths, T is the greatest of them, and rows stand by falling length. It is constant:
-    any number of backward calls may use it, also at the same time.
+    (T, N, 4H) of r, z, n, q for a GRU, (T, N, 5H) of i, f, g, o, c for an LSTM, nothing for an RNN; with other
+    activations than sigmoid and tanh (and an RNN's relu), or a clip, 3H, 4H and H numbers more: what goes into them.
+    Nothing of it can be changed by the caller. With lengths, T is the greatest of them, and rows stand by falling
+    length. All is in the order of time. It is constant: any number of backward calls may use it, also at the same time.
 
     Attributes
     ----------
@@ -38,9 +40,11 @@ class Tape:
     states : tuple of ndarray
         Initial states: h_0 (and c_0), (L*D, N, H).
     xs : sequence of ndarray
-        x, y of layer 0, ... y of the last layer; (T, N, features).
+        x, y of layer 0, ... y of the last layer; (T, N, features). Directions are side by side, not merged.
     gates : sequence of ndarray
-        One per layer and direction; empty for an RNN.
+        One per layer and direction; empty where nothing is kept. Planes as `Config.tape` has them.
+    stored : tuple of str
+        The planes whose initial states are the model's parameters: "h", "c".
     """
 
     weights: Weights
@@ -51,6 +55,7 @@ class Tape:
     states: tuple[np.ndarray, ...]
     xs: Sequence[np.ndarray]
     gates: Sequence[np.ndarray]
+    stored: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -104,25 +109,6 @@ class Gradients(Mapping[str, np.ndarray]):
         return f"<cgru gradients of {', '.join(('x', 'h_0', *self._parameters))}>"
 
 
-def check_differentiable(config):
-    """Raise ValueError for what the backward pass does not know."""
-    cell = config.cell
-    for names in (tuple(item.name for item in group) for group in config.activations):
-        if names not in cell.trained:
-            what = "activations" if "activations" in cell.options else "nonlinearity"
-            raise ValueError(
-                f"there is no backward pass for the {what} {' and '.join(names)}, only for "
-                f"{' or '.join(map(' and '.join, cell.trained))}; call the model without a tape"
-            )
-    plain = {"clip": None, "reverse": False, "go_backwards": False, "merge_mode": "concat", "initial_state": False}
-    for name, value in plain.items():
-        if getattr(config, name) != value:
-            raise ValueError(
-                f"there is no backward pass for a model with {name}={getattr(config, name)!r}; "
-                "call it without a tape"
-            )
-
-
 def refuse_quantized(model):
     """Raise ValueError for weights that are not trained."""
     if model.weights.quantized_layers():
@@ -132,7 +118,7 @@ def refuse_quantized(model):
         )
 
 
-def record(model, inputs: Inputs, *, copy_x: bool = True, threads: int = 1):
+def record(model, inputs: Inputs, *, copy_x: bool = True, threads: int = 1, stored: tuple[str, ...] = ()):
     """Run forward with a tape.
 
     Parameters
@@ -144,28 +130,27 @@ def record(model, inputs: Inputs, *, copy_x: bool = True, threads: int = 1):
         False where the caller does not change x: the tape then holds it as it is, if its layout allows.
     threads : int
         Each takes some rows, where there is enough work.
+    stored : tuple of str
+        From `cgru.gradients_layers.stored_planes`.
 
     Returns
     -------
     y : ndarray
-        (T, N, D * H) time-major, the tape's own array or, with lengths, a new one.
+        (T, N, output_size) time-major, the tape's own array, or a new one with lengths or merged directions.
     states : tuple of ndarray
         Final states (L*D, N, H).
     tape : Tape
     """
     config = model.config
-    check_differentiable(config)
     refuse_quantized(model)
     steps, rows = inputs.x.shape[:2]
     x, states, lengths, order = _sorted(inputs, copy_x)
     if len(x) * rows > BLAS_LIMIT:
         raise ValueError(f"{len(x)} steps of {rows} rows are over the limit of BLAS's 32-bit integers; use fewer")
-    allocate = np.empty if lengths is None else np.zeros            # zero past a row's length
-    width = len(config.cell.tape) * config.hidden_size
-    gates = [allocate((*x.shape[:2], width), x.dtype) for _ in model.directions] if width else []
-    y = np.empty((*x.shape[:2], config.output_size), x.dtype)
-    final = tuple(plane.copy() for plane in states)
-    outputs = [*(np.empty_like(y) for _ in range(config.num_layers - 1)), y]
+    gates = empty_tapes(config, x, np.empty if lengths is None else np.zeros)       # zero past a row's length
+    outputs, final = empty_outputs(config, x), tuple(plane.copy() for plane in states)
+    filled, tapes = as_run(config, outputs, gates)
+    y = filled[-1] if config.merge_mode == "concat" else np.empty((*x.shape[:2], config.output_size), x.dtype)
     if x.shape[0] and rows:
         def some(group):
             count = group.stop - group.start
@@ -173,15 +158,15 @@ def record(model, inputs: Inputs, *, copy_x: bool = True, threads: int = 1):
                 model, x[:, group], y[:, group], tuple(plane[:, group] for plane in final),
                 None if lengths is None else lengths[group],
                 None if lengths is None else np.arange(count),      # they are in that order already
-                [gate[:, group] for gate in gates] or None, [output[:, group] for output in outputs],
+                [tape[:, group] for tape in tapes] or None, [output[:, group] for output in filled],
             )  # fmt: skip
 
         in_threads(some, [(group,) for group in groups_of(model.weights, x, lengths, threads)[0]])
-    tape = Tape(model.weights, inputs.layout, steps, lengths, order, states, [x, *outputs], gates)
+    tape = Tape(model.weights, inputs.layout, steps, lengths, order, states, [x, *outputs], gates, stored)
     if order is None:
         return y, final, tape
     y_whole = np.zeros((steps, rows, y.shape[2]), y.dtype)
-    y_whole[: len(y), order] = y
+    turned(config, y_whole)[: len(y), order] = turned(config, y)
     return y_whole, tuple(_unsorted(plane, order) for plane in final), tape
 
 
@@ -223,20 +208,22 @@ def backpropagate(model, tape: Tape, dy, dh_n, *, need_x: bool = True, threads: 
     states = tuple(_state_gradient(tape, name, value) for name, value in given)
     parameters = {name: np.zeros(shape, model.dtype) for name, shape in config.shapes().items()}
     dx = all_layers(tape, dy, states, parameters, need_x, threads) if tape.xs[0].size else None
+    fill_stored(config, tape.stored, states, parameters)
     if tape.order is not None:
         states = tuple(_unsorted(plane, tape.order) for plane in states)
     return Gradients(parameters, _input_gradient(tape, dx) if need_x else None, tape.layout.state(states))
 
 
 def _output_gradient(tape, dy):
-    """`dy` checked, and in the tape's order: (T, N, D * H), contiguous; None stays None."""
+    """Of the last layer's directions, (T, N, D * H), as the tape has them, from a checked `dy`; None stays None."""
     if dy is None:
         return None
-    dy = state_array("dy", dy, tape.weights.dtype, tape.shape(tape.weights.config.output_size))
-    dy = tape.layout.time_major(dy)
+    config = tape.weights.config
+    dy = state_array("dy", dy, tape.weights.dtype, tape.shape(config.output_size))
+    dy = turned(config, tape.layout.time_major(dy))
     if tape.order is not None:
-        return np.take(dy[: len(tape.xs[0])], tape.order, axis=1)
-    return np.ascontiguousarray(dy)
+        dy = np.take(dy[: len(tape.xs[0])], tape.order, axis=1)
+    return output_gradient(config, tape.xs[-1], dy)
 
 
 def _state_gradient(tape, name, value):

@@ -14,6 +14,7 @@ from cgru.checks import state_array
 from cgru.forward import Inputs
 from cgru.forward_chain import as_given, finish, last_steps, prepare, steps_of_rows, valid_steps
 from cgru.gradients import Gradients, Tape, backpropagate, check_tape, record, refuse_quantized
+from cgru.gradients_layers import output_gradient, stored_planes
 from cgru.gradients_stages import groups_of, run_all
 from cgru.layers import run_layers
 from cgru.layout import LAYOUTS, Layout
@@ -107,6 +108,8 @@ class ChainTape:
         Of the caller's x.
     steps, rows : int
         T and N.
+    h_n : ndarray or None
+        (1, N, D * H), with ``last="h_n"``: the final state of the last recurrent layer, its directions not merged.
     """
 
     chain: Chain
@@ -115,6 +118,7 @@ class ChainTape:
     layout: Layout
     steps: int
     rows: int
+    h_n: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
@@ -151,6 +155,7 @@ def record_chain(net, x, hx, lengths, threads=1):
     x = np.array(inputs.x, order="C")
     if lengths is not None:
         x[~valid_steps(lengths, T)] = 0         # padding may hold anything, NaN too
+    given = iter((None,) * len(chain.recurrent) if hx is None else hx)
     tapes: list[Tape | LinearTape] = []
     states: list[tuple[np.ndarray, ...]] = []
     below, cut = x, lengths
@@ -160,7 +165,8 @@ def record_chain(net, x, hx, lengths, threads=1):
         with naming_layer(number, layer.config):
             if layer.config.recurrent:
                 below, final, tape = record(
-                    layer, Inputs(below, inputs.states[number], cut, _INSIDE), copy_x=False, threads=threads
+                    layer, Inputs(below, inputs.states[number], cut, _INSIDE), copy_x=False, threads=threads,
+                    stored=stored_planes(layer.config, next(given)),
                 )
             else:
                 (below, tape), final = record_linear(layer, below, copy_x=False, threads=threads), ()
@@ -173,7 +179,11 @@ def record_chain(net, x, hx, lengths, threads=1):
     below = np.array(below)             # so far a tape's own
     finish(chain, x, below, lengths, chain.selects is not None)
     y = inputs.layout.as_given(below) if chain.last is False else below.reshape(inputs.shape(net))
-    tape = ChainTape(chain, tuple(tapes), lengths, inputs.layout, T, N)
+    h_n = None
+    if chain.last == "h_n":
+        number = chain.recurrent[-1]
+        h_n = np.concatenate(list(states[number][0][-net.layers[number].config.num_directions :]), axis=-1)[None]
+    tape = ChainTape(chain, tuple(tapes), lengths, inputs.layout, T, N, h_n)
     return np.ascontiguousarray(y), as_given(net, states, inputs.layout), tape
 
 
@@ -217,7 +227,7 @@ def _output_gradient(chain, tape, dy):
     T, N, form, O = tape.steps, tape.rows, tape.layout, chain.output_size  # noqa: E741
     if chain.last is False:
         d = np.array(form.time_major(state_array("dy", dy, chain.dtype, form.shape(T, N, O))), order="C")
-        if tape.lengths is not None:
+        if tape.lengths is not None and not chain.layers[-1].config.leaves_reversed:
             d[~valid_steps(tape.lengths, T)] = 0
         return d, d.copy() if chain.skip else None
     d = np.array(state_array("dy", dy, chain.dtype, form.row_shape(N, O))).reshape(1, N, O)
@@ -231,7 +241,8 @@ def _unselected(net, tape, d, planes, layer):
         return None if d is None else _scattered(tape, d), planes
     config = layer.config
     h_n = np.zeros((config.num_layers * config.num_directions, tape.rows, config.hidden_size), d.dtype)
-    h_n[-config.num_directions :] = d[0].reshape(tape.rows, config.num_directions, -1).swapaxes(0, 1)
+    both = output_gradient(config, tape.h_n, d)[0]
+    h_n[-config.num_directions :] = both.reshape(tape.rows, config.num_directions, -1).swapaxes(0, 1)
     pair = len(config.cell.states) == 2
     first = (planes[0] if pair else planes) if planes is not None else None
     h_n = h_n if first is None else h_n + first

@@ -44,8 +44,8 @@ def run_direction(model, layer, d, x, y, states, lengths, order, tapes=None):
     """
     config = model.config
     H, D = config.hidden_size, config.num_directions
-    x_reversed = config.go_backwards and layer % 2 == 1
-    y_reversed = config.go_backwards and layer % 2 == 0
+    back = config.runs_back(layer, d == 1)
+    x_reversed, y_reversed = config.go_backwards and not back, config.go_backwards and back
     source = x[::-1] if x_reversed else x
     target = y[::-1] if y_reversed else y
     k = layer * D + d
@@ -54,7 +54,7 @@ def run_direction(model, layer, d, x, y, states, lengths, order, tapes=None):
         tape = tape[::-1]       # a step of the tape stands where its x stands
     model.directions[k].run(
         source, target if D == 1 else target[:, :, d * H : (d + 1) * H], tuple(map(itemgetter(k), states)),
-        lengths, order, d == 1 or config.reverse or y_reversed, tape,
+        lengths, order, back, tape,
     )  # fmt: skip
 
 

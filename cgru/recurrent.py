@@ -10,6 +10,7 @@ from cgru import forward
 from cgru import sequences as many
 from cgru.checks import are_sequences
 from cgru.gradients import backpropagate, record
+from cgru.gradients_layers import stored_planes
 from cgru.model import Model
 from cgru.properties import RecurrentProperties
 from cgru.streamed import Streamed
@@ -171,16 +172,17 @@ class Recurrent(
             As from a call.
         tape : cgru.gradients.Tape
             It holds copies, so nothing that is done to x, y or hx afterwards can spoil it: x, each layer's y, and
-            per layer and direction (T, N, 4H) numbers of a GRU, 5H of an LSTM, none of an RNN. See ``tape.nbytes``.
+            per layer and direction (T, N, 4H) numbers of a GRU, 5H of an LSTM, none of an RNN; 7H, 9H and H with other
+            activations than sigmoid and tanh (and an RNN's relu), or with a `clip`. See ``tape.nbytes``.
 
         Raises
         ------
         TypeError, ValueError
-            As a call; and where there is no backward pass: activations other than sigmoid and tanh (of an RNN, other
-            than tanh and relu), a `clip`, reversed or merged directions, a stored initial state.
+            As a call; and quantised weights, which are not trained.
         """
         inputs = forward.prepare(self.weights, x, hx, lengths)
-        y, final, tape = record(self, inputs, threads=thread_count(threads))
+        stored = stored_planes(self.config, hx)
+        y, final, tape = record(self, inputs, threads=thread_count(threads), stored=stored)
         y = np.array(inputs.layout.as_given(y), order="C")
         return y, inputs.layout.state(final), tape
 
@@ -213,7 +215,8 @@ class Recurrent(
         -------
         cgru.gradients.Gradients
             ``grads.x`` of the shape of x, ``grads.h_0`` (and an LSTM's ``grads.c_0``) of that of the initial state,
-            and ``grads[name]`` for every name of `state_dict`, all new arrays of the model's dtype.
+            and ``grads[name]`` for every name of `state_dict`, all new arrays of the model's dtype. Those of a stored
+            initial state, ``grads["h_0"]`` (and ``grads["c_0"]``), are sums over the rows, and zero where hx was given.
 
         Raises
         ------
@@ -226,6 +229,9 @@ class Recurrent(
 
         Notes
         -----
+        Every option of a model has a backward pass. At a kink an activation has the slope that PyTorch gives it: relu
+        0, hard_sigmoid 0 at both, leaky_relu and elu alpha; a `clip` has 1 at its bounds, and 0 outside.
+
         Scratch memory is the size of the tape of one layer and direction. The GIL is released.
 
         References

@@ -144,7 +144,7 @@ class Sequential(NetworkDoors, Streamed[Any, Any]):
         Raises
         ------
         TypeError, ValueError
-            As a call; and where a layer has no backward pass, as its own `record` says.
+            As a call; and quantised weights, which are not trained.
         """
         return record_chain(self, x, hx, lengths, thread_count(threads))
 

@@ -5,6 +5,11 @@ from cython cimport floating
 from libc.string cimport memcpy, memset
 
 
+cdef inline Py_ssize_t padded(Py_ssize_t count) noexcept nogil:
+    """Rounded up to whole blocks."""
+    return (count + LANES - 1) // LANES * LANES
+
+
 cdef inline void copy_short(floating* target, const floating* source, Py_ssize_t count) noexcept nogil:
     """1 to LANES numbers, in two copies of a fixed size that may overlap: a call of memcpy takes as long as a block."""
     cdef char* to = <char*>target
@@ -44,3 +49,13 @@ cdef inline void pad_block(floating* block, const floating* source, Py_ssize_t c
 cdef inline floating arriving(const floating* dh, const floating* dy, Py_ssize_t j) noexcept nogil:
     """dh' of a unit: what comes from the step after, and what comes from y where dy is not NULL."""
     return dh[j] if dy == NULL else dh[j] + dy[j]
+
+
+# a gate's slope: with `plain`, a compile-time constant, from its value v, or else from where slopes are
+
+cdef inline floating slope_of_sigmoid(bint plain, floating v, const floating* slopes, Py_ssize_t j) noexcept nogil:
+    return v * (<floating>1.0 - v) if plain else slopes[j]
+
+
+cdef inline floating slope_of_tanh(bint plain, floating v, const floating* slopes, Py_ssize_t j) noexcept nogil:
+    return <floating>1.0 - v * v if plain else slopes[j]

@@ -155,7 +155,7 @@ cdef inline void update_block(
 ) noexcept nogil:
     """LANES units; `count` of them go to the tape."""
     if kind == RNN:
-        rnn_block(plain, &cell.act, k, a, b, h_new)
+        rnn_block(plain, taped, &cell.act, k, a, b, h_new, tape, count)
     elif kind == LSTM:
         lstm_block(plain, taped, &cell.act, k, a, b, stride, c, h_new, c_new, tape, cell.H, count)
     elif reset_after:

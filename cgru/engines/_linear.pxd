@@ -11,7 +11,7 @@ from cgru.engines._activations cimport (
     ELU, GELU_TANH, LINEAR as IDENTITY, RELU, SIGMOID, SILU, SOFTMAX, TANH, Activation,
 )
 from cgru.engines._functions cimport CONSTANTS, elu, gelu_tanh, load_constants, sigmoid, silu, tanh
-from cgru.engines._slopes cimport slope
+from cgru.engines._slopes cimport Slopes, take_slopes
 from cgru.engines._softmax cimport softmax_row, softmax_slopes_row
 from cython cimport floating
 from libc.string cimport memcpy
@@ -65,15 +65,16 @@ cdef inline void linear_row(
 
 
 cdef inline void linear_adjoint_row(
-    const Activation* act,
+    const Activation* act, const Slopes* slopes,
     const floating* a, const floating* y, const floating* dy,        # IN
     floating* da,                                                    # OUT
-    Py_ssize_t count, const floating* k,
+    Py_ssize_t count,
 ) noexcept nogil:
     """da = dy g'(a), of all units of a row."""
     cdef Py_ssize_t j
     if act.code == SOFTMAX:
         softmax_slopes_row(y, dy, da, count)
         return
+    take_slopes(slopes, act, 0, count, a, y, da)
     for j in range(count):
-        da[j] = dy[j] * slope(act, a[j], y[j], k)
+        da[j] *= dy[j]

@@ -5,10 +5,10 @@ from cgru.engines._backward_products cimport (
     Products, add_columns, add_sums, block_rows, moved_scratch, sums_scratch, times_and_move,
 )
 from cgru.engines._blas cimport product_nn
-from cgru.engines._functions cimport CONSTANTS, load_constants
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted
 from cgru.engines._linear cimport linear_adjoint_row
 from cgru.engines._outer cimport part_begin
+from cgru.engines._slopes cimport Slopes
 from cgru.engines._target cimport ROWS
 from cython cimport floating
 from libc.stdlib cimport free, malloc
@@ -16,6 +16,7 @@ from libc.stdlib cimport free, malloc
 
 cdef struct LinearPass:
     Activation act
+    Slopes slopes
     Py_ssize_t M, K, G                  # rows, features in, outputs
     Products products
     const void* W                       # (G, K)
@@ -39,7 +40,6 @@ cdef inline int linear_rows_back(
 ) noexcept nogil:
     """da and dx of the rows begin..end: 0, NO_MEMORY or INTERRUPTED."""
     cdef Py_ssize_t K = p.K, G = p.G, block = block_rows(G, kind), rows, i
-    cdef floating k[CONSTANTS]
     cdef floating* da = <floating*>p.da
     cdef floating* scratch = NULL
     cdef Watch watch = Watch(due=0)
@@ -47,14 +47,13 @@ cdef inline int linear_rows_back(
         scratch = <floating*>malloc(moved_scratch(&p.products.W) * sizeof(floating))
         if scratch == NULL:
             return NO_MEMORY
-    load_constants(&k[0])
     while begin < end:
         rows = min(block, end - begin)
         if p.da != p.dy:
             for i in range(begin, begin + rows):
                 linear_adjoint_row(
-                    &p.act, <const floating*>p.a + i * G, <const floating*>p.y + i * G, <const floating*>p.dy + i * G,
-                    da + i * G, G, &k[0],
+                    &p.act, &p.slopes, <const floating*>p.a + i * G, <const floating*>p.y + i * G,
+                    <const floating*>p.dy + i * G, da + i * G, G,
                 )
         if p.dx != NULL:
             # dx[rows,K] = da[rows,G] W

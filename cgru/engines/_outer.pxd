@@ -6,6 +6,7 @@ multiply-adds in that order: its bits are the same in whatever part of C it is c
 multiple of ROWS, so that many numbers must stand behind its last row.
 """
 
+from cgru.engines._blocks cimport padded
 from cgru.engines._target cimport LANES, ROWS, WIDTH, fmaf
 from cgru.engines._tile cimport set_sums, store_sums
 from libc.string cimport memcpy, memset
@@ -32,7 +33,7 @@ cdef inline void add_outer(
     cdef const float* b
     while j < N:
         columns = min(WIDTH, N - j)
-        width = (columns + LANES - 1) // LANES * LANES
+        width = padded(columns)
         b, ld = B + j, ldb
         if columns < width:                # the last row's memory may end with it
             b, ld = scratch, width

@@ -1,5 +1,6 @@
 """What a direction of the packed engine consists of, and the scratch memory of its time loop."""
 
+from cgru.engines._blocks cimport padded
 from cgru.engines._cells cimport Cell
 from cgru.engines._panels cimport Panels
 from cgru.engines._sequence cimport Sequence, active_at, row_of, x_row
@@ -33,11 +34,6 @@ cdef struct Scratch:
     float** c_new_rows                  # and new
     float** tape_rows
     float** rh_rows                     # where its r h is, in rh
-
-
-cdef inline Py_ssize_t padded(Py_ssize_t H) noexcept nogil:
-    """H rounded up to whole blocks."""
-    return (H + LANES - 1) // LANES * LANES
 
 
 cdef inline Py_ssize_t scratch_size(const Packed* packed, Py_ssize_t rows, Py_ssize_t N) noexcept nogil:

@@ -1,6 +1,7 @@
-"""The derivatives of the activations (_activations.pxd), for a Linear's backward pass; softmax's is in _softmax.pxd.
+"""The derivatives of the activations (_activations.pxd), for all backward passes; softmax's is in _softmax.pxd.
 
-At a kink they are PyTorch's: relu 0, hard_sigmoid 0 at both, leaky_relu and elu alpha.
+At a kink they are PyTorch's: relu 0, hard_sigmoid 0 at both, leaky_relu and elu alpha. A clip's is 1 at its bounds, as
+that of torch.clamp.
 """
 
 from cgru.engines._activations cimport (
@@ -8,7 +9,8 @@ from cgru.engines._activations cimport (
     Activation,
 )
 from cgru.engines._functions cimport (
-    HIGHEST, ONE, exp_of_minus_magnitude, gelu_tanh_argument, magnitude, normal_tail, sigmoid, tanh,
+    CONSTANTS, HIGHEST, ONE, exp_of_minus_magnitude, gelu_tanh_argument, load_constants, magnitude, normal_tail,
+    sigmoid, tanh,
 )
 from cgru.engines._target cimport fma
 from cython cimport floating
@@ -80,3 +82,41 @@ cdef inline floating slope(const Activation* act, floating a, floating y, const 
     if act.code == GELU_TANH:
         return gelu_tanh_slope(a, k)
     return y * (one - y)                            # sigmoid
+
+
+cdef struct Slopes:                     # `slopes_of`: calls, since it is long, and wanted in several places
+    void (*of_float)(
+        const Activation* act, double clip, Py_ssize_t count, const float* a, const float* y, float* out
+    ) noexcept nogil
+    void (*of_double)(
+        const Activation* act, double clip, Py_ssize_t count, const double* a, const double* y, double* out
+    ) noexcept nogil
+
+
+cdef inline void slopes_of(
+    const Activation* act, double clip, Py_ssize_t count,
+    const floating* a, const floating* y,                            # IN what went in, before the clip; what came out
+    floating* out,                                                   # OUT
+) noexcept nogil:
+    """The slopes of many numbers, which were clamped to +-clip first; 0: they were not."""
+    cdef floating k[CONSTANTS]
+    cdef floating high = <floating>clip, zero = 0.0
+    cdef Py_ssize_t j
+    load_constants(&k[0])
+    for j in range(count):
+        out[j] = slope(act, a[j], y[j], &k[0])
+    if clip > 0:
+        for j in range(count):
+            if a[j] > high or a[j] < -high:
+                out[j] = zero
+
+
+cdef inline void take_slopes(
+    const Slopes* slopes, const Activation* act, double clip, Py_ssize_t count, const floating* a, const floating* y,
+    floating* out,
+) noexcept nogil:
+    """`slopes_of`, called."""
+    if floating is float:
+        slopes.of_float(act, clip, count, a, y, out)
+    else:
+        slopes.of_double(act, clip, count, a, y, out)

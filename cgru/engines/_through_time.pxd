@@ -6,9 +6,9 @@ Rows know nothing of each other here, and float32's have the same bits in whatev
 from cgru.engines._adjoints cimport Pass, gates_adjoint_row, reset_adjoint_row
 from cgru.engines._backward_products cimport PIECE, moved_scratch, times_and_move
 from cgru.engines._blas cimport product_nn
+from cgru.engines._blocks cimport padded
 from cgru.engines._cells cimport GRU
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted
-from cgru.engines._transposed cimport whole
 from cython cimport floating
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -24,7 +24,7 @@ cdef inline int rows_back(const Pass* p, Py_ssize_t begin, Py_ssize_t end, float
     """
     cdef Py_ssize_t rows = end - begin, s, t, since = 0
     cdef Py_ssize_t steps = max(1, STEPS // (rows * p.width)), chunk = max(1, PIECE // rows)
-    cdef Py_ssize_t size = rows * whole(p.H)
+    cdef Py_ssize_t size = rows * padded(p.H)
     cdef Watch watch = Watch(due=0)
     if floating is float and p.dx != NULL:
         size += moved_scratch(&p.products.W)
@@ -36,7 +36,7 @@ cdef inline int rows_back(const Pass* p, Py_ssize_t begin, Py_ssize_t end, float
         step_back(p, t, begin, end, scratch)
         since += 1
         if p.dx != NULL and (since == chunk or s == p.T - 1):
-            input_gradients(p, t - since + 1 if p.reverse else t, since, begin, end, scratch + rows * whole(p.H))
+            input_gradients(p, t - since + 1 if p.reverse else t, since, begin, end, scratch + rows * padded(p.H))
             since = 0
         if s % steps == steps - 1 and interrupted(&watch):
             free(scratch)
@@ -58,7 +58,7 @@ cdef inline void step_back(
 ) noexcept nogil:
     """The cell's lines and A, for the step at time t: da, dh, for an LSTM dc."""
     cdef Py_ssize_t H = p.H, width = p.width, active = rows_at(p, t, begin, end), rows = active - begin, i, j
-    cdef Py_ssize_t ld = whole(H) if floating is float else H
+    cdef Py_ssize_t ld = padded(H) if floating is float else H
     cdef floating* da = <floating*>p.da + t * p.N * width
     cdef floating* dh = <floating*>p.dh
     cdef const floating* U = <const floating*>p.U

@@ -5,26 +5,22 @@ a panel is a piece of a row of W, and to pack is to copy. An output is one chain
 a row's bits depend on that row alone.
 """
 
+from cgru.engines._blocks cimport padded
 from cgru.engines._panels cimport FLOAT32, Panels
 from cgru.engines._target cimport LANES, ROWS, WIDTH
 from cgru.engines._tile cimport tile_float
 from libc.string cimport memcpy, memset
 
 
-cdef inline Py_ssize_t whole(Py_ssize_t columns) noexcept nogil:
-    """Rounded up to whole vectors."""
-    return (columns + LANES - 1) // LANES * LANES
-
-
 cdef inline Py_ssize_t panels_size(Py_ssize_t K, Py_ssize_t columns) noexcept nogil:
     """Numbers of memory that `empty_panels` wants, a multiple of a cache line."""
-    return ((K + 1) * whole(columns) + 15) // 16 * 16
+    return ((K + 1) * padded(columns) + 15) // 16 * 16
 
 
 cdef inline Panels empty_panels(float* memory, Py_ssize_t K, Py_ssize_t columns) noexcept nogil:
     """Panels of a matrix (K, columns), to be filled; `memory` begins with a cache line."""
     cdef Panels panels
-    cdef Py_ssize_t width = whole(columns)
+    cdef Py_ssize_t width = padded(columns)
     memset(&panels, 0, sizeof(Panels))
     memset(memory + K * width, 0, width * sizeof(float))
     panels.K, panels.depth, panels.columns = K, K, width
@@ -52,7 +48,7 @@ cdef inline void fill_panels(
 
 cdef inline void times_panels(
     const Panels* panels, Py_ssize_t rows, const float* a, Py_ssize_t lda,   # IN (rows, K)
-    float* out, Py_ssize_t ldo,            # OUT (rows, whole(columns))
+    float* out, Py_ssize_t ldo,            # OUT (rows, padded(columns))
 ) noexcept nogil:
     """out = a W."""
     cdef Py_ssize_t p

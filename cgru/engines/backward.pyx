@@ -16,15 +16,16 @@ gates. This file has the classes. Compiled once per ISA (setup.py), in one modul
 """
 
 cimport numpy as cnp
-from cgru.engines._activations cimport RELU, SIGMOID, TANH, activation_of
-from cgru.engines._adjoints cimport Pass
+from cgru.engines._activations cimport RELU, SIGMOID, TANH, activation_of, activations_of
+from cgru.engines._adjoints cimport Pass, other_adjoint
 from cgru.engines._backward_products cimport Products
-from cgru.engines._cells cimport GRU, LSTM
+from cgru.engines._cells cimport GRU, LSTM, RNN
 from cgru.engines._interrupt cimport raise_for
 from cgru.engines._linear_adjoint cimport LinearPass, linear_parameters, linear_rows_back, needs_da
 from cgru.engines._outer cimport add_outer
 from cgru.engines._panels cimport Panels
 from cgru.engines._parameter_gradients cimport parameter_gradients
+from cgru.engines._slopes cimport Slopes, slopes_of
 from cgru.engines._target cimport ROWS
 from cgru.engines._through_time cimport rows_back
 from cgru.engines._transposed cimport empty_panels, fill_panels, panels_size, times_panels
@@ -48,6 +49,12 @@ cdef void outer(
     add_outer(M, N, rows, A, lda, B, ldb, first, C, ldc, scratch)
 
 
+cdef Slopes all_slopes() noexcept:
+    cdef Slopes slopes
+    slopes.of_float, slopes.of_double = slopes_of[float], slopes_of[double]
+    return slopes
+
+
 cdef float* numbers(Py_ssize_t count, list kept) except NULL:
     """Room for so many float32, from a cache line on, which lives as long as what is kept."""
     cdef cnp.ndarray memory = np.empty(count + 16, np.float32)
@@ -60,9 +67,8 @@ cdef class Adjoint:
 
     Parameters
     ----------
-    w_ih, w_hh, b_ih, b_hh, kind, reset_after, f, g, clip
-        As of the forward direction (see `blas.Direction`); the matrices are kept, not copied. The activations must be
-        sigmoid and tanh, or g relu in an RNN, without a clip: f and clip are not looked at.
+    w_ih, w_hh, b_ih, b_hh, kind, reset_after, f, g, h, clip
+        As of the forward direction (see `blas.Direction`); the matrices are kept, not copied.
 
     Attributes
     ----------
@@ -88,14 +94,18 @@ cdef class Adjoint:
         self.is_double = cnp.PyArray_TYPE(w_ih) == cnp.NPY_DOUBLE
         p.kind = kind
         p.K, p.H = w_ih.shape[1], H
+        p.act, p.slopes = activations_of(f, g, h, clip), all_slopes()
         p.reset_after, p.relu = reset_after, g[0] == RELU
+        # as Config.is_plain has it
+        p.plain = p.act.plain or (kind == RNN and p.relu and clip == 0)
+        p.other_float, p.other_double = other_adjoint[float], other_adjoint[double]
         p.W, p.U = cnp.PyArray_DATA(w_ih), cnp.PyArray_DATA(w_hh)
         if kind == GRU:
-            p.width, p.tape_width, p.first = (4 if reset_after else 3) * H, 4 * H, H
+            p.width, p.first = (4 if reset_after else 3) * H, H
             p.G_h, p.G_i = (3 if reset_after else 2) * H, 2 * H
         else:
             p.width = p.G_h = p.G_i = w_hh.shape[0]
-            p.tape_width, p.first = 5 * H if kind == LSTM else 0, 0
+            p.first = 0
         self.width, self.slack = p.width, ROWS
         if not self.is_double:
             pack(p, self.kept)
@@ -104,27 +114,10 @@ cdef class Adjoint:
         self, cnp.ndarray x, cnp.ndarray y, tape, lengths, Py_ssize_t column, bint reverse, dy, tuple states,
         tuple dstates, dx, bint add_dx, grads, cnp.ndarray da,
     ):
-        """An `AdjointPass`: the gradients of one pass; everything is C-contiguous and checked by the caller.
+        """An `AdjointPass`: the gradients of one pass; for the arguments see `begin` in protocols.py.
 
-        Parameters
-        ----------
-        x, y, tape : ndarray
-            (T, N, K), (T, N, D * H), (T, N, 4H or 5H) of the forward pass; zero past a row's length. An RNN's
-            tape is None. D is the number of directions.
-        lengths : ndarray or None
-            (N,) falling.
-        column : int
-            Which H columns of y and dy are this direction's: 0 for the first H, 1 for the second.
-        dy : ndarray or None
-            (T, N, D * H).
-        states, dstates : tuple of ndarray
-            (N, H) each: h_0 (and c_0); dL/dh_n (and dL/dc_n), replaced by dL/dh_0 (and dL/dc_0).
-        dx : ndarray or None
-            (T, N, K); `add_dx` adds to what is there.
-        grads : sequence of ndarray
-            dw_ih, dw_hh, db_ih, db_hh: overwritten.
-        da : ndarray
-            At least T * N * width + slack numbers of scratch memory.
+        Everything is C-contiguous and checked by the caller: x (T, N, K), y and dy (T, N, D * H), tape (T, N, planes *
+        H), lengths (N,), states and dstates (N, H) each, dx (T, N, K).
         """
         cdef AdjointPass one = AdjointPass.__new__(AdjointPass)
         cdef Pass* p = &one.p
@@ -137,11 +130,11 @@ cdef class Adjoint:
         p.reverse, p.add_dx = reverse, add_dx
         p.y, p.y_n = cnp.PyArray_BYTES(y) + offset, cnp.PyArray_DIM(y, 2)
         p.x, p.da = cnp.PyArray_DATA(x), cnp.PyArray_DATA(da)
-        p.lengths, p.dy, p.dx, p.tape = NULL, NULL, NULL, p.y
+        p.lengths, p.dy, p.dx, p.tape, p.tape_width = NULL, NULL, NULL, p.y, 0
         if lengths is not None:
             p.lengths = <const cnp.intp_t*>cnp.PyArray_DATA(lengths)
         if tape is not None:
-            p.tape = cnp.PyArray_DATA(tape)
+            p.tape, p.tape_width = cnp.PyArray_DATA(tape), cnp.PyArray_DIM(tape, 2)
         if dy is not None:
             p.dy = cnp.PyArray_BYTES(dy) + offset
         if dx is not None:
@@ -175,10 +168,9 @@ cdef void pack(Pass* p, list kept):
         fill_panels(&products.W, 0, H, W + 2 * H * K, K)
 
 
-cdef class AdjointPass:
+cdef class Begun:
     """One pass, begun: first `rows` of all rows, then `parameters` of all parts, each once and in any threads."""
 
-    cdef Pass p
     cdef bint is_double
     cdef tuple kept
 
@@ -186,23 +178,40 @@ cdef class AdjointPass:
         """da, dx and the states' gradients of the rows begin..end of the batch."""
         cdef int failed
         with nogil:
-            if self.is_double:
-                failed = rows_back[double](&self.p, begin, end, NULL)
-            else:
-                failed = rows_back[float](&self.p, begin, end, NULL)
+            failed = self.back(begin, end)
         if failed:
-            raise_for(failed, "a step's gradients")
+            raise_for(failed, "gradients of rows")
 
     def parameters(self, Py_ssize_t part, Py_ssize_t parts):
         """Part number `part` of so many of the gradients of weights and biases."""
         cdef int failed
         with nogil:
-            if self.is_double:
-                failed = parameter_gradients[double](&self.p, part, parts, NULL)
-            else:
-                failed = parameter_gradients[float](&self.p, part, parts, NULL)
+            failed = self.sums(part, parts)
         if failed:
             raise_for(failed, "sums of gradients")
+
+    # 0, NO_MEMORY or INTERRUPTED
+    cdef int back(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        return 0
+
+    cdef int sums(self, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        return 0
+
+
+cdef class AdjointPass(Begun):
+    """Of an `Adjoint`."""
+
+    cdef Pass p
+
+    cdef int back(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        if self.is_double:
+            return rows_back[double](&self.p, begin, end, NULL)
+        return rows_back[float](&self.p, begin, end, NULL)
+
+    cdef int sums(self, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.is_double:
+            return parameter_gradients[double](&self.p, part, parts, NULL)
+        return parameter_gradients[float](&self.p, part, parts, NULL)
 
 
 cdef class LinearAdjoint:
@@ -229,7 +238,7 @@ cdef class LinearAdjoint:
     def __init__(self, cnp.ndarray weight, g):
         cdef LinearPass* p = &self.layer
         self.kept, self.is_double = [weight], cnp.PyArray_TYPE(weight) == cnp.NPY_DOUBLE
-        p.act, p.W = activation_of(g), cnp.PyArray_DATA(weight)
+        p.act, p.slopes, p.W = activation_of(g), all_slopes(), cnp.PyArray_DATA(weight)
         p.G, p.K = cnp.PyArray_DIM(weight, 0), cnp.PyArray_DIM(weight, 1)
         if needs_da(&p.act, p.G):
             self.width, self.slack = p.G, ROWS
@@ -269,31 +278,17 @@ cdef class LinearAdjoint:
         return one
 
 
-cdef class LinearAdjointPass:
-    """As an `AdjointPass`."""
+cdef class LinearAdjointPass(Begun):
+    """Of a `LinearAdjoint`."""
 
     cdef LinearPass p
-    cdef bint is_double
-    cdef tuple kept
 
-    def rows(self, Py_ssize_t begin, Py_ssize_t end):
-        """da and dx of the rows begin..end."""
-        cdef int failed
-        with nogil:
-            if self.is_double:
-                failed = linear_rows_back[double](&self.p, begin, end, NULL)
-            else:
-                failed = linear_rows_back[float](&self.p, begin, end, NULL)
-        if failed:
-            raise_for(failed, "a piece of dL/dx")
+    cdef int back(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        if self.is_double:
+            return linear_rows_back[double](&self.p, begin, end, NULL)
+        return linear_rows_back[float](&self.p, begin, end, NULL)
 
-    def parameters(self, Py_ssize_t part, Py_ssize_t parts):
-        """Part number `part` of so many of the gradients of weight and bias."""
-        cdef int failed
-        with nogil:
-            if self.is_double:
-                failed = linear_parameters[double](&self.p, part, parts, NULL)
-            else:
-                failed = linear_parameters[float](&self.p, part, parts, NULL)
-        if failed:
-            raise_for(failed, "sums of gradients")
+    cdef int sums(self, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.is_double:
+            return linear_parameters[double](&self.p, part, parts, NULL)
+        return linear_parameters[float](&self.p, part, parts, NULL)

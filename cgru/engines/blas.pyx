@@ -106,8 +106,8 @@ cdef class Direction:
         reverse : bool
             From the end of each row to its start.
         tape : ndarray or None
-            (T, N, planes * H), which receives r, z, n, q of every step (see _gru.pxd) or i, f, g, o, c (_lstm.pxd). It
-            is left alone past a row's length. An RNN has none.
+            (T, N, planes * H), which receives what each cell's file says of every step (_gru.pxd, _lstm.pxd, _rnn.pxd).
+            It is left alone past a row's length.
         """
         cdef Sequence seq = sequence_of(x, y, states, lengths, order, reverse, tape)
         cdef int failed

@@ -15,11 +15,12 @@ cell (_cells.pxd).
 
 cimport numpy as cnp
 from cgru.engines._activations cimport SIGMOID, TANH
+from cgru.engines._blocks cimport padded
 from cgru.engines._cells cimport GRU, LINEAR, cell_of, reset_rows, update_rows
 from cgru.engines._interrupt cimport INTERRUPTED, NO_MEMORY, Watch, interrupted, raise_for
 from cgru.engines._kernel cimport KERNEL_NAME, Kernel
 from cgru.engines._linear cimport linear_rows
-from cgru.engines._packed cimport Packed, Scratch, chunk_steps, padded, project, scratch_at, scratch_size
+from cgru.engines._packed cimport Packed, Scratch, chunk_steps, project, scratch_at, scratch_size
 from cgru.engines._packed_linear cimport linear_sequence, linear_step
 from cgru.engines._panels cimport BFLOAT16, FLOAT32, INT8, Panels
 from cgru.engines._panels_bfloat16 cimport product_bfloat16, product_pair_bfloat16

@@ -43,7 +43,7 @@ class Direction(Protocol):
         reverse : bool
             From the end of each row to its start.
         tape : ndarray or None
-            (T, N, planes * H), features contiguous, with the planes of `Cell.tape`: what the backward pass needs of
+            (T, N, planes * H), features contiguous, with the planes of `Config.tape`: what the backward pass needs of
             every step. It is left alone past a row's length.
         """
 

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cgru.activations import PLAIN
 from cgru.model import model_of
 from cgru.study.products import log_spectral_norms, product
 from cgru.weights import Weights
+
+_SIGMOID = PLAIN["f"].name
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Flow:
         GRU (a cell whose only state is h, with a gate that keeps it): the same of the diagonal matrix of the
         products of 1 - z_t over the k last steps, z as in the starting equations
         h_t = (1 - z_t) * h_{t-1} + z_t * n_t (1 - z_t is PyTorch's z_t).
+        None where z comes from another activation than sigmoid, and is no share then.
     """
 
     h: np.ndarray
@@ -43,7 +47,7 @@ def gradient_flow(model, x, lags, lengths=None):
     Parameters
     ----------
     model : GRU, RNN or LSTM
-        One layer, one direction; float64 is advisable.
+        One layer, which runs forwards; float64 is advisable.
     x : (T, N, I) ndarray
         Sequences of the model's dtype; the states start at zero.
     lags : int
@@ -58,8 +62,15 @@ def gradient_flow(model, x, lags, lengths=None):
     Raises
     ------
     ValueError
-        More lags than steps.
+        More lags than steps; several layers, or one that does not run forwards.
     """
+    config = model.config
+    if config.num_layers > 1 or not config.one_way:
+        raise ValueError(
+            "the flow of a gradient is that of one layer which runs forwards; this model has num_layers="
+            f"{config.num_layers}, bidirectional={config.bidirectional}, reverse={config.reverse}, "
+            f"go_backwards={config.go_backwards}"
+        )
     T, N, _ = x.shape
     lengths = np.full(N, T) if lengths is None else np.asarray(lengths)
     if lags > lengths.min():
@@ -94,13 +105,11 @@ def _joined(planes):
 
 def _states(model, x):
     """All states, (T + 1, N, H) of each plane; the first are zero."""
-    state, steps = None, []
+    steps = [tuple(np.zeros((1, x.shape[1], model.hidden_size), x.dtype) for _ in model.config.cell.states)]
     for x_t in x:
-        _, state = model(x_t[None], state)
+        _, state = model(x_t[None], _joined(steps[-1]))
         steps.append(state if isinstance(state, tuple) else (state,))
-    return [
-        np.concatenate([np.zeros_like(plane[0]), *plane]) for plane in zip(*steps, strict=True)
-    ]  # each step is (1, N, H)
+    return [np.concatenate(plane) for plane in zip(*steps, strict=True)]
 
 
 def _keeper(model):
@@ -114,8 +123,8 @@ def _keeper(model):
 
 def _kept(model, x, states, lags, lengths):
     """Log of the norm of diag(product of 1 - z_t): of the unit that keeps most; see `Flow`."""
-    units = _keeper(model)
-    if units is None or len(states) > 1:
+    units, config = _keeper(model), model.config
+    if units is None or len(states) > 1 or config.activations[0][0].name != _SIGMOID:
         return None
     tensors, h = model.weights.tensors, states[0]
     W, U = tensors["weight_ih_l0"][units], tensors["weight_hh_l0"][units]
@@ -123,6 +132,7 @@ def _kept(model, x, states, lags, lengths):
     t = lengths - np.arange(1, lags + 1)[:, None]  # (K, N)
     rows = np.arange(len(lengths))
     a = product(x[t, rows], W.T) + product(h[t, rows], U.T) + bias
+    a = a if config.clip is None else np.clip(a, -config.clip, config.clip)
     log_products = np.cumsum(-np.logaddexp(0, -a), axis=0)  # log of the logistic function, without underflow
     return np.concatenate([[0], log_products.max(axis=2).mean(axis=1)])
 

@@ -25,12 +25,29 @@ def jacobian(model, x_t, hx):
         for name, plane in named_planes(config.cell, "hx", hx)
     )
     x = x_t.reshape(-1, config.input_size)
-    x = x[:, None] if config.batch_first else x[None]
-    _, _, tape = model.record(x, states if len(states) > 1 else states[0])
+    if not config.is_plain:
+        return _by_backward(model, x, states).reshape(*leading, *[len(states) * H] * 2)
+    _, _, tape = model.record(x[:, None] if config.batch_first else x[None], _joined(states))
     U = np.split(model.weights.tensors["weight_hh_l0"], config.cell.stacked)
     gates = np.split(tape.gates[0][0], len(config.cell.tape), axis=-1) if tape.gates else ()
     found = _JACOBIANS[config.cell](config, U, gates, [plane[0] for plane in states], tape.xs[1].reshape(-1, H))
     return found.reshape(*leading, *found.shape[1:])
+
+
+def _joined(planes):
+    """A state as a model takes it: the array, or the pair."""
+    return planes[0] if len(planes) == 1 else tuple(planes)
+
+
+def _by_backward(model, x, states):
+    """(N, S, S) for any activations and a clip: each of the S numbers of the new state goes back on its own."""
+    N, size = len(x), len(states) * model.hidden_size
+    x, states = np.repeat(x, size, axis=0), tuple(np.repeat(plane, size, axis=1) for plane in states)
+    _, _, tape = model.record(x[:, None] if model.batch_first else x[None], _joined(states))
+    units = np.tile(np.eye(size, dtype=x.dtype), (1, N, 1))
+    grads = model.backward(tape, dh_n=_joined(np.split(units, len(states), axis=-1)))
+    found = [plane for plane in (grads.h_0, grads.c_0) if plane is not None]
+    return np.concatenate(found, axis=-1).reshape(N, size, size)
 
 
 def _rows(vector):

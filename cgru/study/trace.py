@@ -25,7 +25,8 @@ class GRUGates(NamedTuple):
 
     Notes
     -----
-    They are views of one array that also holds the candidate's recurrent part, (..., 4H) numbers in all.
+    They are views of one array that also holds the candidate's recurrent part, (..., 4H) numbers in all; 7H with other
+    activations than sigmoid and tanh, or a `clip`.
     """
 
     r: np.ndarray
@@ -100,22 +101,22 @@ def planes(model, inputs, y, letters):
     y : ndarray
         In the caller's layout.
     letters : str
-        Those of the cell's tape, and h.
+        Those of `Config.tape`, and h.
 
     Returns
     -------
     dict of str to ndarray
         By letter, in the order of `letters`; zero past a row's length.
     """
-    config, cell = model.config, model.config.cell
+    config, kept = model.config, model.config.tape
     T, N = inputs.x.shape[:2]
     shape = (len(model.directions), T, N, config.hidden_size)
     found = {}
     width = config.num_directions * config.hidden_size
     outputs = [np.zeros((T, N, width), model.dtype) for _ in range(config.num_layers)] if "h" in letters else None
-    if cell.tape:
-        tapes = np.zeros((*shape[:3], len(cell.tape) * shape[3]), model.dtype)
-        found = dict(zip(cell.tape, np.split(tapes, len(cell.tape), axis=-1), strict=True))
+    if set(letters) & set(kept):
+        tapes = np.zeros((*shape[:3], len(kept) * shape[3]), model.dtype)
+        found = dict(zip(kept, np.split(tapes, len(kept), axis=-1), strict=True))
     run(model, inputs, y, tapes=tapes if found else None, outputs=outputs)
     if outputs is not None:
         if config.merge_mode == "concat":

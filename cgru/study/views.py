@@ -72,7 +72,8 @@ class Views(Generic[State, StateLike, Gates]):
                    M = diag(g i (1 - i)) U_i + diag(c_{t-1} f (1 - f)) U_f + diag(i (1 - g^2)) U_g
 
         A GRU's diag(z), which is diag(1 - z) in the equations of 2014, and an LSTM's diag(f) are what keeps a
-        gradient alive.
+        gradient alive. With other activations than sigmoid and tanh (and an RNN's relu), or with a `clip`, their slopes
+        stand in place of v (1 - v) and 1 - v^2; then the matrix is computed by `backward`.
 
         Parameters
         ----------
@@ -91,5 +92,7 @@ class Views(Generic[State, StateLike, Gates]):
         ------
         TypeError, ValueError
             As from `record`; several layers or directions.
+        ImportError
+            SciPy, which `backward` needs, is missing or cannot be used.
         """
         return jacobian(self, x_t, hx)

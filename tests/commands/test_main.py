@@ -24,6 +24,7 @@ def test_alone_it_prints_the_help(capsys):
     out, err = capsys.readouterr()
     assert not err and out.startswith("usage: cgru ")
     words = " ".join(out.split())
+    assert all(kind in words for kind in ("GRU", "LSTM", "RNN", "network"))
     for name, line in COMMANDS.items():
         assert f"{name} {line}" in words
     with pytest.raises(SystemExit) as stop:

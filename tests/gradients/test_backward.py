@@ -12,10 +12,9 @@ from cgru import engines
 from cgru.cells import CELLS
 from support.compare import assert_close, flat
 from support.gradients import assert_same_gradients, central_differences, random_problem, torch_gradients
-from support.models import build, network, on_planes, pack, planes, random_lengths, random_state
+from support.models import network, on_planes, pack, planes, random_lengths, random_state
 
 forms = pytest.mark.configurations(layout="one layer")      # every form of every kind, with a layout of the test's own
-trained = pytest.mark.configurations(trains=True)
 
 
 def lengths_with_zero(T, N):
@@ -26,7 +25,6 @@ def lengths_with_zero(T, N):
 # ---- numbers
 
 
-@trained
 @pytest.mark.parametrize("lengths", [None, lengths_with_zero], ids=["full", "lengths"])
 def test_central_differences(rng, configuration, lengths):
     problem = random_problem(rng, configuration, lengths=lengths)
@@ -291,14 +289,3 @@ def test_unknown_parameter_name(taped):
     assert list(grads) == list(model.state_dict())
     with pytest.raises(KeyError, match="weight_ih_l0"):
         grads["weight_ih_l7"]
-
-
-@pytest.mark.variants(engine="blas")
-@pytest.mark.configurations(trains=False)
-def test_what_has_no_backward_pass(best, configuration, rng):
-    """It is computed, and refused where a tape is wanted."""
-    model = build(best, configuration, 3, 5)
-    x = np.zeros((4, 2, 3))
-    model(x)
-    with pytest.raises(ValueError, match="there is no backward pass for"):
-        model.record(x)

@@ -15,7 +15,6 @@ from support.gradients import assert_same_gradients, random_problem
 from support.models import configuration, random_lengths
 
 GRU = configuration("gru", "after, one layer")
-trained = pytest.mark.configurations(trains=True)
 forms = pytest.mark.configurations(layout="one layer")
 
 
@@ -34,7 +33,6 @@ def with_threads(problem, threads):
     return flat((y, final)), dict(grads) | {name: getattr(grads, name) for name in ("x", *problem.names)}
 
 
-@trained
 @pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
 def test_same_bits_in_any_number_of_threads(rng, eager, configuration, with_lengths):
     lengths = (lambda T, N: random_lengths(rng, T, N)) if with_lengths else None

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 import cgru
 from support import chains
-from support.chains import ACTIVATIONS, draw_chain, draw_input, recipes
+from support.chains import ACTIVATIONS, RECIPES, draw_chain, draw_input, recipes
 from support.compare import assert_equal
 from support.gradients import assert_same_gradients
 from support.models import on_planes, pack, planes, random_lengths
@@ -14,8 +14,7 @@ from support.torch_chains import function, run_torch_chain, torch_modules
 
 pytest.importorskip("scipy")
 T, N = 5, 3
-TRAINED = recipes(trains=True)
-each = pytest.mark.parametrize("recipe", TRAINED, ids=str)
+each = pytest.mark.parametrize("recipe", RECIPES, ids=str)
 with_and_without = pytest.mark.parametrize("with_lengths", [False, True], ids=["full", "lengths"])
 
 
@@ -146,7 +145,7 @@ def test_a_network_by_finite_differences(rng, recipe, with_lengths):
             assert abs(found[name][index] - expected) < 1e-7 * max(1, np.abs(found[name]).max()), name
 
 
-@pytest.mark.parametrize("recipe", recipes(trains=True, in_pytorch=True), ids=str)
+@pytest.mark.parametrize("recipe", recipes(in_pytorch=True), ids=str)
 @with_and_without
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_network_by_autograd(torch, rng, recipe, with_lengths, dtype):

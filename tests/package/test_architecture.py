@@ -23,7 +23,8 @@ LEVELS = [
     ["config", "engines."],
     ["weights", "pipeline", "layers"],
     ["chain", "files", "equations", "staged", "forward", "summary"],
-    ["stored", "forward_chain", "sequences", "properties", "stream_arguments", "pool_arguments", "gradients_stages"],
+    ["stored", "forward_chain", "sequences", "properties", "stream_arguments", "pool_arguments", "gradients_layers",
+     "gradients_stages"],
     ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
     ["gradients_chain", "model", "stream", "pool", "window", "_running", "_states", "_gathered"],
     ["streamed", "recurrent", "networks"],
@@ -261,7 +262,7 @@ def test_the_table_agrees_with_the_engines_numbers():
 
 
 def test_the_table_s_rows():
-    """Codes differ; letters of planes and gates are single; what is trained has known activations."""
+    """Codes differ; letters of planes and gates are single; what is plain has known activations."""
     from cgru.activations import DEFAULTS
     from cgru.config import Config
 
@@ -274,11 +275,12 @@ def test_the_table_s_rows():
         assert set(cell.gates) <= set(cell.tape) or not cell.tape
         assert cell.keeps in ("", *cell.gates)
         assert "g" in cell.functions and set(cell.functions) <= set("fgh") and len(cell.uses) == len(cell.functions)
-        for names in cell.trained:
+        assert {letter.lower() for letter in cell.sums} <= set(cell.traced) and cell.sums.isupper()
+        for names in cell.plain:
             assert len(names) == len(cell.functions) and set(names) <= set(DEFAULTS)
         config = Config(input_size=3, hidden_size=5, kind=cell.kind)
         assert config.cell is cell and config.shapes()["weight_hh_l0"] == (5 * cell.stacked, 5)
-        assert tuple(one.name for one in config.activations[0]) in cell.trained
+        assert config.is_plain and config.tape == cell.tape
         for option in cell.options:
             assert hasattr(config, option), option
 

@@ -33,6 +33,14 @@ print(*before)
     assert set(run_python(program).stdout.split()) == PUBLIC
 
 
+def test_the_help_of_the_package_says_what_is_there():
+    """Every kind of model, and what to start with."""
+    text = inspect.getdoc(cgru)
+    assert text is not None
+    for name in (*MODELS, "load", "Stream", "Pool", "Window", "check", "show_config", "self_test"):
+        assert f"`{name}`" in text
+
+
 def test_every_name_resolves():
     for name in cgru.__all__:
         value = getattr(cgru, name)

@@ -123,3 +123,49 @@ def test_decay():
     assert decay(np.log(0.8) * np.arange(8)) == pytest.approx(0.8)
     assert decay(np.array([0, -1, -5, -7.0])) == pytest.approx(np.exp(-3))
     assert decay(np.array([-np.inf, np.log(0.3)])) == pytest.approx(0.3)
+
+
+# ---- options
+
+
+@pytest.mark.parametrize("network, options", [
+    ("GRU", {"clip": 0.3}), ("GRU", {"activations": ("hard_sigmoid", "tanh"), "reset_after": False}),
+    ("LSTM", {"activations": ("softsign", "elu", "softplus")}),
+    ("RNN", {"nonlinearity": "gelu"}), ("RNN", {"initial_state": True}),
+])  # fmt: skip
+def test_of_other_activations_a_clip_and_a_stored_state(rng, network, options):
+    """It is that of a product of Jacobians, and the states start at zero."""
+    parameters = build(network).state_dict()
+    if options.pop("initial_state", False):
+        parameters["h_0"] = rng.normal(size=(1, SIZES["hidden_size"]))
+    model = getattr(cgru, network).from_state_dict(parameters, **options)
+    x, lags = rng.normal(size=(6, 2, 3)), 4
+    planes, H = len(model.config.cell.states), SIZES["hidden_size"]
+    hx, steps = [np.zeros((2, H))] * planes, []
+    for x_t in x:
+        given = tuple(hx) if planes > 1 else hx[0]
+        steps.append(model.jacobian(x_t, given))
+        _, final = model(x_t[None], tuple(plane[None] for plane in hx) if planes > 1 else hx[0][None])
+        hx = [plane[0] for plane in (final if planes > 1 else (final,))]
+    found, row = gradient_flow(model, x, lags), np.broadcast_to(np.eye(H * planes)[:H], (2, H, H * planes))
+    for k in range(1, lags + 1):
+        row = row @ steps[-k]
+        for plane, norms in enumerate((found.h, found.c)[:planes]):
+            expected = np.log(np.linalg.norm(row[:, :, plane * H :][:, :, :H], 2, axis=(1, 2))).mean()
+            assert norms[k] == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_is_kept_with_a_clip_and_without_shares(rng):
+    x = rng.normal(size=(6, 2, 3)) * 3
+    kept = gradient_flow(build("GRU", clip=0.25), x, 5).kept
+    sigmoid = 1 / (1 + np.exp(0.25))
+    assert (np.diff(kept) >= np.log(sigmoid) - 1e-12).all() and (np.diff(kept) <= np.log(1 - sigmoid) + 1e-12).all()
+    assert gradient_flow(build("GRU", activations=("softsign", "tanh")), x, 3).kept is None
+
+
+@pytest.mark.parametrize("options", [
+    {"num_layers": 2}, {"bidirectional": True}, {"reverse": True}, {"go_backwards": True},
+], ids=repr)  # fmt: skip
+def test_a_model_that_does_not_run_forwards_in_one_layer(rng, options):
+    with pytest.raises(ValueError, match=f"one layer which runs forwards; .*{next(iter(options))}="):
+        gradient_flow(build("GRU", **options), rng.normal(size=(6, 2, 3)), 3)

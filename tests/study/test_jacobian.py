@@ -146,6 +146,40 @@ def test_a_chain_agrees_with_backward(rng, kind, options):
     assert_allclose(found, row[:, 0], rtol=1e-12, atol=1e-14)
 
 
+OTHERS = [
+    ("gru", {"clip": 0.4}), ("gru", {"clip": 0.4, "reset_after": False, "reverse": True}),
+    ("gru", {"activations": ("softsign", "elu"), "reset_after": False}),
+    ("gru", {"activations": ("hard_sigmoid", "silu"), "go_backwards": True, "clip": 2.5}),
+    ("lstm", {"activations": ("softsign", "elu", "softplus"), "clip": 0.4}),
+    ("lstm", {"activations": ("sigmoid", "tanh", ("leaky_relu", 0.25)), "reverse": True}),
+    ("rnn", {"nonlinearity": "gelu"}), ("rnn", {"nonlinearity": "relu", "clip": 0.4}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, options", OTHERS, ids=repr)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_other_activations_and_a_clip(rng, kind, options, batch_first):
+    """Against central differences of a call; float32 beside float64."""
+    state, x_t, hx = step_of(rng, kind)
+    model = network(kind).from_state_dict(state, batch_first=batch_first, **options)
+    found = model.jacobian(x_t, pack(hx))
+    whole, x = np.concatenate(hx, axis=1), x_t[:, None] if batch_first else x_t[None]
+    expected = np.empty((3, whole.shape[1], whole.shape[1]))
+    for j in range(whole.shape[1]):
+        ends = []
+        for change in (1e-6, -1e-6):
+            moved = whole.copy()
+            moved[:, j] += change
+            _, final = model(x, pack([plane[None] for plane in np.split(moved, len(hx), axis=1)]))
+            ends.append(np.concatenate([plane[0] for plane in planes(final)], axis=1))
+        expected[:, :, j] = (ends[0] - ends[1]) / 2e-6
+    assert_allclose(found, expected, rtol=0, atol=1e-8)
+    assert_allclose(model.jacobian(x_t[1], pack([plane[1] for plane in hx])), found[1], rtol=0, atol=1e-13)
+    single = model.astype(np.float32).jacobian(x_t, pack(hx))
+    assert single.dtype == np.float32
+    assert_allclose(single, found, rtol=0, atol=2e-6)
+
+
 @kinds
 def test_of_one_row_and_float32(rng, kind, options):
     state, x_t, hx = step_of(rng, kind)
@@ -165,7 +199,5 @@ def test_errors_of_an_lstm(rng):
             model.jacobian(x_t, bad)
     with pytest.raises(ValueError, match=r"c_0 has shape \(2, 7\), expected \(3, 7\)"):
         model.jacobian(x_t, (h, c[:2]))
-    with pytest.raises(ValueError, match="no backward pass"):
-        cgru.LSTM.from_state_dict(state, clip=1.0).jacobian(x_t, (h, c))
     with pytest.raises(ValueError, match="num_layers=2"):
         cgru.LSTM(4, 7, num_layers=2).jacobian(x_t, (h, c))

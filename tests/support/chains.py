@@ -77,11 +77,6 @@ class Recipe:
         return all(layer.streams for layer in self.recurrent)
 
     @property
-    def trains(self):
-        """Whether there is a backward pass."""
-        return all(layer.trains for layer in self.recurrent)
-
-    @property
     def in_pytorch(self):
         """Whether torch.nn has all of its recurrent layers."""
         return all(layer.in_pytorch for layer in self.recurrent)
@@ -127,7 +122,7 @@ RECIPES = [
 
 
 def recipes(**wanted):
-    """Those with these values of attributes: streams, trains, name, ..."""
+    """Those with these values of attributes: streams, in_pytorch, name, ..."""
     return [one for one in RECIPES if all(getattr(one, name) == value for name, value in wanted.items())]
 
 

@@ -8,12 +8,15 @@ from support.models import Configuration, network, pack, planes, random_sizes, r
 from support.peers import run_torch, torch_network
 
 #: Options that follow from a state dict.
-INFERRED = ("num_layers", "bidirectional", "bias")
+INFERRED = ("num_layers", "bidirectional", "bias", "initial_state")
 
 
 @dataclass
 class Problem:
-    """A model, what goes in, and the loss sum(dy * y) + sum over final states of dstate * state."""
+    """A model, what goes in, and the loss sum(dy * y) + sum over final states of dstate * state.
+
+    A model with an initial state of its own is given none: `states` is empty.
+    """
 
     configuration: Configuration
     parameters: dict
@@ -27,12 +30,12 @@ class Problem:
     @property
     def names(self):
         """Names of the initial states."""
-        return tuple(f"{plane}_0" for plane in self.configuration.cell.states)
+        return tuple(f"{plane}_0" for plane in self.configuration.cell.states) if self.states else ()
 
     @property
     def hx(self):
         """The initial state as a model takes it."""
-        return pack(self.states)
+        return _given(self.states)
 
     @property
     def dh_n(self):
@@ -45,7 +48,7 @@ class Problem:
 
     def loss(self, model, x, states):
         """The loss of other inputs."""
-        y, final = model(x, pack(states), lengths=self.lengths)
+        y, final = model(x, _given(states), lengths=self.lengths)
         return np.sum(self.dy * y) + sum(np.sum(d * s) for d, s in zip(self.dstates, planes(final), strict=True))
 
     def record(self, model=None):
@@ -72,19 +75,28 @@ class Problem:
         )  # fmt: skip
 
 
+def _given(states):
+    """The initial state as a model takes it."""
+    return pack(states) if states else None
+
+
 def random_problem(rng, configuration, *, sizes=None, lengths=None, **more):
     """A Problem with T, N, I, H all different and maybe more options; `lengths` is called with (T, N)."""
     T, N, input_size, H = random_sizes(rng, 3, 7) if sizes is None else sizes
     options = configuration.options | more
     layout = {name: options.pop(name) for name in INFERRED if name in options}
     cell = configuration.cell
+    stored = layout.pop("initial_state", False)
     parameters = random_state(rng, input_size, H, kind=cell.kind, **layout)
     D = 1 + layout.get("bidirectional", False)
     leading = (N, T) if options.get("batch_first") else (T, N)
     shape = (layout.get("num_layers", 1) * D, N, H)
+    if stored:
+        parameters |= {f"{plane}_0": rng.normal(size=(shape[0], H)) for plane in cell.states}
+    width = D * H if options.get("merge_mode", "concat") == "concat" else H
     return Problem(
         configuration, parameters, rng.normal(size=(*leading, input_size)),
-        tuple(rng.normal(size=shape) for _ in cell.states), rng.normal(size=(*leading, D * H)),
+        () if stored else tuple(rng.normal(size=shape) for _ in cell.states), rng.normal(size=(*leading, width)),
         tuple(rng.normal(size=shape) for _ in cell.states), None if lengths is None else lengths(T, N), options,
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ from support import reference
 
 # ------------------------------------------------------------------------------------ the configurations
 
-UNTRAINED = {"activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state"}
+#: Options that torch.nn has not.
+OWN = {"reset_after", "activations", "clip", "reverse", "go_backwards", "merge_mode", "initial_state"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +38,6 @@ class Configuration:
         return CELLS[self.kind]
 
     @property
-    def trains(self):
-        """Whether there is a backward pass."""
-        g = self.options.get("nonlinearity", "tanh")
-        return not set(self.options) & UNTRAINED and ((g,) in self.cell.trained or self.kind != "rnn")
-
-    @property
     def streams(self):
         """Whether a stream can compute it: nothing in it waits for steps that are still to come."""
         return not any(self.options.get(name) for name in ("bidirectional", "reverse", "go_backwards"))
@@ -55,7 +50,7 @@ class Configuration:
     @property
     def in_pytorch(self):
         """Whether torch.nn has it."""
-        return self.trains and "reset_after" not in self.options
+        return not set(self.options) & OWN and self.options.get("nonlinearity", "tanh") in ("tanh", "relu")
 
     @property
     def constructed(self):
@@ -151,7 +146,7 @@ def options_of(configuration):
 
 
 def configurations(**wanted):
-    """Those with these values of attributes: kind, form, layout, trains, streams, quantizes, ..."""
+    """Those with these values of attributes: kind, form, layout, in_pytorch, streams, quantizes, ..."""
     return [one for one in CONFIGURATIONS if all(getattr(one, name) == value for name, value in wanted.items())]
 
 
