@@ -9,6 +9,7 @@ import platform
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 _MARK = "CGRU_BENCH_CLEAN"
 _CPUS = "CGRU_BENCH_CPUS"  # those that the process had before it was bound to one
@@ -99,6 +100,21 @@ def describe(threads):
 def load_average():
     """One-minute load average, or None where the system has none."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory(key):
+    """A line of this process's memory in bytes, "VmRSS" or "VmHWM"; None where the system does not tell.
+
+    Not `ru_maxrss`: it takes over the peak of the process that started this one.
+    """
+    path = Path("/proc/self/status")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), None)
 
 
 def cpu():

@@ -18,7 +18,8 @@ if __name__ == "__main__":
 
 from bench.common import environment
 from bench.common.contestant import Absent
-from bench.scale.sets_contestants import RAY, Contestant, cores, make
+from bench.common.environment import cores, memory
+from bench.scale.sets_contestants import RAY, Contestant, make
 
 
 class Child:
@@ -84,16 +85,6 @@ class Child:
 
     def __exit__(self, *_):
         self.close()
-
-
-def memory(key):
-    """A line of this process's memory in bytes, "VmRSS" or "VmHWM"; None where the system does not tell.
-
-    Not `ru_maxrss`: it takes over the peak of the process that started this one.
-    """
-    path = Path("/proc/self/status")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), None)
 
 
 def main(kind, of_entry, source, bound=""):

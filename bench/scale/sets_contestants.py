@@ -1,9 +1,9 @@
 """Who goes over a set, and on how many cores. Each is made in a child process of its own (`sets_child.py`)."""
 
-import os
 from typing import NamedTuple
 
 from bench.common.contestant import Absent
+from bench.common.environment import cores
 
 READ, CGRU, RAY = "reading alone", "cgru", "cgru on Ray"
 PADDED, PACKED, ORT = "PyTorch, padded", "PyTorch, packed", "ONNX Runtime"
@@ -20,11 +20,6 @@ class Contestant(NamedTuple):
         """As the tables have it."""
         of = "worker" if self.kind == RAY else "core"
         return f"{self.kind}, {self.cores} {of}{'s' * (self.cores > 1)}"
-
-
-def cores():
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def entries(available):

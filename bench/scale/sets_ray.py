@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bench.common.contestant import Absent
-from bench.scale.sets_contestants import cores
+from bench.common.environment import cores
 
 EVERY = 0.5  # seconds between two looks at the processes
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 import cgru
+from bench.common.environment import cores
 from bench.common.timing import PythonRunner, interleave
-from bench.scale.sets_contestants import cores
 from cgru.judge.points import Point
 
 T, I, H = 1000, 64, 128  # noqa: E741

@@ -1,1 +1,1 @@
-"""One training step: cgru against PyTorch."""
+"""Training: a step at the limit, and a whole run, cgru against PyTorch."""

@@ -99,6 +99,10 @@ cdef inline Activation activation_of(given):
 cdef inline Activations activations_of(f, g, h, double clip):
     """From (code, alpha, beta) of f, g and h, and a clip, 0 for none."""
     cdef Activations act
-    act.f, act.g, act.h, act.clip = activation_of(f), activation_of(g), activation_of(h), clip
+    cdef Activation each[3]
+    cdef int i
+    for i, given in enumerate((f, g, h)):       # in a loop: three of it would be some KB of every module
+        each[i] = activation_of(given)
+    act.f, act.g, act.h, act.clip = each[0], each[1], each[2], clip
     act.plain = act.f.code == SIGMOID and act.g.code == TANH and act.h.code == TANH and clip == 0
     return act

@@ -15,6 +15,7 @@ A and D know one row of the batch at a time, B and C one gate: so several thread
 gates. This file has the classes. Compiled once per ISA (setup.py), in one module with the engine blas.
 """
 
+cimport cython
 cimport numpy as cnp
 from cgru.engines._activations cimport RELU, SIGMOID, TANH, activation_of, activations_of
 from cgru.engines._adjoints cimport Pass, other_adjoint
@@ -168,6 +169,7 @@ cdef void pack(Pass* p, list kept):
         fill_panels(&products.W, 0, H, W + 2 * H * K, K)
 
 
+@cython.auto_pickle(False)
 cdef class Begun:
     """One pass, begun: first `rows` of all rows, then `parameters` of all parts, each once and in any threads."""
 

@@ -87,13 +87,14 @@ def test_where_results_go(tmp_path):
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_has_its_parts(experiment):
-    """A README, a run that is told where to write, and records, by CPU, that can be read."""
+    """A README, a run that is told where to write, and records, by CPU, that can be read; or it says there is none."""
     folder = FOLDER / experiment
-    assert (folder / "README.md").is_file() and (folder / "__init__.py").is_file()
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert (folder / "__init__.py").is_file()
     run = importlib.import_module(f"bench.{experiment}.run")
     assert callable(run.main) and run.__doc__
     records = sorted((folder / "results").glob("*/results.json"))
-    assert records
+    assert records or "Not recorded yet" in readme
     for record in records:
         assert json.loads(record.read_text(encoding="utf-8"))
 
