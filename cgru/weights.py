@@ -97,6 +97,8 @@ class Weights:
     @property
     def weight_dtypes(self) -> tuple[str, ...]:
         """The type of each layer's matrices: "float32", "float64", "bfloat16" or "int8"."""
+        if not self._any_quantized():       # quick, since modules that train ask at every call
+            return (str(self.dtype),) * self.config.num_layers
         first = {layer: self.stored[name] for layer, name in self.config.matrices()}     # a layer's are of one type
         return tuple(
             value.weight_dtype if isinstance(value, Quantized) else str(self.dtype) for value in first.values()
@@ -111,9 +113,13 @@ class Weights:
             raise ValueError(f"quantised weights are float32's: dequantize() the model before it becomes {dtype}")
         return Weights(self.config, self.stored, dtype)
 
+    def _any_quantized(self):
+        return any(isinstance(value, Quantized) for value in self.stored.values())
+
     def quantized_layers(self) -> list[int]:
         """The layers whose matrices are quantised."""
-        return [layer for layer, name in enumerate(self.weight_dtypes) if name != str(self.dtype)]
+        types = self.weight_dtypes if self._any_quantized() else ()
+        return [layer for layer, name in enumerate(types) if name != str(self.dtype)]
 
     def quantize(self, weight_dtype, layers=None):
         """The same parameters with the matrices of `layers`, by default of all, in bfloat16 or int8.

@@ -129,8 +129,10 @@ def weights_from_torch(
     if "nonlinearity" in cell.options and nonlinearity is None:
         nonlinearity = getattr(module, "nonlinearity", None)
     activations = functions(cell, nonlinearity=nonlinearity)
+    reset_after = getattr(module, "reset_after", None)      # of cgru.torch's own
+    own_options = {"reset_after": reset_after} if isinstance(reset_after, bool) else {}
     return weights_from_state_dict(
-        arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, activations=activations
+        arrays, dtype=dtype, kind=cell.kind, batch_first=batch_first, activations=activations, **own_options
     )
 
 

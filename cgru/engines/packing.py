@@ -89,6 +89,12 @@ def panels(lines: np.ndarray, width: int) -> np.ndarray:
     """Panels of the rows of a matrix, with their columns in words: one dimension, of the weights' type."""
     group = WORD // lines.itemsize
     depth = -(-lines.shape[1] // group)
+    if group == 1:      # without a copy on the way: modules that train pack at every call
+        data = np.empty(lines.size, lines.dtype)
+        for at in range(0, len(lines), width):
+            piece = lines[at : at + width].T
+            data[at * depth : at * depth + piece.size].reshape(piece.shape)[...] = piece
+        return data
     columns = np.zeros((len(lines), depth * group), lines.dtype)
     columns[:, : lines.shape[1]] = lines
     words = columns.reshape(len(lines), depth, group)
