@@ -162,6 +162,8 @@ def record(model, inputs: Inputs, *, copy_x: bool = True, threads: int = 1, stor
             )  # fmt: skip
 
         in_threads(some, [(group,) for group in groups_of(model.weights, x, lengths, threads)[0]])
+    if lengths is not None:             # no step reads them, and NaN times a gradient of zero is no zero
+        states = tuple(np.where((lengths > 0)[:, None], plane, plane.dtype.type(0)) for plane in states)
     tape = Tape(model.weights, inputs.layout, steps, lengths, order, states, [x, *outputs], gates, stored)
     if order is None:
         return y, final, tape

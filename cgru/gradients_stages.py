@@ -18,13 +18,14 @@ from cgru.threads import row_groups
 
 
 def groups_of(weights, x, lengths, threads):
-    """Slices of the rows of x (T, N, I), of about equal work, and how many threads have work at all."""
+    """Slices of the rows of x (T, N, I), of about equal work, and how many threads have work at all: tiles of gates."""
     T, N = x.shape[:2]
     nbytes = sum(weights.stored[name].nbytes for _, name in weights.config.matrices())
     steps = T * N if lengths is None else int(lengths.sum())
     if threads == 1 or nbytes * steps <= LEAST:
         return [slice(0, N)], 1
-    return row_groups(N, lengths, max(1, min(threads, N // ROWS))), threads
+    tiles = -(-weights.config.cell.stacked * weights.config.hidden_size // ROWS)
+    return row_groups(N, lengths, max(1, min(threads, N // ROWS))), min(threads, tiles)
 
 
 def run_all(stages, threads):

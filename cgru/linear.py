@@ -247,7 +247,7 @@ class Linear(Model, kind="linear"):
         dy : array_like
             Of y's shape.
         threads : int, default 1
-            As of `record`. In float32 the gradients are the same, to the last bit, for any number of them.
+            As of `record`. In float32 the gradients of a tape are the same, to the last bit, for any number of them.
 
         Returns
         -------

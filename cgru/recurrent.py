@@ -209,7 +209,7 @@ class Recurrent(
         dh_n : array_like, or for an LSTM (dL/dh_n, dL/dc_n), optional
             dL/dh_n, of h_n's shape; either of an LSTM's may be None. One of dy and dh_n must be given.
         threads : int, default 1
-            As of `record`. In float32 the gradients are the same, to the last bit, for any number of them.
+            As of `record`. In float32 the gradients of a tape are the same, to the last bit, for any number of them.
 
         Returns
         -------

@@ -162,7 +162,7 @@ class Sequential(NetworkDoors, Streamed[Any, Any]):
         dhx : tuple, optional
             dL/d(final state) of each recurrent layer, of its form; any may be None. One of dy and dhx must be given.
         threads : int, default 1
-            As of `record`. In float32 the gradients are the same, to the last bit, for any number of them.
+            As of `record`. In float32 the gradients of a tape are the same, to the last bit, for any number of them.
 
         Returns
         -------

@@ -120,7 +120,15 @@ def in_threads(function, jobs):
                 waiting.clear()
                 stop.set()
     if errors:
+        _raise_first(errors)
+
+
+def _raise_first(errors):
+    """And forget them: error, traceback, frame and list would keep each other, and all arrays, alive."""
+    try:
         raise errors[0]
+    finally:
+        errors.clear()
 
 
 def map_in_threads(function, items, threads):

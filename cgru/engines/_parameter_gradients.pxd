@@ -26,6 +26,9 @@ cdef inline int parameter_gradients(const Pass* p, Py_ssize_t part, Py_ssize_t p
         rows = min(block, p.N - first)
         initial_gradients(p, part, parts, first, rows, scratch + sums_scratch(p.width), scratch)
         first += rows
+        if interrupted(&watch):
+            free(scratch)
+            return INTERRUPTED
     first = 0
     while first < total:
         rows = min(block, total - first)

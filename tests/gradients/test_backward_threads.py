@@ -47,6 +47,15 @@ def test_same_bits_in_any_number_of_threads(rng, eager, configuration, with_leng
             assert_array_equal(found[name], gradient, err_msg=name)
 
 
+def test_no_more_threads_than_there_is_work_for(eager, rng):
+    model = cgru.GRU(3, 5, rng=1)
+    x = rng.normal(size=(4, 7, 3)).astype(np.float32)
+    groups, threads = gradients_stages.groups_of(model.weights, x, None, 10**30)
+    assert len(groups) == 7 and threads == 15           # rows, and then gates
+    y, _, tape = model.record(x, threads=10**30)
+    assert_array_equal(model.backward(tape, y, threads=10**30).x, model.backward(tape, y).x)
+
+
 @forms
 @pytest.mark.parametrize("sizes", [(9, 300, 21, 5), (130, 5, 1, 33), (21, 17, 67, 50)], ids=["rows", "steps", "wide"])
 def test_float32_is_close_to_float64(rng, eager, configuration, sizes):

@@ -3,10 +3,12 @@
 That the result has the same bits for every number of threads is in contract/test_same_bits.py.
 """
 
+import gc
 import os
 import queue
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -99,6 +101,24 @@ def test_an_error_waits_for_every_job(failing):
     with pytest.raises(MemoryError, match=f"job {failing}"):
         in_threads(work, [((failing + n) % 4,) for n in range(4)])
     assert sorted(done) == [number for number in range(4) if number != failing]
+
+
+def test_an_error_keeps_nothing_alive():
+    """Without the cycle collector: a job's arrays go as soon as its error does."""
+    gc.disable()
+    try:
+        x = np.zeros(3)
+        kept = weakref.ref(x)
+        with pytest.raises(ValueError, match="no"):
+            in_threads(refuse, [(x,), (x,)])
+        del x
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def refuse(x):
+    raise ValueError("no")
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 2])
