@@ -5,12 +5,15 @@
 """
 
 try:
-    import torch  # noqa: F401
+    import torch
 except ImportError as error:
     raise ImportError(
         "cgru.torch needs PyTorch, which is not installed: pip install torch (https://pytorch.org); "
         "cgru.GRU trains without it, see its record and backward"
     ) from error
+
+if hasattr(torch.library, "custom_op"):         # from PyTorch 2.4 on; programs of torch.export name the operators
+    from cgru.torch import compiled  # noqa: F401
 
 from cgru.torch.modules import GRU, LSTM, RNN
 from cgru.torch.replacing import Report, from_cgru, replace, restore

@@ -1,4 +1,4 @@
-"""The same passes for PyTorch's compilers, as two operators that they take as they are; imported under one alone.
+"""The same passes for PyTorch's compilers, as two operators that they take as they are.
 
 Tensors, lists of them and plain numbers are all that an operator may take and give. So the tape is some of its outputs,
 which only the backward pass reads.
@@ -80,7 +80,10 @@ def forward_operator(
     x: Tensor, states: List[Tensor], parameters: List[Tensor], kind: str, num_layers: int, bidirectional: bool,  # noqa: UP006
     reset_after: bool, nonlinearity: str, tape: bool,
 ) -> List[Tensor]:  # fmt: skip  # noqa: UP006
-    """y, the planes of the final state, and with `tape` the outputs of the layers but the last, and the gates."""
+    """y, the planes of the final state, and with `tape` the outputs of the layers, and the gates.
+
+    The last layer's output stands there twice, since y may be changed in place.
+    """
     plan = _plan(x, parameters, kind, num_layers, bidirectional, reset_after, nonlinearity)
     given: list[Tensor | None] = [*states] or [None for _ in plan.config.cell.states]
     with torch.no_grad():
@@ -88,7 +91,8 @@ def forward_operator(
             return list(recurrence(plan, None, None, x, given, parameters))
         weights = weights_of(plan, parameters)
         y, final, kept = recorded(plan, weights, array(x), [array(state) for state in given], None)
-        return [torch.from_numpy(one) for one in (y, *final, *kept.xs[1:-1], *kept.gates)]
+        y = y.copy() if np.may_share_memory(y, kept.xs[-1]) else y
+        return [torch.from_numpy(one) for one in (y, *final, *kept.xs[1:], *kept.gates)]
 
 
 @forward_operator.register_fake
@@ -97,7 +101,7 @@ def _(x, states, parameters, kind, num_layers, bidirectional, reset_after, nonli
     T, N = x.shape[:2]
     shapes = [(T, N, D * H), *[(num_layers * D, N, H)] * len(cell.states)]
     if tape:
-        shapes += [(T, N, D * H)] * (num_layers - 1)
+        shapes += [(T, N, D * H)] * num_layers
         shapes += [(T, N, len(cell.tape) * H)] * (num_layers * D if cell.tape else 0)
     return [x.new_empty(shape) for shape in shapes]
 
@@ -108,7 +112,7 @@ def backward_operator(
     kept: List[Tensor], parameters: List[Tensor], kind: str, num_layers: int, bidirectional: bool,  # noqa: UP006
     reset_after: bool, nonlinearity: str,
 ) -> List[Tensor]:  # fmt: skip  # noqa: UP006
-    """dx, the gradients of the initial state's planes, and those of the parameters; `kept` is y and the tape's rest."""
+    """dx, the gradients of the initial state's planes, and those of the parameters; `kept` is of the tape."""
     plan = _plan(x, parameters, kind, num_layers, bidirectional, reset_after, nonlinearity)
     config, weights = plan.config, weights_of(plan, parameters)
     T, N = x.shape[:2]
@@ -116,8 +120,8 @@ def backward_operator(
     initial = tuple(array(state) for state in states) or tuple(
         np.zeros((count, N, config.hidden_size), weights.dtype) for _ in config.cell.states
     )
-    y, *others = (array(one) for one in kept)
-    xs, gates = [array(x), *others[: num_layers - 1], y], others[num_layers - 1 :]
+    arrays = [array(one) for one in (x, *kept)]
+    xs, gates = arrays[: 1 + num_layers], arrays[1 + num_layers :]
     tape = Tape(
         weights=weights, layout=_INSIDE, steps=T, lengths=None, order=None, states=initial, xs=xs, gates=gates
     )
@@ -149,7 +153,7 @@ def _keep(ctx, inputs, output):
     x, states, parameters, *ctx.numbers, _ = inputs
     planes = len(CELLS[ctx.numbers[0]].states)
     ctx.counts = len(states), len(parameters), planes
-    ctx.save_for_backward(x, *states, *parameters, output[0], *output[1 + planes :])
+    ctx.save_for_backward(x, *states, *parameters, *output[1 + planes :])
     ctx.set_materialize_grads(False)
 
 

@@ -80,7 +80,9 @@ class Through:
         dtype, planes = parameters[0].dtype, plan.config.cell.states
         names = ("hx",) if len(planes) == 1 else tuple([f"{plane}_0" for plane in planes])
         states = states_of(hx, len(planes))
-        states = tuple([checked(name, state, dtype) for name, state in zip(names, states, strict=True)])
+        states = tuple([
+            None if state is None else checked(name, state, dtype) for name, state in zip(names, states, strict=True)
+        ])
         run = self._layer_by_layer if self.dropout and self.training and self.num_layers > 1 else recurrence
         if isinstance(input, PackedSequence):
             if lengths is not None:

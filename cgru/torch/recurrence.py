@@ -40,7 +40,7 @@ class Plan(NamedTuple):
     largest: int
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)         # 1 is no True
 def plan_of(kind, input_size, hidden_size, num_layers, bias, batch_first, bidirectional, reset_after, nonlinearity):
     """The `Plan` of a module with these attributes; `nonlinearity` is None but for an RNN."""
     config = Config(
@@ -122,6 +122,11 @@ def with_dropout(one, module, x, states, parameters):
     ``one(x, states, parameters)`` computes a layer: y and the planes of its final state.
     """
     each, D = len(parameters) // module.num_layers, 2 if module.bidirectional else 1
+    for state in states:
+        if state is not None and len(state) != module.num_layers * D:
+            raise ValueError(
+                f"hx has shape {tuple(state.shape)}, expected num_layers * directions = {module.num_layers * D} planes"
+            )
     final = []
     for layer in range(module.num_layers):
         own = [None if state is None else state[layer * D : (layer + 1) * D] for state in states]
@@ -140,10 +145,15 @@ def _hx(states):
 
 
 def recorded(plan, weights, x, states, lengths):
-    """y in the layout of x, the planes of the final state, and the tape, of arrays."""
+    """y in the layout of x, the planes of the final state, and the tape, of arrays.
+
+    y is the caller's to change in place, as of PyTorch's modules; but as there, not that of an LSTM in float32.
+    """
     inputs = prepare(weights, x, _hx(states), lengths)
     T, N = inputs.x.shape[:2]
     y, final, tape = record(built(plan, weights, T * N), inputs, copy_x=False, threads=threads())
+    if y is tape.xs[-1] and (len(final) == 1 or y.dtype == np.float64):
+        y = y.copy()
     final = inputs.layout.state(final)
     return inputs.layout.as_given(y), final if isinstance(final, tuple) else (final,), tape
 
@@ -171,10 +181,11 @@ class _Recurrence(torch.autograd.Function):
         y, final, tape = recorded(plan, weights, given, [array(state) for state in states], lengths)
         y = torch.from_numpy(y if rows is None else rows.packed(y))
         # Saved, not kept: PyTorch frees them when the graph goes, and notices what is changed in place: the parameters,
-        # and x and y where they are in the tape. A tape of lengths has copies of its own.
+        # and x and y where they are in the tape.
         arrays = [torch.from_numpy(one) for one in (*tape.xs, *tape.gates)]
         first = x if np.may_share_memory(tape.xs[0], array(x)) else link
-        ctx.save_for_backward(*arrays, None if tape.order is not None else y, first, *states, *parameters)
+        last = y if np.may_share_memory(tape.xs[-1], array(y)) else None
+        ctx.save_for_backward(*arrays, last, first, *states, *parameters)
         ctx.set_materialize_grads(False)
         ctx.weights, ctx.others = weights, {key: one for key, one in vars(tape).items() if key not in ("xs", "gates")}
         ctx.rows, ctx.planes, ctx.layers, ctx.arrays = rows, planes, len(tape.xs), len(arrays)

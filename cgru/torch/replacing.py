@@ -99,7 +99,7 @@ def restore(module):
 
     def choose(one):
         if type(one) not in theirs:
-            return None, _of_a_subclass(one) if isinstance(one, Through) else None
+            return None, _of_a_subclass(one, "remove the parametrisations first") if isinstance(one, Through) else None
         if not one.reset_after:
             return None, "has reset_after=False, which torch.nn.GRU has not"
         return theirs[type(one)], None
@@ -176,13 +176,13 @@ def _stranger(one: Any) -> str | None:
     if isinstance(one, torch.jit.ScriptModule):
         return "is compiled by TorchScript" if one.original_name in _NAMES else None
     if isinstance(one, torch.nn.RNNBase):
-        if torch.nn.utils.parametrize.is_parametrized(one):
-            return "has parametrised parameters: replace it first, and register them then"
-        return _of_a_subclass(one)
+        return _of_a_subclass(one, "replace it first, and register them then")
     if type(one).__name__ in _NAMES and type(one).__module__.startswith("torch."):
         return "is quantised"
     return None
 
 
-def _of_a_subclass(one):
+def _of_a_subclass(one, what_to_do):
+    if torch.nn.utils.parametrize.is_parametrized(one):
+        return f"has parametrised parameters: {what_to_do}"
     return f"is a {type(one).__name__}, a subclass that may compute something else"

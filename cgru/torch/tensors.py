@@ -24,9 +24,7 @@ def checked_parameters(names, shapes, parameters):
 
 
 def checked(name, tensor, dtype):
-    """An input or state of the parameters' dtype, dense and on the CPU; None stays None."""
-    if tensor is None:
-        return None
+    """An input or state of the parameters' dtype, dense and on the CPU."""
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"{name} must be a tensor; got {type(tensor).__name__}")
     if tensor.dtype is not dtype and _autocast() and dtype in DTYPES and tensor.dtype in _UNDER_AUTOCAST:

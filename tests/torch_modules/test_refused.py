@@ -81,6 +81,11 @@ def test_shapes(torch, room, kind):
     state = torch.zeros(2, 3, 5)
     with pytest.raises(ValueError, match=r"(hx|h_0) has shape \(2, 3, 5\), expected \(2, 2, 5\)"):
         ours(torch.zeros(4, 2, 3), (state, state) if kind == "LSTM" else state)
+    more, drawn = torch.zeros(5, 2, 5), torch.get_rng_state()
+    for module in (ours, ours.train()):         # with dropout layer by layer, but not before all is known to fit
+        with pytest.raises(ValueError, match=r"(hx|h_0) has shape \(5, 2, 5\), expected"):
+            module(torch.zeros(4, 2, 3), (more, more) if kind == "LSTM" else more)
+    assert torch.equal(torch.get_rng_state(), drawn)
     ours.weight_hh_l1 = torch.nn.Parameter(torch.zeros(2, 5))
     with pytest.raises(ValueError, match=r"weight_hh_l1 has shape \(2, 5\), expected \(\d+, 5\)"):
         ours(torch.zeros(4, 2, 3))
@@ -91,6 +96,8 @@ def test_no_tensors(torch, room, kind):
     ours, _ = pair(room, kind)
     with pytest.raises(TypeError, match="input must be a tensor; got ndarray"):
         ours(np.zeros((4, 2, 3), np.float32))
+    with pytest.raises(TypeError, match="input must be a tensor; got NoneType"):
+        ours(None)
     ours.bias_hh_l0 = None
     with pytest.raises(TypeError, match="bias_hh_l0 must be a tensor; got NoneType"):
         ours(torch.zeros(4, 2, 3))
@@ -124,6 +131,12 @@ def test_lengths(torch, room, kind):
     for wrong, said in (([4, 9], r"lengths\[1\] is 9"), ([4], "shape"), ([4, -1], r"lengths\[1\] is -1")):
         with pytest.raises(ValueError, match=said):
             ours(torch.zeros(4, 2, 3), lengths=wrong)
+
+
+def test_flags_are_flags_whoever_asked_before(torch, room):
+    room.GRU(3, 5, bidirectional=True)
+    with pytest.raises(TypeError, match="bidirectional must be True or False; got 1"):
+        room.GRU(3, 5, bidirectional=1)
 
 
 def test_projections(torch, room):
