@@ -9,7 +9,7 @@ float32's are calls, since they are long and wanted in several places.
 from cgru.engines._blas cimport product_nn, product_tn
 from cgru.engines._outer cimport DEPTH, part_begin
 from cgru.engines._panels cimport Panels
-from cgru.engines._target cimport WIDTH
+from cgru.engines._target cimport ROWS, WIDTH
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
@@ -39,7 +39,7 @@ cdef inline Py_ssize_t block_rows(Py_ssize_t width, floating* kind) noexcept nog
 
 cdef inline Py_ssize_t sums_scratch(Py_ssize_t width) noexcept nogil:
     """Numbers of scratch memory for `add_sums` and `add_columns`."""
-    return max(<Py_ssize_t>DEPTH * WIDTH, width)
+    return max(<Py_ssize_t>DEPTH * (ROWS + WIDTH), width)
 
 
 cdef inline void add_sums(

@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 
 cdef enum:
     DEPTH = 256                         # rows of a block: its piece of B stays in L2 beside that of A
+    NARROW = 64                         # columns of B for which a copy of A's does not pay
 
 
 cdef inline Py_ssize_t part_begin(Py_ssize_t M, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
@@ -26,30 +27,41 @@ cdef inline void add_outer(
     const float* B, Py_ssize_t ldb,        # IN (rows, N)
     bint first,                            # whether C is set, and not added to
     float* C, Py_ssize_t ldc,              # IN/OUT (M, N)
-    float* scratch,                        # DEPTH * WIDTH
+    float* scratch,                        # DEPTH * (ROWS + WIDTH)
 ) noexcept nogil:
-    """C += A^T B, of one block."""
-    cdef Py_ssize_t j = 0, i, d, columns, width, ld
+    """C += A^T B, of one block.
+
+    A's rows lie far apart, often by a power of two, for which L1 has few places: so a tile's columns are copied, where
+    there are enough tiles beside each other to pay for it.
+    """
+    cdef float* tail = scratch + DEPTH * ROWS
+    cdef Py_ssize_t i = 0, j, d, columns, width, la, ld, last = N // WIDTH * WIDTH, end = padded(N - last)
+    cdef const float* a
     cdef const float* b
-    while j < N:
-        columns = min(WIDTH, N - j)
-        width = padded(columns)
-        b, ld = B + j, ldb
-        if columns < width:                # the last row's memory may end with it
-            b, ld = scratch, width
+    if last + end > N:                     # the last columns of B, whose memory may end with them
+        for d in range(rows):
+            memcpy(tail + d * end, B + d * ldb + last, (N - last) * sizeof(float))
+            memset(tail + d * end + N - last, 0, (last + end - N) * sizeof(float))
+    while i < M:
+        a, la, j = A + i, lda, 0
+        if N > NARROW:
             for d in range(rows):
-                memcpy(scratch + d * width, B + d * ldb + j, columns * sizeof(float))
-                memset(scratch + d * width + columns, 0, (width - columns) * sizeof(float))
-        i = 0
-        while i < M:
+                memcpy(scratch + d * ROWS, a + d * lda, ROWS * sizeof(float))
+            a, la = scratch, ROWS
+        while j < N:
+            columns = min(WIDTH, N - j)
+            width = padded(columns)
+            b, ld = B + j, ldb
+            if columns < width:
+                b, ld = tail, end
             if width == WIDTH:
-                tile_outer(1, 0, rows, A + i, lda, b, ld, first, C + i * ldc + j, ldc, min(ROWS, M - i), columns)
+                tile_outer(1, 0, rows, a, la, b, ld, first, C + i * ldc + j, ldc, min(ROWS, M - i), columns)
             elif width == LANES:
-                tile_outer(0, 1, rows, A + i, lda, b, ld, first, C + i * ldc + j, ldc, min(ROWS, M - i), columns)
+                tile_outer(0, 1, rows, a, la, b, ld, first, C + i * ldc + j, ldc, min(ROWS, M - i), columns)
             else:
-                tile_outer(0, 2, rows, A + i, lda, b, ld, first, C + i * ldc + j, ldc, min(ROWS, M - i), columns)
-            i += ROWS
-        j += WIDTH
+                tile_outer(0, 2, rows, a, la, b, ld, first, C + i * ldc + j, ldc, min(ROWS, M - i), columns)
+            j += WIDTH
+        i += ROWS
 
 
 cdef inline void tile_outer(
