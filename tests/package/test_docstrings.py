@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cgru
+from support.peers import peer
 
 # Those with examples; `test_no_other_module_has_examples` holds the list to the sources.
 MODULES = (
@@ -16,14 +17,17 @@ MODULES = (
     "cgru.lstm", "cgru.model", "cgru.recurrent", "cgru.rnn", "cgru.sequential", "cgru.stream", "cgru.streamed",
     "cgru.study.check", "cgru.study.views", "cgru.torch", "cgru.torch.replacing",
 )  # fmt: skip
+NEEDS = {
+    "cgru.batch": "pyarrow", "cgru.convert.torch": "torch", "cgru.torch": "torch", "cgru.torch.replacing": "torch",
+}  # fmt: skip
 CALLED = {"cgru.torch.modules": "cgru.torch"}       # what a module's classes say that they are of
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_run(name, folder, capsys, request):
-    if name.startswith("cgru.torch"):
-        request.getfixturevalue("torch")
+def test_the_examples_of_a_module_run(name, folder, capsys):
+    if name in NEEDS:
+        peer(NEEDS[name])
     found = doctest.DocTestFinder().find(importlib.import_module(name), extraglobs={"np": np, "cgru": cgru})
     examples = [test for test in found if test.examples]
     assert examples
