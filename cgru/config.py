@@ -158,9 +158,11 @@ class Config:
         """A letter for each plane that a tape keeps of a direction; see `cgru.cells`."""
         return self.cell.tape + ("" if self.is_plain else self.cell.sums)
 
-    def runs_back(self, layer: int, second: bool = False) -> bool:
-        """Whether a direction of a layer, the first or the second, runs from the end of time to its start."""
-        return second or self.reverse or (self.go_backwards and layer % 2 == 0)
+    @cached_property
+    def runs_back(self) -> tuple[tuple[bool, ...], ...]:
+        """Of each layer, of each of its directions, whether it runs from the end of time to its start."""
+        first = [self.reverse or (self.go_backwards and layer % 2 == 0) for layer in range(self.num_layers)]
+        return tuple((back, True)[: self.num_directions] for back in first)
 
     @property
     def leaves_reversed(self) -> bool:

@@ -37,8 +37,8 @@ def as_run(config, outputs, tapes):
     if not config.go_backwards:
         return outputs, tapes
     # one direction: a layer that reads time from its end, writes y in reverse; one above it reads that from its end
-    outputs = [output[::-1] if config.runs_back(layer) else output for layer, output in enumerate(outputs)]
-    return outputs, [tape if config.runs_back(layer) else tape[::-1] for layer, tape in enumerate(tapes)]
+    outputs = [output[::-1] if config.runs_back[layer][0] else output for layer, output in enumerate(outputs)]
+    return outputs, [tape if config.runs_back[layer][0] else tape[::-1] for layer, tape in enumerate(tapes)]
 
 
 def turned(config, y):

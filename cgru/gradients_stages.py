@@ -75,7 +75,7 @@ class _Sweep:
         if self.da is None:
             self.da = np.empty(x.shape[0] * x.shape[1] * adjoint.width + adjoint.slack, x.dtype)
         self.one = adjoint.begin(
-            x, y, tape.gates[k] if tape.gates else None, tape.lengths, d, config.runs_back(layer, d == 1), self.dy,
+            x, y, tape.gates[k] if tape.gates else None, tape.lengths, d, config.runs_back[layer][d], self.dy,
             tuple(plane[k] for plane in tape.states), tuple(plane[k] for plane in self.states), self.dx, d == 1,
             [self.parameters[n] if n in self.parameters else np.empty_like(array)
              for n, array in zip(names, arrays, strict=True)],

@@ -44,7 +44,7 @@ def run_direction(model, layer, d, x, y, states, lengths, order, tapes=None):
     """
     config = model.config
     H, D = config.hidden_size, config.num_directions
-    back = config.runs_back(layer, d == 1)
+    back = config.runs_back[layer][d]
     x_reversed, y_reversed = config.go_backwards and not back, config.go_backwards and back
     source = x[::-1] if x_reversed else x
     target = y[::-1] if y_reversed else y

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # the clone, behind what is installed: cgru is found there
 
 TOLERANCE = 0.03
-RECORD = Path(__file__).resolve().parent / "results" / "counts.json"
+RECORD = Path(__file__).resolve().parent / "results" / "x86-64-v3" / "results.json"
 
 
 def compared(found, recorded):
@@ -50,7 +50,7 @@ def verdict(found, maker, record):
 def main(argv=None):
     """Count, compare or keep."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--record", action="store_true", help="write the counts to results/counts.json")
+    parser.add_argument("--record", action="store_true", help="write the counts to results/x86-64-v3/results.json")
     options = parser.parse_args(argv)
     from bench.instructions import counting
 
@@ -61,7 +61,7 @@ def main(argv=None):
         return 2
     maker = counting.made_by()
     if options.record:
-        RECORD.parent.mkdir(exist_ok=True)
+        RECORD.parent.mkdir(parents=True, exist_ok=True)
         RECORD.write_text(json.dumps({"isa": counting.ISA, "made_by": maker, "counts": found}, indent=1) + "\n")
         print(f"wrote {RECORD}")
         return 0
