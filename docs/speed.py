@@ -1,8 +1,7 @@
 """The page of measured speed, out of the recorded results: `python docs/speed.py` writes docs/speed.md anew.
 
 A section for each CPU model, in it one for each experiment that was recorded there, with every goal that was missed.
-To add an experiment: a function from what its results.json holds to lines, and a row of `EXPERIMENTS`. bench/training
-is to be added so, once its record has its final form.
+To add an experiment: a function from what its results.json holds to lines, and a row of `EXPERIMENTS`.
 """
 
 import json
@@ -21,10 +20,11 @@ before they were measured, and those that were missed are all listed.
 [How benchmarks are made](engines.md#how-benchmarks-are-made) says how, and what the limit is; each experiment's README
 in `bench/` has its goals, and how to repeat it on your machine.
 
-Ratios move with caches and instruction sets. There is no record of Intel's processors or of ARM. Training steps are
-not on this page: `bench/training/README.md` has them.
+Ratios move with caches and instruction sets. There is no record of ARM, and of Intel's processors one of training
+alone.
 """
-CALLED = {"AMD EPYC (family 25, model 17)": "Zen 4", "AMD EPYC (family 26, model 2)": "Zen 5"}
+CALLED = {"AMD EPYC (family 25, model 17)": "Zen 4", "AMD EPYC (family 26, model 2)": "Zen 5",
+          "Intel(R) Xeon(R) Processor (family 6, model 207)": "Emerald Rapids"}    # fmt: skip
 # What must be known of one record, by experiment, CPU's folder and date: a new record is without it
 NOTES = {
     ("speed", "amd-epyc-family-25-model-17", "2026-11-24"):
@@ -82,9 +82,10 @@ class Goal(NamedTuple):
             note = goal["note"].replace("|", "/")
             return cls(goal["goal"], target, digits(goal["measured"]), goal["passed"], note)
         sense = "<=" if "at_most" in goal else ">="
-        words = f"{goal['part']}: {goal['goal']}" if "part" in goal else goal["goal"]
+        words = ": ".join([*(goal[name] for name in ("part", "who") if name in goal), goal["goal"]])
         target = f"{sense} {digits(goal.get('at_most', goal.get('at_least')))}"
-        return cls(words, target, digits(goal["figure"]), goal["met"])
+        places = [f"{name} {digits(figure)}" for name, figure in goal.get("missed", {}).items()]
+        return cls(words, target, digits(goal["figure"]), goal["met"], "; ".join(places if len(places) > 1 else []))
 
 
 def shape(point):
@@ -216,6 +217,35 @@ def spelling(found):
     yield from table(["", "us"], [[name, digits(found[name]["median_us"])] for name in ("cgru", "numpy")])
 
 
+def training(found):
+    """Of bench/training."""
+    parts = found["parts"]
+    if "steps" in parts:
+        points, names = parts["steps"]["points"], ("cgru", "cgru.torch", "PyTorch")
+        yield (
+            "A training step, T=100, I = H, float32, forward and backward: milliseconds by threads; the growth of a "
+            "process's memory in MB, one thread. The limit is three times forward's products at the peak."
+        )
+        rows = []
+        for point in points:
+            ways, limits = [point["contestants"][name] for name in names], point["limit_ns"]
+            times = [digits(way[threads]["median"] / 1e6) for threads in ("1", "2") for way in ways]
+            over = f"{ways[0]['1']['median'] / limits['1']:.2f}"
+            grown = [digits(way["1"]["memory"]["growth"] / 1e6) for way in ways]
+            rows.append([shape(point), digits(limits["1"] / 1e6), over, *times, *grown])
+        head = [f"{name}, {unit}" for unit in ("1", "2", "MB") for name in names]
+        yield from table(["", "limit", "cgru / limit", *head], rows)
+    if "text" in parts:
+        of = parts["text"]
+        yield f"A language model, {of['steps']} steps, {of['threads']} threads: seconds in all, and the last loss."
+        rows = [
+            [f"{optimizer}, {name}", digits(run["seconds"]), f"{run['losses'][-1]:.4f}"]
+            for optimizer, one in of["optimizers"].items() for name, run in one["runs"].items()
+        ]
+        yield from table(["", "seconds", "loss"], rows)
+    yield from goals(found["goals"])
+
+
 class Experiment(NamedTuple):
     """Where an experiment's record stands in a CPU's folder of results, and what is said of it."""
 
@@ -228,6 +258,7 @@ class Experiment(NamedTuple):
 EXPERIMENTS = (
     Experiment("Steps and sequences", "speed", "", steps_and_sequences),
     Experiment("Weights in 16 and 8 bits", "speed", "weights", weights),
+    Experiment("Training", "training", "", training),
     Experiment("An amplifier", "audio", "", amplifier),
     Experiment("Exported C", "c", "", exported),
     Experiment("Many at once", "scale", "", scale),
