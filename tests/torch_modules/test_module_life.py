@@ -169,6 +169,7 @@ class Features(pytorch.utils.data.Dataset):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning")        # JAX's, where another test has loaded it
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @kinds
 def test_workers(torch, room, kind, dtype):
