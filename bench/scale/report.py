@@ -4,7 +4,7 @@ from statistics import median
 
 from bench.scale import goals
 from bench.scale.sets_contestants import RAY
-from bench.speed.report import digits, table
+from bench.speed.report import digits, machine_line, table
 
 
 def lines(found):
@@ -15,9 +15,7 @@ def lines(found):
         yield ""
         yield f"== {name}, {part['date']}"
         if of is not windows:
-            machine = part["machine"]
-            load = f"{machine['load_average_before']}, after {machine['load_average_after']}"
-            yield f"{machine['cpu']}, {machine['cores']} cores; load average before {load}"
+            yield machine_line(part["machine"])
         yield from of(part)
     yield ""
     yield from verdicts(found["goals"])

@@ -34,6 +34,12 @@ def table(header, rows):
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
 
 
+def machine_line(recorded):
+    """A line on the machine of a record, and on how busy it was."""
+    load = f"{recorded['load_average_before']}, after {recorded['load_average_after']}"
+    return f"{recorded['cpu']}, {recorded['cores']} cores; load average before {load}"
+
+
 def digits(value):
     """Three significant digits, no exponent from 0.0001 up; a dash for None."""
     if value is None:

@@ -1,6 +1,6 @@
 """The report of a run, as text."""
 
-from bench.speed.report import digits, table
+from bench.speed.report import digits, machine_line, table
 from bench.training import goals
 from bench.training.contestants import CONTESTANTS, OWN, PEER
 
@@ -13,11 +13,9 @@ def lines(found):
     for name, of in own.items():
         if name in found["parts"]:
             part = found["parts"][name]
-            machine = part["machine"]
-            load = f"{machine['load_average_before']}, after {machine['load_average_after']}"
             yield ""
             yield f"== {name}, {part['date']}"
-            yield f"{machine['cpu']}, {machine['cores']} cores; load average before {load}"
+            yield machine_line(part["machine"])
             yield ", ".join(f"{module} {version}" for module, version in part["versions"].items())
             yield from of(part)
     yield ""
