@@ -15,6 +15,13 @@ settings.register_profile("cgru", derandomize=True, deadline=None, database=None
 settings.load_profile("cgru")
 
 
+def pytest_addoption(parser):
+    """Declare how long searches go on, and from where."""
+    group = parser.getgroup("cgru")
+    group.addoption("--seconds", type=float, default=0.3, help="how long each random search goes on (default: 0.3)")
+    group.addoption("--seed", default="0", help="where random searches start: a number, or `random` (default: 0)")
+
+
 def pytest_configure(config):
     """Declare the marks that choose among variants and configurations."""
     config.addinivalue_line("markers", "variants(**values): only variants with these values of attributes")
@@ -56,6 +63,19 @@ def pytest_generate_tests(metafunc):
 def rng():
     """A NumPy Generator that starts from the same seed in every test."""
     return np.random.default_rng(20140603)
+
+
+@pytest.fixture
+def seconds(request):
+    """How long a random search goes on: what ``--seconds`` says."""
+    return request.config.getoption("--seconds")
+
+
+@pytest.fixture
+def seed(request):
+    """Where a random search starts: what ``--seed`` says; a search's errors name it."""
+    told = request.config.getoption("--seed")
+    return int.from_bytes(os.urandom(4)) if told == "random" else int(told)
 
 
 @pytest.fixture
