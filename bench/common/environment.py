@@ -94,7 +94,26 @@ def describe(threads):
         "settings": settings(threads),
         "cleared": list(_CLEARED),
         "load_average_before": load_average(),
+        "commit": commit(),
     }
+
+
+def commit():
+    """The commit of the clone, "+" behind it where the package or the benchmark has changed since; None without git.
+
+    What is measured is the cgru that is installed: install it from the clone before a record.
+    """
+    root = Path(__file__).parents[2]
+    kept = ":(glob,exclude)bench/*/results/**", ":(exclude)bench/releases"
+    paths = ("cgru", "bench", "setup.py", "pyproject.toml", *kept)
+    try:
+        name, changed = (
+            subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+            for words in (["rev-parse", "--short=7", "HEAD"], ["status", "--porcelain", "--", *paths])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return name + "+" * bool(changed)
 
 
 def load_average():
