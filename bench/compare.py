@@ -27,7 +27,7 @@ def runs_of(source):
     path, root = Path(source), kept.BENCH.parent
     if source == "now":
         return [run for _, run in kept.records()]
-    if (kept.RELEASES / source).is_dir() and source not in (".", ".."):
+    if source in releases():
         files = sorted((kept.RELEASES / source).glob("*.json"))
         return [run for file in files for run in kept.of_text(file.read_text(encoding="utf-8"))[1]]
     if path.is_dir():

@@ -20,8 +20,8 @@ before they were measured, and those that were missed are all listed.
 [How benchmarks are made](engines.md#how-benchmarks-are-made) says how, and what the limit is; each experiment's README
 in `bench/` has its goals, and how to repeat it on your machine.
 
-Ratios move with caches and instruction sets. There is no record of ARM, and of Intel's processors one of training
-alone.
+Ratios move with caches and instruction sets. There is no record of ARM. What each release was measured with stays in
+`bench/releases/`, and `python bench/compare.py 0.1.0 0.2.0` says what became slower from one to another.
 """
 CALLED = {"AMD EPYC (family 25, model 17)": "Zen 4", "AMD EPYC (family 26, model 2)": "Zen 5",
           "Intel(R) Xeon(R) Processor (family 6, model 207)": "Emerald Rapids"}    # fmt: skip

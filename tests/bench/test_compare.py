@@ -67,9 +67,9 @@ def test_slower_and_faster_the_worst_first(compared):
 
 
 def test_what_is_within_the_quartiles_or_the_floor_is_no_news(compared):
-    assert compared(record(), record(cgru_packed=2 * 1.10))[0] == 0  # 3 % of either, 2 % of the peers, and 5 %
-    assert compared(record(), record(cgru_packed=2 * 1.16))[0] == 1
-    wide = record(cgru_packed=2 * 1.16)
+    assert compared(record(), record(cgru_packed=2 * 1.16))[0] == 0  # 3 % of either, 6 % of the peers, and 5 %
+    assert compared(record(), record(cgru_packed=2 * 1.18))[0] == 1
+    wide = record(cgru_packed=2 * 1.18)
     for point in wide["points"]:
         point["contestants"]["cgru packed"]["p75"] *= 1.2
     assert compared(record(), wide)[0] == 0
