@@ -12,6 +12,7 @@ import os
 import numpy as np
 import safetensors.numpy
 
+from cgru._version import __version__
 from cgru.cells import KINDS
 from cgru.chain import Chain
 from cgru.config import Config
@@ -77,15 +78,17 @@ def load(path):
     """
     path = os.fsdecode(path)
     with TensorFile(path) as file:
-        metadata = file.metadata
+        if _KEY not in file.metadata:
+            raise ValueError(
+                f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"
+            )
+        try:    # before the numbers: a later format may have types that are unknown here
+            version, configuration = _read_configuration(file.metadata[_KEY])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         types = {name: tensor.dtype for name, tensor in file.tensors.items()}
         tensors = {name: file.read(name) for name in file.tensors}
-    if _KEY not in metadata:
-        raise ValueError(
-            f"{path} has no cgru configuration in its metadata; for PyTorch's weights use GRU.from_state_dict"
-        )
     try:
-        version, configuration = _read_configuration(metadata[_KEY])
         if version != CHAIN_VERSION or "layers" not in configuration:
             return _weights(version, configuration, tensors, types)
         return _chain(configuration, tensors, types)
@@ -175,7 +178,7 @@ def _read_configuration(text):
     version = configuration.get("format") if isinstance(configuration, dict) else None
     if version not in _VERSIONS:
         raise ValueError(
-            f"format version {version!r} is unknown to this cgru, which reads versions {_VERSIONS[0]} to "
+            f"format version {version!r:.80} is unknown to cgru {__version__}, which reads versions {_VERSIONS[0]} to "
             f"{_VERSIONS[-1]}; update cgru"
         )
     return version, configuration
