@@ -270,7 +270,7 @@ EXPERIMENTS = (
 
 
 def origin(found, folder):
-    """When it was measured, with which versions."""
+    """When it was measured, of which commit where the record says it, with which versions."""
     parts = found.get("parts", {}).values() or [found]
     days = sorted({part["date"][:10] for part in parts if "date" in part})
     versions: dict = {}
@@ -280,7 +280,9 @@ def origin(found, folder):
     others = {name: words for name, words in versions.items() if not name.startswith(("cgru", "C "))}
     named = [f"cgru {ours}", *(f"{name} {words.split(',')[0]}" for name, words in others.items())]
     when = " and ".join(days) or "on a day that was not recorded"
-    return f"Measured {when}, with {', '.join(named)}. All figures: `{folder}/results.json`."
+    commits = sorted({part["machine"]["commit"] for part in parts if part.get("machine", {}).get("commit")})
+    made = f", of commit {' and '.join(commits)}" if commits else ""
+    return f"Measured {when}{made}, with {', '.join(named)}. All figures: `{folder}/results.json`."
 
 
 def machine(found):

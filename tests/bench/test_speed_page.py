@@ -52,3 +52,13 @@ def test_goals_of_both_forms(script):
     lines = list(script.goals([missed, met, open_one]))
     assert "1 of 2 goals were met. The others:" in lines and lines[-1] == "| a | >= 7 x | 6.5 | H/8 |"
     assert list(script.goals([met])) == ["", "1 of 1 goals were met."]
+
+
+COMMITS = [({"commit": "abc1234"}, ", of commit abc1234"), ({"commit": None}, ""), ({}, "")]
+
+
+@pytest.mark.parametrize(("machine", "said"), COMMITS)
+def test_the_commit_is_named_where_it_was_recorded(script, machine, said):
+    found = {"date": "2026-11-30T00:00:00+00:00", "machine": machine, "versions": {"cgru": "0.2.0", "numpy": "2.4.6"}}
+    expected = f"Measured 2026-11-30{said}, with cgru 0.2.0, numpy 2.4.6. All figures: `there/results.json`."
+    assert script.origin(found, "there") == expected
