@@ -10,6 +10,7 @@ import pytest
 
 import cgru
 from cgru.cells import CELLS, KINDS
+from support.imports import first, for_checkers, imported, name_of
 
 #: The installed package, or the source folder that CI names: only that has the .pyx and .pxd files.
 PACKAGE = Path(os.environ.get("CGRU_SOURCE") or Path(cgru.__file__).parent)
@@ -24,14 +25,14 @@ LEVELS = [
     ["weights", "pipeline", "layers"],
     ["chain", "files", "equations", "staged", "forward", "summary"],
     ["stored", "forward_chain", "sequences", "properties", "stream_arguments", "pool_arguments", "gradients_layers",
-     "gradients_stages"],
+     "gradients_stages", "export."],
     ["gradients", "study.trace", "study.products", "study.jacobian", "study.views", "study"],
     ["gradients_chain", "model", "stream", "pool", "window", "_running", "_states", "_gathered"],
     ["streamed", "recurrent", "networks"],
     ["gru", "lstm", "rnn", "linear", "network_doors"],
     ["sequential"],
     [""],
-    ["torch.", "fixed_run", "convert.", "export.", "batch.", "capi"],
+    ["torch.", "fixed_run", "convert.", "batch.", "capi"],
     ["installation"],
     ["study."],
     ["demo.", "judge."],
@@ -43,7 +44,6 @@ PARTS = ("_running", "_states", "_gathered")
 UPWARD = {
     ("recurrent", "convert.onnx_write"): "Recurrent.to_onnx",
     ("recurrent", "convert.torch_write"): "Recurrent.to_torch",
-    ("properties", "export"): "to_c of every model",
     ("linear", "convert.onnx_write"): "Linear.to_onnx",
     ("linear", "convert.torch_write"): "Linear.to_torch",
     **{("network_doors", f"convert.{name}"): "Sequential's doors" for name in (
@@ -58,46 +58,21 @@ def modules():
     """Name without "cgru." -> (path, text) of every module; compiled ones where their source is there."""
     found = {}
     for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyx")]):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = path, path.read_text(encoding="utf-8")
+        found[name_of(path, PACKAGE)] = path, path.read_text(encoding="utf-8")
     for name in ("stream", "pool", "window"):
         found.setdefault(name, (PACKAGE / f"{name}.pyx", ""))
     return found
 
 
-def for_checkers(tree):
-    """Every node under ``if TYPE_CHECKING``."""
-    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
-    return {inner for block in blocks for node in block.body for inner in ast.walk(node)}
+def is_known(name):
+    """Whether it is a module, or a part of one."""
+    return name in modules() or name.startswith("engines._") or name in PARTS
 
 
 @cache
 def imports(name):
     """The modules that one imports, in functions too; [(name, line)]."""
-    path, text = modules()[name]
-    if path.suffix == ".pyx":
-        words = re.findall(r"^\s*(?:from (cgru[\w.]*) c?import (\w+)|c?import (cgru[\w.]*))", text, re.MULTILINE)
-        return [(known(f"{source}.{what}", source) if source else known(plain), 0) for source, what, plain in words]
-    tree = ast.parse(text)
-    skipped, found = for_checkers(tree), []
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            found += [(known(alias.name), node.lineno) for alias in node.names if alias.name.split(".")[0] == "cgru"]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cgru":
-            assert node.level == 0
-            found += [(known(f"{node.module}.{alias.name}", node.module), node.lineno) for alias in node.names]
-    return found
-
-
-def known(*names):
-    """The first of these full names that is a module, without "cgru."."""
-    return next(
-        short for short in (name.removeprefix("cgru").lstrip(".") for name in names)
-        if short in modules() or short.startswith("engines._") or short in PARTS
-    )  # fmt: skip
+    return [(first(one.names, is_known), one.line) for one in imported(*modules()[name])]
 
 
 def level(name):

@@ -1,7 +1,6 @@
 """The pages of docs/: their examples come out as they stand there, and their commands run."""
 
 import doctest
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import cgru
 from cgru.activations import DEFAULTS, ROW_FUNCTIONS
 from support.commands import printed
+from support.scripts import script_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 FENCES = re.compile(r"^(:::+|```+)\{?(\w[\w-]*)\}?(?: .*)?\n(.*?)^\1$", flags=re.MULTILINE | re.DOTALL)
@@ -87,11 +87,7 @@ def test_the_reference_names_what_is_public():
 def test_pictures_can_be_drawn_again(tmp_path):
     """As many as there are, with the names that the pages show; what is in them is for people to look at."""
     pytest.importorskip("matplotlib")
-    spec = importlib.util.spec_from_file_location("pictures", DOCS / "pictures.py")
-    assert spec is not None and spec.loader is not None
-    pictures = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pictures)
-    pictures.main(tmp_path)
-    drawn = sorted(path.name for path in tmp_path.iterdir())
+    script_of("pictures").main(tmp_path)
+    drawn = sorted(["house.png", *(path.name for path in tmp_path.iterdir())])      # which test_house.py draws
     shown = sorted({name for text in PAGES.values() for name in re.findall(r"\]\(pictures/([^)]+)\)", text)})
     assert drawn == shown == sorted(path.name for path in (DOCS / "pictures").iterdir())

@@ -28,3 +28,17 @@ def test_examples_run(program, request, folder):
     expected = re.search(r"# y (\(.*?\)), h_n (\(.*?\))$", program, flags=re.MULTILINE)
     if expected:
         assert (str(names["y"].shape), str(names["h_n"].shape)) == expected.groups()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_arrive(name):
+    root = README.parent
+    if not (root / ".ci").is_dir():
+        pytest.skip("what they lead to is in the repository only")
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (root / name).read_text(encoding="utf-8"))
+    assert [target for target in targets if not (root / target).exists()] == []
+
+
+def test_it_is_short():
+    """What, install, five lines, a picture, where to read on: the rest stands in docs/."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 90
