@@ -10,7 +10,7 @@ import cgru
 from bench.common import cbuild
 from bench.silence import contestants, fate, floating, measure, models, remedies
 from bench.silence import run as silence
-from bench.silence.settings import BLOCK, LEVELS
+from bench.silence.settings import BLOCK, LEVELS, RATE
 
 
 def unit(U):
@@ -55,7 +55,7 @@ def test_states_of_every_form_are_scaled():
 
 def test_a_state_that_halves_reaches_zero_in_known_time():
     found, direction, end = fate.decay(unit(0.0), 1.0)
-    block = BLOCK / 48_000
+    block = BLOCK / RATE
     assert (found["end"], found["alive"], found["of"]) == (0.0, 0, 1) and not end.any()
     # from below 1: 63 halvings, 126, and 149 with the block that shows that nothing moves
     assert found["small_squares_after"] <= 2 * block and found["subnormal_after"] <= 2 * block
@@ -65,6 +65,9 @@ def test_a_state_that_halves_reaches_zero_in_known_time():
 
 def test_a_state_that_shrinks_slowly_stays_among_the_subnormal_numbers():
     found, _, end = fate.decay(unit(1.99), 5.0)
+    between = 63 * np.log(2) / -np.log(0.5 + 0.25 * 1.99) / RATE  # from 2^-63 to 2^-126
+    assert found["subnormal_after"] - found["small_squares_after"] == pytest.approx(between, abs=2 * BLOCK / RATE)
+    assert found["subnormal_after"] > 126 / 63 * 0.9 * found["small_squares_after"]
     assert found["subnormal_after"] < found["still_after"] < 5
     assert 0 < found["end"] < np.finfo(np.float32).tiny and found["alive"] == 1
     assert models.largest(end) == found["end"]
@@ -162,10 +165,11 @@ def test_who_is_absent_is_told_of():
 
 @pytest.mark.skipif(not floating.AVAILABLE, reason="knows Linux on x86-64 alone")
 def test_the_thread_s_mode_is_switched_and_switched_back():
-    tiny, half = np.array([1e-40], np.float32), np.array([0.5], np.float32)
+    smallest, tiny, half, large = (np.array([value], np.float32) for value in (2e-38, 1e-40, 0.5, 1e30))
     with floating.flushed():
-        assert (tiny * half)[0] == 0
-    assert (tiny * half)[0] > 0
+        flushed = smallest * half, tiny * large  # a result, and an operand
+    assert flushed[0][0] == flushed[1][0] == 0  # with it on, a subnormal number would be equal to 0
+    assert (smallest * half)[0] > 0 and (tiny * large)[0] > 0
 
 
 def test_remedies_do_what_they_say():
@@ -177,7 +181,7 @@ def test_remedies_do_what_they_say():
     assert_allclose(y[0], 0.7 * 0.5 * n, rtol=1e-6)
     x = remedies.noise(1e-15)(net, 1000)
     assert x.shape == (1000, 1) and 0.9e-15 < np.abs(x).max() <= 1e-15 and abs(x.mean()) < 1e-16
-    found = remedies.measure(net, seconds=1.5, rounds=2)
+    found = remedies.measure(net, seconds=1.1, rounds=2)
     assert set(found) == set(remedies.remedies(net))
     assert found[remedies.NOTHING]["difference"] == 0 and found[remedies.NOTHING]["same_bits"] == [True, True]
     assert found["noise of 1e-12 in x"]["same_bits"][0] and 0 < found["noise of 1e-12 in x"]["difference"] < 1e-10
