@@ -60,7 +60,7 @@ def measured(quick):
     isas = [isa for isa in usable if isa in (usable[0], "x86-64-v3")]
     cases, fates = measure.layer_cases(kinds, isas, print)
     found["drawn"] = {kind: fate.decay(models.as_drawn(kind), 60.0)[0] for kind in kinds}
-    trained, found["esr"] = models.trained(QUICK if quick else Settings())
+    trained, found["esr"] = models.trained(QUICK if quick else Settings(epochs=settings.EPOCHS))
     nets = {"network, trained": trained, "network, drawn": models.remembering_network()}
     for name, net in nets.items():
         fates[name], direction, end = fate.decay(net, 60.0)

@@ -2,8 +2,9 @@
 
 from bench.audio.settings import BLOCK, HIDDEN, RATE
 
-__all__ = ["BLOCK", "HIDDEN", "LEVELS", "MEMORY", "RATE"]
+__all__ = ["BLOCK", "EPOCHS", "HIDDEN", "LEVELS", "MEMORY", "RATE"]
 
+EPOCHS = 12  # of the network's training, a third of what bench/audio takes
 MEMORY = 0.99  # the factor by which the slowest part of a state shrinks in a step of silence
 # The largest number of a state, as far from the end of each dtype's numbers
 LEVELS = {
