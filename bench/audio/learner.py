@@ -17,9 +17,10 @@ def network(parameters, engine="auto"):
     return cgru.Sequential([gru, cgru.Linear.from_state_dict(parameters, prefix="1.", engine=engine)], skip=True)
 
 
-def initial(rng, hidden_size=HIDDEN):
+def initial(rng, hidden_size=HIDDEN, bias=True):
     """Parameters as PyTorch draws them, by name."""
-    return cgru.Sequential([cgru.GRU(1, hidden_size, rng=rng), cgru.Linear(hidden_size, 1, rng=rng)]).state_dict()
+    layers = [cgru.GRU(1, hidden_size, bias=bias, rng=rng), cgru.Linear(hidden_size, 1, bias=bias, rng=rng)]
+    return cgru.Sequential(layers).state_dict()
 
 
 class Learner:
@@ -35,7 +36,7 @@ class Learner:
     """
 
     def __init__(self, settings, energy, steps):
-        self.parameters = initial(np.random.default_rng([settings.seed, 3]))
+        self.parameters = initial(np.random.default_rng([settings.seed, 3]), bias=settings.bias)
         self._settings, self._energy, self._steps, self._done = settings, energy, steps, 0
         self._optimizer = Adam(self.parameters)
 

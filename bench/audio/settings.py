@@ -19,6 +19,7 @@ class Settings:
     rate: float = 8e-3  # of Adam; it falls to 0 along half a cosine
     max_norm: float = 1.0  # the gradients of a step are scaled down to it
     seed: int = 0
+    bias: bool = True  # of both layers
 
 
 QUICK = Settings(seconds=1.0, test_seconds=0.5, rows=8, chunk=256, epochs=2)

@@ -1,6 +1,8 @@
-"""What docs/c.md says about C: the programs are compiled as they stand there, and run."""
+"""What docs/c.md says about C and WebAssembly: the programs are compiled as they stand there, and run."""
 
+import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 import cgru
 from support.c_programs import C99, compiled, same_bits
-from support.tools import tool
+from support.tools import tool, zig_cc
 from support.variants import variants
 
 PAGE = Path(__file__).parents[2] / "docs" / "c.md"
@@ -40,7 +42,7 @@ def test_the_first_example(folder):
 
 def test_the_calls_of_the_documentation(folder):
     """The block of docs/c.md that names every function, inside a main."""
-    (calls,) = (block for block in BLOCKS if "#include" in block and "int main" not in block)
+    (calls,) = (block for block in BLOCKS if "amp_exact" in block)
     include, _, statements = calls.partition("\n\n")
     cgru.GRU(3, 3, rng=0).to_c("amp.c")
     body = "size_t steps = 2; float x[6] = {1, 2, 3, 4, 5, 6}, y[6];\n" + statements
@@ -52,3 +54,31 @@ def test_the_calls_of_the_documentation(folder):
         assert f"{function}(" in statements
     for macro in re.findall(r"`(AMP_(?:ALLOW|EMULATE)\w+)`", TEXT):
         assert macro in (folder / "amp.c").read_text()
+
+
+def test_in_the_browser(folder):
+    """The module that the page builds, and the page's own lines of JavaScript around it, in node."""
+    section = TEXT.partition("\n## In the browser\n")[2].partition("\n## ")[0]
+    (program,), (script,) = (
+        re.findall(rf"^```{name}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL) for name in ("c", "js")
+    )
+    (command,) = re.findall(r"^    python -m ziglang cc (.*)$", section, re.MULTILINE)
+    amp = cgru.Sequential([cgru.GRU(1, 12, rng=0), cgru.Linear(12, 1, rng=1)], skip=True)
+    amp.to_c("amp.c")
+    (folder / "page.c").write_text(program)
+    subprocess.run([*zig_cc(), *shlex.split(command)], check=True, capture_output=True)
+    x = np.random.default_rng(0).normal(size=(2, 100)).astype(np.float32)
+    (folder / "page.mjs").write_text(f"""\
+import {{ readFileSync }} from "node:fs";
+const bytes = readFileSync("amp.wasm");
+{script}
+const y = new Float32Array(100), found = [];
+for (const x of {json.dumps(x.tolist())}) {{
+    process(x, y);
+    found.push(...y);
+}}
+console.log(JSON.stringify(found));
+""")
+    done = subprocess.run([tool("node"), "page.mjs"], capture_output=True, text=True, check=True, timeout=60)
+    expected = amp.stream().run(x.reshape(-1, 1))[:, 0]
+    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=0, atol=1e-5)

@@ -14,8 +14,8 @@ from support.scripts import script_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 FENCES = re.compile(r"^(:::+|```+)\{?(\w[\w-]*)\}?(?: .*)?\n(.*?)^\1$", flags=re.MULTILINE | re.DOTALL)
-# No code, or C, which tests/export and tests/capi compile
-SHOWN = {"text", "c", "cython", "eval-rst", "include", "toctree"}
+# No code, or C and JavaScript, which tests/export and tests/capi compile and run
+SHOWN = {"text", "c", "js", "cython", "eval-rst", "include", "toctree"}
 # Their blocks of Python are run by tests/batch, tests/capi and tests/torch_modules, with what they need.
 ELSEWHERE = {"many", "c-api", "training"}
 # Their blocks of sh that begin with `cgru` are run behind the examples above them, in the same folder.
