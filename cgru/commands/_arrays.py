@@ -173,6 +173,8 @@ class _Csv(Source):
         while found < rows:
             line = self._file.readline()
             self._number += 1
+            if not line:
+                raise ValueError(f"{self.path} ends too early; was it changed while it was read?")
             if not line.strip():
                 continue
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cgru.cells import CELLS
-from cgru.judge.build import cannot_run
+from cgru.judge.group import running
 from cgru.judge.reports import SANITIZED, report
 
 COMPUTE, SAFE, MEASURE = range(3)
@@ -232,17 +231,9 @@ def _environment(sanitize, timed):
 def _child(words, head, folder, timeout, environment, each, many):
     """Run the host until it ends or stays too long with one problem. Nothing of it is left."""
     with open(Path(folder, "stderr"), "w+b") as stderr:
-        try:
-            child = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, cwd=folder, env=environment,
-                start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            raise cannot_run(words[0], error) from error
-        try:
+        given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": stderr}
+        with running(words, cwd=folder, env=environment, **given) as child:
             status = _wait(child, head, timeout, each, many)
-        finally:
-            _end_group(child)
         stderr.seek(0)
         return _Ended(status, stderr.read(_STDERR).decode("utf-8", "replace"), timeout)
 
@@ -263,13 +254,6 @@ def _wait(child, head, timeout, each, many):
         if status is not None or now - since > timeout:
             return status
         pause = min(2 * pause, 0.05)
-
-
-def _end_group(child):
-    """The process and all that it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
 
 
 def _end(results, head, place, ended, many):
