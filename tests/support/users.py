@@ -108,19 +108,19 @@ def of_one_tape(model, rng, count):
 def streams(model, rng):
     """Steps, a run, a copy, and the state."""
     N = int(rng.integers(1, 4))
-    x = draw(model, rng, 12, N)
+    x = draw(model, rng, 8, N)
 
     def run():
         stream = model.stream(N)
-        steps = tuple(stream.step(x_t) for x_t in x[:5])
-        return *steps, stream.copy().run(x[5:]), stream.run(x[5:]), stream.state
+        steps = tuple(stream.step(x_t) for x_t in x[:3])
+        return *steps, stream.copy().run(x[3:]), stream.run(x[3:]), stream.state
 
     return User(run, run)
 
 
 def pools(model, rng, rows=9):
     """Streams that step together."""
-    x = draw(model, rng, 4, rows)
+    x = draw(model, rng, 2, rows)
 
     def run(threads=2):
         pool = model.pool(rows + 1, threads=threads)
@@ -133,10 +133,10 @@ def pools(model, rng, rows=9):
 
 def windows(model, rng):
     """Answers over the last samples, settled or not."""
-    x = draw(model, rng, 9)
+    x = draw(model, rng, 5)
 
     def run():
-        window, found = model.window(4), []
+        window, found = model.window(3), []
         for place, x_t in enumerate(x):
             found.append(window.step(x_t))
             if place % 3:
