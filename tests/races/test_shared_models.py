@@ -37,10 +37,11 @@ def test_both_directions(best, rng):
     assert_as_alone(found)
 
 
+@pytest.mark.variants(weights="float32")
 def test_steps_without_the_gil(best, rng):
     """Of a million multiply-adds and more; of pools also those that are worth several threads."""
     model = best.model(INPUT, {"rnn": 1100}.get(best.kind, 640), rng=1)
-    assert_as_alone([use(model, rng) for use in (*STEPPING, *STEPPING)], times=1)
+    assert_as_alone([use(model, rng) for use in (*STEPPING, users.streams)], times=1)
 
 
 @pytest.mark.variants(kind="gru", engine="blas", name="float64", weights="float32")
