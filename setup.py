@@ -3,7 +3,8 @@
 Environment switches::
 
     CGRU_BUILD=debug         bounds and None checks on, -O1 -g, assertions live
-    CGRU_BUILD=sanitize      AddressSanitizer and UndefinedBehaviorSanitizer (run with LD_PRELOAD=libasan)
+    CGRU_BUILD=sanitize      the same with AddressSanitizer and UndefinedBehaviorSanitizer (.ci/sanitizers runs it)
+    CGRU_BUILD=threads       ThreadSanitizer (.ci/sanitizers runs that too)
     CGRU_BUILD_ISAS=A,B      only these of the instruction sets in cgru/engines/isas.py: for developers and tests
     CGRU_BUILD_REFUSED=skip  go on, aloud, without the instruction sets that the compiler refuses
     CGRU_ANNOTATE=1          Cython's annotated HTML beside the generated C
@@ -31,15 +32,19 @@ from setuptools.errors import BaseError, CompileError
 # setuptools' own: on Windows it knows what is built for, where sysconfig's knows what Python runs on
 from distutils.util import get_platform  # isort: skip
 
+#: Flags, and what is also told to the linker.
+SANITIZERS = {"sanitize": "-fsanitize=address,undefined", "threads": "-fsanitize=thread"}
 MODES = {"release": (), "debug": ("-O1", "-g", "-UNDEBUG")}
-MODES["sanitize"] = (*MODES["debug"], "-fsanitize=address,undefined", "-fno-omit-frame-pointer")
+MODES["sanitize"] = (*MODES["debug"], SANITIZERS["sanitize"], "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+# a copy that gcc spells out is not looked at, one by the C library is
+MODES["threads"] = ("-O1", "-g", SANITIZERS["threads"], "-fno-builtin-memcpy", "-fno-builtin-memset")
 MODE = os.environ.get("CGRU_BUILD") or "release"
 if MODE not in MODES:
     raise SystemExit(f"CGRU_BUILD={MODE!r}: expected {', '.join(MODES)}")
 REFUSED = os.environ.get("CGRU_BUILD_REFUSED") or "error"
 if REFUSED not in ("error", "skip"):
     raise SystemExit(f"CGRU_BUILD_REFUSED={REFUSED!r}: expected error or skip")
-CHECKS = MODE != "release"
+CHECKS = MODE in ("debug", "sanitize")
 GENERATED = Path("build") / MODE    # apart per mode: neither Cython nor a compiler sees that only the mode has changed
 SHELLS = GENERATED / "isa"
 TABLE = runpy.run_path("cgru/engines/isas.py")
@@ -162,8 +167,8 @@ class BuildExt(build_ext):
             module.extra_compile_args = [*common, *more]
             if module.isa:                  # gcc gives up inlining the gates after a few uses
                 module.define_macros.append(("CYTHON_INLINE", inline))
-            if MODE == "sanitize":
-                module.extra_link_args = ["-fsanitize=address,undefined"]
+            if MODE in SANITIZERS:
+                module.extra_link_args = [SANITIZERS[MODE]]
             elif MODE == "release" and PLATFORM.startswith("linux"):
                 module.extra_link_args = ["-Wl,--strip-all"]
         if self.compiler.compiler_type == "unix":       # the folder of this machine's Python is no business of others

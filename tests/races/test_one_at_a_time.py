@@ -1,0 +1,86 @@
+"""A stream, pool or window that several threads use at once: each call happens as a whole, or is refused."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from support.compare import assert_same_bits
+
+pytestmark = pytest.mark.variants(kind="gru")       # whoever holds it knows neither kinds nor types of weights
+
+INPUT, T = 5, 3
+
+
+def fight(*calls, times=6):
+    """A thread for each call, so many times each: how often each was taken; the others were refused."""
+    done, refusals, start = [0] * len(calls), [], threading.Barrier(len(calls))
+
+    def work(place):
+        start.wait(60)
+        for _ in range(times):
+            try:
+                calls[place]()
+            except RuntimeError as error:
+                refusals.append(str(error))
+            else:
+                done[place] += 1
+
+    workers = [threading.Thread(target=work, args=(place,)) for place in range(len(calls))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(done) + len(refusals) == times * len(calls)
+    assert all("running in another thread" in message for message in refusals)
+    return done
+
+
+@pytest.fixture
+def wide(best):
+    """A model whose steps release the GIL: over a million multiply-adds."""
+    return best.model(INPUT, 640, rng=1)
+
+
+@pytest.fixture
+def x(best):
+    return best.cast(np.linspace(-1, 1, INPUT))
+
+
+def test_a_stream(wide, x):
+    stream, alone = wide.stream(), wide.stream()
+    steps = fight(*[lambda: stream.step(x)] * 3, lambda: stream.state)
+    for _ in range(sum(steps[:3])):
+        alone.step(x)
+    assert_same_bits(stream.state, alone.state)
+
+
+def test_a_stream_that_runs(best, x):
+    """Small: its chunks go through compiled code without the GIL."""
+    model = best.model(INPUT, 19, rng=1)
+    stream, alone = model.stream(), model.stream()
+    chunk = np.tile(x, (200, 1))
+    for _ in range(sum(fight(*[lambda: stream.run(chunk)] * 4))):
+        alone.run(chunk)
+    assert_same_bits(stream.state, alone.state)
+
+
+def test_a_pool(wide, x):
+    pool, alone = wide.pool(8, threads=2), wide.stream()
+    ids = [pool.open() for _ in range(6)]
+    xs = np.tile(x, (6, 1))
+    steps = fight(*[lambda: pool.step(ids, xs)] * 2, lambda: pool.close(pool.open()), lambda: pool.state(ids[0]))
+    for _ in range(sum(steps[:2])):
+        alone.step(x)
+    for number in ids:
+        assert_same_bits(pool.state(number), alone.state)
+
+
+def test_a_window(wide, x):
+    window, alone = wide.window(T), wide.window(T)
+    steps = fight(*[lambda: window.step(x)] * 2, window.settle, window.settle)
+    for _ in range(sum(steps[:2])):
+        alone.step(x)
+    assert window.count == alone.count
+    for k in range(T + 1):
+        assert_same_bits(window.step(x * k), alone.step(x * k))
