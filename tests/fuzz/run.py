@@ -5,7 +5,8 @@
     python tests/fuzz/run.py --hours 1 --record RECORD.md       all of them in an hour
     python tests/fuzz/run.py --replay FORMAT FILE               what does not hold of one file
 
-Guided by coverage where atheris is installed, at random where it is not. Exit status 1 where something was found: the
+Guided by coverage where atheris is installed, at random where it is not. A format whose library is not there is
+passed over; with CGRU_REQUIRE_PEERS=1 nothing may be missing. Exit status 1 where something was found: the
 files are then in the folder that the last line names, and belong, made small and mended, into the corpus.
 """
 
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fuzz.worker import imported, work
 
+REQUIRED = os.environ.get("CGRU_REQUIRE_PEERS") == "1"
 _PATIENCE = 120  # seconds that a process may take beside its search: imports, and libFuzzer's end
 
 
@@ -78,9 +80,9 @@ def fuzzed(atheris, format_, folder, seconds, seed):
         text = log.read_text(errors="replace")
         row["starts"] += 1
         row |= _coverage(text)
-        told = json.loads((folder / "counts.json").read_text()) if (folder / "counts.json").exists() else {"files": 0}
+        told = _counts(folder)
         runs = re.findall(r"number_of_executed_units: (\d+)", text)
-        row["executions"] += int(runs[-1]) if runs else told["files"]
+        row["executions"] += int(runs[-1]) if runs else told.get("files", 0)
         counts = {key: counts[key] + told.get(key, 0) for key in counts}
         if status:
             last = next(
@@ -106,7 +108,7 @@ def _one(atheris, format_, folder, seconds, seed, log):
             _in_child(log, atheris, format_, folder, scratch, seconds, seed)
         begin, ended = time.monotonic(), 0
         while not ended:
-            time.sleep(min(1, seconds / 5))
+            time.sleep(0.2)
             _bar(format_.name, folder, time.monotonic() - begin, seconds)
             ended, status = os.waitpid(child, os.WNOHANG)
             if not ended and time.monotonic() - begin > seconds + _PATIENCE:
@@ -134,11 +136,16 @@ def _bar(name, folder, done, seconds):
     """How far it is, on a terminal."""
     if not sys.stdout.isatty():
         return
-    counts = folder / "counts.json"
-    files = json.loads(counts.read_text() or "{}").get("files", 0) if counts.exists() else 0
+    files = _counts(folder).get("files", 0)
     width = round(20 * min(1, done / seconds)) if seconds else 0
     line = f"{name:16} [{'#' * width:20}] {done:4.0f} of {seconds:.0f} s, {files:,} files" if seconds else ""
     print(f"\r{line}\x1b[K", end="", flush=True)
+
+
+def _counts(folder):
+    """What a process has told last; nothing where it is just writing."""
+    path = folder / "counts.json"
+    return json.loads((path.read_text() if path.exists() else "") or "{}")
 
 
 def _coverage(log):
@@ -146,22 +153,21 @@ def _coverage(log):
     return {"edges": int(found[-1][0]), "features": int(found[-1][1])} if found else {}
 
 
-def tool():
+def tool(atheris):
     """What searches, in words."""
-    try:
-        return f"atheris {importlib.metadata.version('atheris')}, guided by the coverage of cgru's Python"
-    except importlib.metadata.PackageNotFoundError:
+    if atheris is None:
         return "random changes, without a guide (atheris is not installed)"
+    return f"atheris {importlib.metadata.version('atheris')}, guided by the coverage of cgru's Python"
 
 
-def record(rows, args):
-    """The record as Markdown."""
+def record(rows, args, what):
+    """The record as Markdown; `what` searched."""
     import cgru
 
     about = Path("/proc/cpuinfo")
     cpus = re.findall(r"^model name\s*: (.*)", about.read_text() if about.exists() else "", re.M)
     where = f"{cpus[0] if cpus else platform.machine()}, {platform.system()}"
-    with_what = f"Python {platform.python_version()}, cgru {cgru.__version__}; {tool()}"
+    with_what = f"Python {platform.python_version()}, cgru {cgru.__version__}; {what}"
     total = {key: sum(row[key] for row in rows) for key in ("executions", "seconds", "found")}
     lines = [
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {where}, {with_what}; {args.seconds:.0f} s for each format, "
@@ -184,13 +190,17 @@ def main():
         (format_,) = chosen(args).values()
         return not replay(format_, args.replay)
     atheris = imported()  # before anything else imports cgru
+    if REQUIRED and atheris is None:
+        sys.exit("atheris is not installed, and CGRU_REQUIRE_PEERS=1 wants it")
     formats = chosen(args)
     if args.hours:
         args.seconds = args.hours * 3600 / len(formats)
     folder, rows = args.folder or Path(tempfile.mkdtemp(prefix="fuzz-")), []
-    print(f"{tool()}; {args.seconds:.0f} s for each of {len(formats)} formats, seed {args.seed}")
+    print(f"{tool(atheris)}; {args.seconds:.0f} s for each of {len(formats)} formats, seed {args.seed}")
     for name, format_ in formats.items():
         if format_.missing():
+            if REQUIRED:
+                sys.exit(f"{name} needs {', '.join(format_.missing())}, and CGRU_REQUIRE_PEERS=1 wants it")
             print(f"SKIPPED: {name}, which needs {', '.join(format_.missing())}")
             continue
         row = fuzzed(atheris, format_, folder / name, args.seconds, args.seed)
@@ -201,7 +211,7 @@ def main():
             print(f"    {text.read_text().splitlines()[0]:.300}")
             print(f"    python tests/fuzz/run.py {name} --replay {text.with_suffix('')}", flush=True)
         if args.record:
-            args.record.write_text(record(rows, args))
+            args.record.write_text(record(rows, args, tool(atheris)))
     found = sum(row["found"] for row in rows)
     print(f"{sum(row['executions'] for row in rows):,} files, {found} found: {folder}")
     return found > 0

@@ -91,6 +91,6 @@ def test_the_command_line(tmp_path):
 
 def test_the_record():
     row = {"format": "nam", "executions": 1200, "models": 7, "refusals": 1193, "edges": 5, "seconds": 60.2, "found": 1}
-    text = record([row, row], argparse.Namespace(seconds=60, seed=3))
+    text = record([row, row], argparse.Namespace(seconds=60, seed=3), "a tool")
     assert "| nam | 1,200 | 7 | 1,193 | 5 | 60 | 1 |" in text and "| all 2 | 2,400 | | | | 120 | 2 |" in text
-    assert "60 s for each format, seed 3" in text
+    assert "; a tool; 60 s for each format, seed 3." in text

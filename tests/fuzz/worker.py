@@ -7,6 +7,7 @@ each with its text beside it) and `counts.json`. Of what ends the process itself
 import contextlib
 import hashlib
 import importlib
+import io
 import json
 import pkgutil
 import random
@@ -26,7 +27,8 @@ def imported():
         import atheris
     except ImportError:
         atheris = None
-    with atheris.instrument_imports(include=["cgru"]) if atheris else contextlib.nullcontext():
+    instrumented = atheris.instrument_imports(include=["cgru"]) if atheris else contextlib.nullcontext()
+    with instrumented, contextlib.redirect_stderr(io.StringIO()):  # it names each module
         for folder in ("cgru.convert", "cgru.convert.untrusted", "cgru.commands", "cgru.batch"):
             for module in pkgutil.iter_modules(importlib.import_module(folder).__path__, f"{folder}."):
                 if "ray" not in module.name:
@@ -101,8 +103,8 @@ def guided(atheris, format_, keeper, folder, seconds, seed):
         new = format_.changed(bytes(data), rng)
         return new if len(new) <= most else bytes(data)
 
-    options = {
-        "max_total_time": round(seconds), "seed": seed % 2**31 or 1, "timeout": HANG, "rss_limit_mb": 0,
+    options = {  # libFuzzer goes on until more than so many whole seconds are over
+        "max_total_time": max(1, round(seconds) - 1), "seed": seed % 2**31 or 1, "timeout": HANG, "rss_limit_mb": 0,
         "max_len": LONGEST, "len_control": 0, "artifact_prefix": f"{folder}/found/{format_.name}-",
         "print_final_stats": 1, "detect_leaks": 0,
     }  # fmt: skip
