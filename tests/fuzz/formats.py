@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import cgru
+from cgru import convert
+from cgru.model import model_of
 from fuzz import containers, libraries, protobuf
 from fuzz.doors import command
 from fuzz.mutations import changed_bytes, changed_json
@@ -91,8 +93,14 @@ def _info(path):
     return "info", command("info", path)
 
 
+def _one(path, name):
+    """A layer alone."""
+    return f"read {name}", lambda: model_of(convert.read(path, name=name))
+
+
 def _own(path, folder):
     yield "load", lambda: cgru.load(path)
+    yield _one(path, "0")
     yield "Sequential.from_torch", lambda: cgru.Sequential.from_torch(path, layers=LAYERS)
     yield _info(path)
 
@@ -110,6 +118,7 @@ def _arrays(path, folder):
 def _torch(path, folder):
     yield "load", lambda: cgru.load(path)
     yield "from_torch", lambda: cgru.from_torch(path)
+    yield _one(path, "gru")
     yield "Sequential.from_torch", lambda: cgru.Sequential.from_torch(path, layers=LAYERS)
 
 
@@ -120,6 +129,7 @@ def _system(system, *, alone=True, info=True):
         yield "load", lambda: cgru.load(path)
         if alone:
             yield f"from_{system}", lambda: getattr(cgru, f"from_{system}")(path)
+            yield _one(path, "0")
         yield f"Sequential.from_{system}", lambda: getattr(cgru.Sequential, f"from_{system}")(path)
         if info:
             yield _info(path)
