@@ -92,7 +92,7 @@ def load(path):
         if version != CHAIN_VERSION or "layers" not in configuration:
             return _weights(version, configuration, tensors, types)
         return _chain(configuration, tensors, types)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -117,7 +117,7 @@ def _chain(configuration, tensors, types):
         inside = {name.removeprefix(own): value for name, value in tensors.items() if name.startswith(own)}
         try:
             layers.append(_weights(CHAIN_VERSION, entry, inside, {name: types[own + name] for name in inside}))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"layer {number}: {error}") from error
     return Chain(tuple(layers), **options)
 

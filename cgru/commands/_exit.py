@@ -43,8 +43,13 @@ def guarded(function, program="cgru"):
         message = f"not enough memory{': ' if str(error) else ''}{error}"
     except (ValueError, TypeError, OSError, MissingExtra, NoScipy, NoEngine) as error:
         message = str(error)
-    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program}: error: {shown(' '.join(message.split()))}", file=sys.stderr)
     return USER_ERROR
+
+
+def shown(text):
+    """A text for a terminal: characters of a file's names that it would obey, or cannot encode, are spelt out."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 class _Ended(BaseException):

@@ -165,5 +165,5 @@ def read_lengths(path, model, shape):
             if path.lower().endswith(".csv") and (found == np.floor(found)).all():
                 found = found.astype(np.intp)
         return lengths_array(found, steps, rows)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"--lengths {path}: {error}") from error

@@ -5,7 +5,7 @@ import sys
 import warnings
 
 from cgru.chain import Chain
-from cgru.commands._exit import MissingExtra
+from cgru.commands._exit import MissingExtra, shown
 from cgru.convert import FORMATS, SeveralNetworks, form, read, read_network
 from cgru.convert.networks import built
 from cgru.weights import Weights
@@ -86,7 +86,7 @@ def read_model(args, *, told=None):
     for warning in caught:
         text = _in_options(" ".join(str(warning.message).split()), args.name)
         if text not in told:
-            print(f"cgru: warning: {text}", file=sys.stderr)
+            print(f"cgru: warning: {shown(text)}", file=sys.stderr)
             told.add(text)
     if isinstance(found, Weights) and not found.config.recurrent:      # a Linear, which keeps no state
         found = Chain((found,))

@@ -6,7 +6,7 @@ import sys
 import time
 
 from cgru.commands._arrays import SUFFIXES
-from cgru.commands._exit import MissingExtra, need, positive, writable
+from cgru.commands._exit import MissingExtra, need, positive, shown, writable
 from cgru.commands._layers import output_size, states_of
 from cgru.commands._models import names, read_model
 from cgru.commands._progress import Progress
@@ -164,7 +164,8 @@ class Skipped:
         if self._count:
             more = ", ..." if self._count > _SHOWN else ""
             words = "row was" if self._count == 1 else "rows were"
-            print(f"cgru: note: {self._count:,} {words} left out: {', '.join(self._first)}{more}", file=sys.stderr)
+            left_out = shown(", ".join(self._first))
+            print(f"cgru: note: {self._count:,} {words} left out: {left_out}{more}", file=sys.stderr)
 
 
 def _in_options(message):

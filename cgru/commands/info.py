@@ -3,6 +3,7 @@
 import os
 
 from cgru.chain import is_network
+from cgru.commands._exit import shown
 from cgru.commands._models import add_model_options, read_model
 from cgru.convert import SeveralNetworks, form
 from cgru.convert.conventions import systems
@@ -21,12 +22,16 @@ def main(args):
         with reading() as found:
             model, _ = read_model(args)
     except SeveralNetworks as several:
-        print(text_of([("file", _file(args.model)), ("holds", f"{len(several.names)} {several.what}")]))
+        print(_text_of([("file", _file(args.model)), ("holds", f"{len(several.names)} {several.what}")]))
         if several.why:
-            print(text_of([("no chain", f"it{several.why}")]))
+            print(_text_of([("no chain", f"it{several.why}")]))
         _each(args, several)
         return
-    print(text_of([("file", _file(args.model)), *lines(model), *_beside(found.left)]))
+    print(_text_of([("file", _file(args.model)), *lines(model), *_beside(found.left)]))
+
+
+def _text_of(pairs):
+    return shown(text_of(pairs))
 
 
 def _each(args, several):
@@ -36,14 +41,14 @@ def _each(args, several):
     models = {}
     for name in several.names:
         args.name = str(name)
-        print(f"\n--name {args.name}")
+        print(f"\n--name {shown(args.name)}")
         with reading() as found:
             models[args.name], _ = read_model(args, told=told)
-        print(text_of(lines(models[args.name])))
+        print(_text_of(lines(models[args.name])))
         left = [other for other in found.left if other in left] if len(models) > 1 else found.left
     if left:
         print()
-        print(text_of(_beside(left, "in none of these")))
+        print(_text_of(_beside(left, "in none of these")))
 
 
 def _beside(left, where="the file holds them too, and they are not read"):

@@ -128,3 +128,13 @@ def test_bad_models(capsys):
     assert "no weight_ih_l0" in refused(capsys, "info", "m.npz")
     assert "required" in refused(capsys, "info")
     assert "invalid choice" in refused(capsys, "inform")
+
+
+def test_a_file_s_names_do_not_command_the_terminal(capsys):
+    state = cgru.GRU(3, 4, rng=0).state_dict()
+    np.savez("m.npz", **state, **{"\x1b[31mred": np.zeros(3)})
+    assert main(["info", "m.npz"]) == 0
+    out, err = capsys.readouterr()
+    assert "\\x1b[31mred" in out and "\\x1b[31mred" in err and "\x1b" not in out + err
+    np.savez("none.npz", **{"\x1b[31mred": np.zeros(3)})
+    assert "\\x1b[31mred" in refused(capsys, "info", "none.npz")

@@ -59,6 +59,7 @@ def test_every_format_of_lengths(rng):
     ("4 0 23 11", "lengths has shape (4,), expected (5,)"),
     ("4 0 24 11 1", "lengths[2] is 24, expected 0 to 23"),
     ("4 0 23 -1 1", "lengths[3] is -1"),
+    ("4 0 23 99999999999999999999 1", "too large"),
     ("4 0 23 1.5 1", "invalid literal"),
     ("", "lengths has shape (0,)"),
 ])  # fmt: skip

@@ -140,6 +140,7 @@ BAD_FILES = {
     "far more layers": ({"config": {"num_layers": 10**9}}, ["missing weight_ih_l1 (15, 5)", "and more"]),
     "no bias": ({"config": {"bias": False}}, ["unknown bias_ih_l0"]),
     "size of a wrong type": ({"config": {"input_size": "3"}}, ["input_size must be an integer"]),
+    "clip beyond every float": ({"config": {"clip": 10**400}}, ["too large"]),
     "other kind": ({"config": {"kind": "lstm9"}}, ["lstm9"]),
     "another kind's option": ({"config": {"kind": "lstm", "reset_after": False}}, ["reset_after", "LSTM"]),
     "tensor missing": ({"tensors": {"bias_hh_l0": None}}, ["missing bias_hh_l0"]),

@@ -119,8 +119,9 @@ def read_npy_header(what: str, stream: BinaryIO, size: int) -> NpyHeader:
         It is no .npy file, or it declares numbers that take more bytes, or fewer, than there are.
     """
     try:
-        header = NpyHeader(*_HEADERS[np.lib.format.read_magic(stream)](stream))
-        declared = math.prod(int(length) for length in header.shape) * header.dtype.itemsize
+        shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+        header = NpyHeader(tuple(map(int, shape)), fortran, dtype)      # NumPy takes True for a length, and then not
+        declared = math.prod(header.shape) * header.dtype.itemsize
         left = size - stream.tell()
     except Exception as error:      # the header is a Python literal: SyntaxError, TypeError, KeyError, ...
         raise ValueError(f"{what} is not a NumPy array: {error}") from error
