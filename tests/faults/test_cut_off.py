@@ -9,7 +9,10 @@ import pytest
 import cgru
 from support.processes import run_python
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = [
+    pytest.mark.usefixtures("folder"),
+    pytest.mark.skipif(os.name != "posix", reason="elsewhere no file that is open can be cut off"),
+]
 
 INPUTS, H, T = 4, 16, 60_000
 
@@ -69,7 +72,7 @@ def test_parquet():
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     cgru.GRU(INPUTS, H, rng=1).save("m.safetensors")
-    noise = np.random.default_rng(0).normal(size=(3000, 40, INPUTS)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(600, 40, INPUTS)).astype(np.float32)
     table = pa.table({"frames": pa.array([row.tolist() for row in noise], pa.list_(pa.list_(pa.float32())))})
     parquet.write_table(table, "x.parquet", row_group_size=10, compression="none")
     done = run_python(PARQUET)
