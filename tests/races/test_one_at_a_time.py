@@ -7,7 +7,7 @@ import pytest
 
 from support.compare import assert_same_bits
 
-pytestmark = pytest.mark.variants(kind="gru")       # whoever holds it knows neither kinds nor types of weights
+pytestmark = pytest.mark.variants(kind="gru")  # whoever holds it knows neither kinds nor types of weights
 
 INPUT, T = 5, 3
 
