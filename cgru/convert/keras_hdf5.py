@@ -173,6 +173,8 @@ def _has_arrays(file, path):
 def _variables(file, path):
     """The arrays in a group, in order."""
     variables = _group(file, path)
+    if not isinstance(variables, h5py.Group):       # a dataset has rows, and may have any number of them
+        raise ValueError(f"{path} is an array, expected a group of them")
     return [_array(variables, name) for name in sorted(variables, key=int)]
 
 
