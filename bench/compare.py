@@ -35,10 +35,9 @@ def runs_of(source):
     if path.is_file():
         text = path.read_text(encoding="utf-8")
     else:
-        done = subprocess.run(["git", "show", source], cwd=root, capture_output=True, text=True, check=False)
-        if ":" not in source or done.returncode:
+        text = recorded(source, root)
+        if text is None:
             raise SystemExit(f"{source}: no file, no REVISION:path, and no release: {', '.join(releases()) or 'none'}")
-        text = done.stdout
     try:
         found = json.loads(text)
     except ValueError as error:
@@ -49,6 +48,17 @@ def runs_of(source):
     if run is None:
         raise SystemExit(f"{source} has no times of points that could be compared")
     return [run]
+
+
+def recorded(source, root):
+    """What git has of REVISION:path; None where it has nothing, or is not there."""
+    if ":" not in source:
+        return None
+    try:
+        done = subprocess.run(["git", "show", source], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return None if done.returncode else done.stdout
 
 
 def releases():

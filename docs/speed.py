@@ -21,7 +21,7 @@ before they were measured, and those that were missed are all listed.
 in `bench/` has its goals, and how to repeat it on your machine.
 
 Ratios move with caches and instruction sets. There is no record of ARM. What each release was measured with stays in
-`bench/releases/`, and `python bench/compare.py 0.1.0 0.2.0` says what became slower from one to another.
+`bench/releases/`, and `python bench/compare.py 0.2.0 now` says what became slower since, on a CPU that has both.
 """
 CALLED = {"AMD EPYC (family 25, model 17)": "Zen 4", "AMD EPYC (family 26, model 2)": "Zen 5",
           "Intel(R) Xeon(R) Processor (family 6, model 207)": "Emerald Rapids"}    # fmt: skip

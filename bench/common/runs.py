@@ -165,7 +165,8 @@ def scale(found):
     for part in parts.values():
         versions |= part.get("versions", {})
     first = next(iter(parts.values()), {})
-    return first, {}, versions | {"ONNX Runtime": versions.get("onnxruntime", "")}, points
+    peers = {"ONNX Runtime": "onnxruntime", "PyTorch": "torch", "reading alone": "pyarrow"}
+    return first, {}, versions | {name: versions.get(package, "") for name, package in peers.items()}, points
 
 
 def spelling(found):

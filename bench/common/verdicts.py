@@ -55,10 +55,17 @@ def compare(before, now):
 
 
 def yardsticks(before, now):
-    """Who did not change: those who are not ours, and of one version in both runs or without any."""
+    """Who did not change: those who are not ours, and of one version in both runs, as both say; and the limit."""
     names = {name for run in (before, now) for point in run.points.values() for name in point}
-    alike = {name for name in names if not name.startswith(OWN) and before.versions.get(name) == now.versions.get(name)}
-    return alike - ({LIMIT} if before.method.get("limit") != now.method.get("limit") else set())
+    peers = {name for name in names if not name.startswith(OWN)} - {LIMIT}
+    alike = {name for name in peers if version(before, name) == version(now, name) is not None}
+    return alike | ({LIMIT} if before.method.get("limit") == now.method.get("limit") else set())
+
+
+def version(run, name):
+    """What a run says of a contestant's version, or of the peer that it is one way of; None where it says nothing."""
+    known = [peer for peer in run.versions if name.startswith(peer)]
+    return run.versions[max(known, key=len)] or None if known else None
 
 
 def of_point(point, before, now, alike):

@@ -53,9 +53,9 @@ def _later():
             handler = signal.getsignal(number)
             if callable(handler):
                 before[number] = handler
-    for number in before:
-        signal.signal(number, lambda *given: came.append(given))
     try:
+        for number in before:
+            signal.signal(number, lambda *given: came.append(given))
         yield
     finally:
         for number, handler in before.items():

@@ -143,6 +143,22 @@ def test_limits_of_another_form_are_no_yardstick():
     assert verdicts.yardsticks(runs.read(old), runs.read(record())) == both - {"limit"}
 
 
+def test_a_peer_of_another_version_or_of_none_is_no_yardstick():
+    run = runs.read(record())
+    both = verdicts.yardsticks(run, run)
+    for versions in ({"ONNX Runtime": "1.33.0"}, {"ONNX Runtime": ""}):
+        other = run._replace(versions=run.versions | versions)
+        assert verdicts.yardsticks(run, other) == both - {"ONNX Runtime"}
+    assert verdicts.version(run, "ONNX Runtime, 2 cores") == "1.32.0"  # one way of that peer
+    assert verdicts.version(run, "RTNeural, Eigen") is None
+
+
+def test_without_git_a_revision_is_no_source(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="no file, no REVISION:path, and no release"):
+        compare.runs_of("HEAD:setup.py")
+
+
 def test_sources_that_are_none(tmp_path):
     for text, said in (("{", "is not JSON"), ("{}", "has no times of points")):
         (tmp_path / "results.json").write_text(text)

@@ -224,7 +224,7 @@ def _suffixes(*others):
 
 
 def _golden():
-    return sorted(GOLDEN.glob("*.safetensors"))
+    return sorted(GOLDEN.glob("*/*.safetensors"))
 
 
 def _of_keras():

@@ -28,6 +28,10 @@ def test_every_file_is_read_or_refused_as_it_should(format_, tmp_path):
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
+def test_every_format_begins_from_several_files(format_):
+    assert len(format_.seeds) >= (40 if format_.name == "cgru" else 1)
+
+
 def test_the_corpus_is_small():
     sizes = [path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()]
     assert {path.name for path in CORPUS.iterdir()} <= set(FORMATS)

@@ -36,11 +36,12 @@ class Usage:
     threads: int
 
 
-#: By how much each may grow while nothing is kept. Resident: pages that an allocator touches late, seen up to 0.02 MB.
+#: By how much each may grow while nothing is kept. Resident: pages that an allocator touches late, seen up to 0.02 MB,
+#: and a system may hand out 2 MB at a time.
 #: Heap and blocks: what Python and NumPy keep to use again, such as freed lists and code that has become warm, seen up
 #: to 2 kB and 140, after ten models as after a hundred thousand. So with all of them a third of a byte of malloc's,
 #: kept with each model, is noticed, or an object with every hundredth.
-BOUND = Usage(resident=1 << 20, heap=1 << 14, blocks=500, files=0, threads=0)
+BOUND = Usage(resident=1 << 22, heap=1 << 14, blocks=500, files=0, threads=0)
 
 
 class _Mallinfo2(ctypes.Structure):
