@@ -10,6 +10,9 @@ from cgru.checks import real_array
 from cgru.convert._errors import NotAChain
 from cgru.weights import Weights, linear_weights
 
+#: Features that a source may declare without an array of so many: a diagonal Linear of them is a square matrix.
+MOST_CLAIMED = 4096
+
 __all__ = ["ChainBuilder", "NotAChain"]
 
 
@@ -62,6 +65,8 @@ class ChainBuilder:
             return
         if not self._layers or not isinstance(self._layers[-1], _Dense) or self._layers[-1].activation is not None:
             size = self._known(features, "an activation")
+            if not self._layers:
+                check_claimed(size)
             self._layers.append(_Dense(np.eye(size), None, diagonal=True))
         below = self._layers[-1]
         assert isinstance(below, _Dense)
@@ -74,6 +79,8 @@ class ChainBuilder:
         if features is None and self.features is None:
             features = max(scale.size, shift.size)
         size = self._known(features, "a normaliser")
+        if not self._layers and size not in (scale.size, shift.size):
+            check_claimed(size)
         scale, shift = (np.broadcast_to(value.reshape(-1), (size,)) for value in (scale, shift))
         below = self._layers[-1] if self._layers else None
         if isinstance(below, _Dense) and below.activation is None:
@@ -105,6 +112,17 @@ class ChainBuilder:
         if None not in (self.features, features) and self.features != features:
             raise ValueError(f"{what} goes over {features} features, and what is before it gives {self.features}")
         return features if self.features is None else self.features
+
+
+def check_claimed(features: int) -> None:
+    """Refuse a number of features that a source declares, of which no array is there and a square one would be made.
+
+    Raises
+    ------
+    ValueError
+    """
+    if features > MOST_CLAIMED:
+        raise ValueError(f"it declares {features} features without weights for them; {MOST_CLAIMED} are the most")
 
 
 class _Dense:

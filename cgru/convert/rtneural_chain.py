@@ -26,7 +26,7 @@ import numpy as np
 
 from cgru.checks import check_dtype, real_array
 from cgru.convert._errors import naming
-from cgru.convert.chains import ChainBuilder, NotAChain
+from cgru.convert.chains import ChainBuilder, NotAChain, check_claimed
 from cgru.convert.json_files import json_object
 from cgru.convert.rtneural import BIASES, entries_in, layer_weights, tensors_in
 from cgru.convert.rtneural_state import check_fits, layers_of_state_dict
@@ -130,6 +130,7 @@ def _of_layers(model):
     elif gain != 1:
         if size is None:
             raise ValueError("in_shape is not there, and how many features in_gain goes over is not known")
+        check_claimed(size)
         builder.affine([gain] + [1.0] * (size - 1), 0.0, size)
     for number, entry in enumerate(entries):
         kind = entry.get("type")

@@ -124,6 +124,7 @@ def bad_files():
     np.save("complex.npy", np.zeros((T, INPUTS), complex))
     np.savez("two.npz", a=np.zeros(3), b=np.zeros(3))
     np.save("h.npy", np.zeros((2, H), np.float32))
+    np.save("none.npy", np.zeros((0, 2**40, INPUTS), np.float32))
     with open("x.npy", "rb") as file:
         data = file.read()
     for name, content in {
@@ -157,6 +158,7 @@ def bad_files():
         (["model.safetensors", "letters.csv"], "letters.csv, line 2: expected 3 numbers"),
         (["model.safetensors", "ragged.csv"], "ragged.csv, line 2: expected 3 numbers"),
         (["model.safetensors", "binary.csv"], "is not a text file"),
+        (["model.safetensors", "none.npy"], "none.npy declares shape (0, 1099511627776, 3): without numbers"),
         (["model.safetensors", "empty.csv"], "empty.csv has shape (0, 0)"),
         (["model.safetensors", "folder.npy"], "not a regular file"),
         (["model.safetensors", "x.npy", "--h0", "h.npy"], "--h0 h.npy has shape (2, 7), expected (1, 7)"),

@@ -178,6 +178,7 @@ def damaged(rng):
         return model | {"layers": layers}
 
     kernel, bias = model["layers"][0]["weights"]
+    many = {"in_shape": [None, int("9" * 18)], "layers": [entry("activation", int("9" * 18), activation="tanh")]}
     return [
         (but(0, weights=[kernel, bias[:-1]]), r"layer 0 \(dense\): bias has shape \(2,\), expected \(3\)"),
         (but(0, weights=[[[1.0, 2.0], [3.0]], bias]), r"layer 0 \(dense\): kernel cannot be read as an array"),
@@ -199,6 +200,7 @@ def damaged(rng):
         (model | {"layers": [entry("batchnorm", 2, [[1, 1], [1, 1]])]}, "epsilon must be a number; got None"),
         (model | {"layers": [entry("batchnorm", 2, [[1, 1], [1, -1]], epsilon=1)]}, "epsilon must be above 0"),
         ({"weights": 3}, "the model has no list of layers"),
+        *((many | changes, "declares 9{18} features without weights for them") for changes in ({}, {"in_gain": 3.0})),
     ]  # fmt: skip
 
 

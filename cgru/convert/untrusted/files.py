@@ -128,6 +128,8 @@ def read_npy_header(what: str, stream: BinaryIO, size: int) -> NpyHeader:
     is_numbers = header.dtype.kind in "fiub"      # other arrays, such as pickled objects, are as long as they are
     if min(header.shape, default=0) < 0 or (is_numbers and declared != left):
         raise ValueError(f"{what} declares shape {header.shape} of {header.dtype}, {declared} bytes, but holds {left}")
+    if declared == 0 and math.prod(max(1, length) for length in header.shape) > SMALL:
+        raise ValueError(f"{what} declares shape {header.shape}: without numbers no other size may be so large")
     return header
 
 
