@@ -1,39 +1,14 @@
 """A stream, pool or window that several threads use at once: each call happens as a whole, or is refused."""
 
-import threading
-
 import numpy as np
 import pytest
 
 from support.compare import assert_same_bits
+from support.users import fight
 
 pytestmark = pytest.mark.variants(kind="gru")  # whoever holds it knows neither kinds nor types of weights
 
 INPUT, T = 5, 3
-
-
-def fight(*calls, times=6):
-    """A thread for each call, so many times each: how often each was taken; the others were refused."""
-    done, refusals, start = [0] * len(calls), [], threading.Barrier(len(calls))
-
-    def work(place):
-        start.wait(60)
-        for _ in range(times):
-            try:
-                calls[place]()
-            except RuntimeError as error:
-                refusals.append(str(error))
-            else:
-                done[place] += 1
-
-    workers = [threading.Thread(target=work, args=(place,)) for place in range(len(calls))]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert sum(done) + len(refusals) == times * len(calls)
-    assert all("running in another thread" in message for message in refusals)
-    return done
 
 
 @pytest.fixture

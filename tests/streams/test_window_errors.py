@@ -13,6 +13,7 @@ from support.arrays import read_only, unaligned
 from support.chains import Dense, Recipe, cells, network_of
 from support.compare import assert_close, assert_same_bits
 from support.models import build, draw_hx, pack, planes
+from support.users import fight
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
@@ -235,36 +236,12 @@ def test_no_copies(pair, again):
 # ------------------------------------------------------------------------------------------- one caller
 
 
-def fight(calls, times):
-    """A thread for each call, so many times each: how often each was taken; the others were refused."""
-    done, refusals, start = [0] * len(calls), [], threading.Barrier(len(calls))
-
-    def work(place):
-        start.wait()
-        for _ in range(times):
-            try:
-                calls[place]()
-            except RuntimeError as error:
-                refusals.append(str(error))
-            else:
-                done[place] += 1
-
-    workers = [threading.Thread(target=work, args=(place,)) for place in range(len(calls))]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert sum(done) + len(refusals) == times * len(calls)
-    assert all("running in another thread" in message for message in refusals)
-    return done
-
-
 def test_threads_that_collide_corrupt_nothing(best):
     """Threads that fight over long steps and settles: each call happens as a whole or not at all."""
     model = best.model(INPUT, {"rnn": 1100}.get(best.kind, 640), rng=1)       # over a million multiply-adds
     x = best.cast(np.linspace(-1, 1, INPUT))
     window = model.window(3)
-    done = fight([lambda: window.step(x), lambda: window.step(x), window.settle], 40)
+    done = fight(*[lambda: window.step(x)] * 2, window.settle, times=40)
     assert window.count == done[0] + done[1] > 0
     y, _ = model(np.tile(x, (min(3, window.count + 1), 1)))
     assert_close(window.step(x), y[-1], 0 if best.engine == "packed" and best.fused else best.tolerance)

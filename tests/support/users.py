@@ -1,6 +1,6 @@
-"""Users of one model, who share it or a tape and have the rest to themselves.
+"""Users of one model, who share it or a tape and have the rest to themselves; and those who `fight` over one thing.
 
-Each of these functions gives a `User`: what it does beside others, and what must give the same bits alone, in one
+Each of the other functions gives a `User`: what it does beside others, and what must give the same bits alone, in one
 thread where that is promised. Both are functions without arguments that give arrays.
 """
 
@@ -33,6 +33,30 @@ def assert_as_alone(users, times=2):
         for found, wanted in zip(list(pool.map(work, users)), expected, strict=True):
             for one in found:
                 assert_same_bits(one, wanted)
+
+
+def fight(*calls, times=6):
+    """A thread for each call, so many times each: how often each was taken; the others were refused."""
+    done, refusals, start = [0] * len(calls), [], threading.Barrier(len(calls))
+
+    def work(place):
+        start.wait(60)
+        for _ in range(times):
+            try:
+                calls[place]()
+            except RuntimeError as error:
+                refusals.append(str(error))
+            else:
+                done[place] += 1
+
+    workers = [threading.Thread(target=work, args=(place,)) for place in range(len(calls))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(done) + len(refusals) == times * len(calls)
+    assert all("running in another thread" in message for message in refusals)
+    return done
 
 
 def draw(model, rng, *shape):
