@@ -45,11 +45,12 @@ class Row(NamedTuple):
 
 def compare(before, now):
     """Rows of two Runs, the worst first."""
+    alike = yardsticks(before, now)
     rows = [
         row
         for point in before.points
         if point in now.points
-        for row in of_point(point, before.points[point], now.points[point], yardsticks(before, now))
+        for row in of_point(point, before.points[point], now.points[point], alike)
     ]
     return sorted(rows, key=lambda row: -row.relative)
 

@@ -1,31 +1,17 @@
 """One model, many threads."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from support.compare import assert_equal
 from support.models import draw, planes
+from support.users import together
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
 
 THREADS = 8
-
-
-def run_together(jobs):
-    """Call every job in a thread of its own, all starting at once; their results in order."""
-    barrier = Barrier(len(jobs))
-
-    def run(job):
-        barrier.wait()
-        return [job() for _ in range(3)][-1]
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs))
 
 
 def test_eight_threads_share_a_model(variant, rng):
@@ -40,7 +26,7 @@ def test_eight_threads_share_a_model(variant, rng):
     jobs = [lambda given=given: model(*given[:2], lengths=given[2]) for given in inputs]
     expected = [job() for job in jobs]
     for _ in range(5):
-        assert_equal(run_together(jobs), expected)
+        assert_equal([results[-1] for results in together(jobs, 3)], expected)
 
 
 def test_threads_share_inputs(variant, rng):
@@ -51,6 +37,6 @@ def test_threads_share_inputs(variant, rng):
         array.flags.writeable = False
     expected, _ = model(x, hx)
     outs = [np.full_like(expected, np.nan) for _ in range(THREADS)]
-    run_together([lambda out=out: model(x, hx, out=out) for out in outs])
+    together([lambda out=out: model(x, hx, out=out) for out in outs], 3)
     for out in outs:
         assert_array_equal(out, expected)

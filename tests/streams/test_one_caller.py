@@ -11,6 +11,7 @@ import cgru
 from cgru import forward_chain
 from support.compare import assert_same_bits
 from support.models import draw
+from support.users import fight
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
@@ -110,35 +111,14 @@ def test_an_error_inside_run_frees_the_stream(best, rng, monkeypatch):
     assert_same_bits(stream.step(x[1]), other.step(x[1]))
 
 
-def fight(step, times):
-    """Three threads that call step() so many times each: how many calls were taken; the others were refused."""
-    done, refusals, start = [], [], threading.Barrier(3)
-
-    def work():
-        start.wait()
-        for _ in range(times):
-            try:
-                step()
-                done.append(1)
-            except RuntimeError as error:
-                refusals.append(str(error))
-
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(done) + len(refusals) == 3 * times and done
-    assert all("running in another thread" in message for message in refusals)
-    return len(done)
-
-
 def test_threads_that_collide_corrupt_nothing(best):
     """Threads that fight over long steps, with the GIL released: each step happens as a whole or not at all."""
     model = best.model(INPUT, 1100, rng=1)                # over a million multiply-adds
     x = best.cast(np.linspace(-1, 1, INPUT))
     stream, alone = model.stream(), model.stream()
-    for _ in range(fight(lambda: stream.step(x), 40)):
+    done = sum(fight(*[lambda: stream.step(x)] * 3, times=40))
+    assert done
+    for _ in range(done):
         alone.step(x)
     assert_same_bits(stream.state, alone.state)
 
@@ -150,5 +130,5 @@ def test_no_short_step_is_lost(rows):
              "bias_hh_l0": np.zeros(H)}  # fmt: skip
     model = cgru.RNN.from_state_dict(state, nonlinearity="relu", dtype="float32")
     stream, x = model.stream(2), np.ones((2, 1), np.float32)
-    done = fight(lambda: stream.step(x, rows=rows), 1500)
-    assert (stream.state == done).all()
+    done = sum(fight(*[lambda: stream.step(x, rows=rows)] * 3, times=1500))
+    assert done and (stream.state == done).all()

@@ -23,16 +23,21 @@ class User(NamedTuple):
 def assert_as_alone(users, times=2):
     """Each in a thread of its own, all starting at once, so many times: to the last bit what each gives alone."""
     expected = [user.alone() for user in users]
-    start = threading.Barrier(len(users))
+    for found, wanted in zip(together([user.beside for user in users], times), expected, strict=True):
+        for one in found:
+            assert_same_bits(one, wanted)
 
-    def work(user):
+
+def together(jobs, times):
+    """Call every job in a thread of its own, all starting at once, so many times: a list of its results for each."""
+    start = threading.Barrier(len(jobs))
+
+    def work(job):
         start.wait(60)
-        return [user.beside() for _ in range(times)]
+        return [job() for _ in range(times)]
 
-    with ThreadPoolExecutor(len(users)) as pool:
-        for found, wanted in zip(list(pool.map(work, users)), expected, strict=True):
-            for one in found:
-                assert_same_bits(one, wanted)
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return list(pool.map(work, jobs))
 
 
 def fight(*calls, times=6):
