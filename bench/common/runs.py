@@ -78,6 +78,12 @@ def around(middle, spread):
     return Figure(middle, middle * (1 - min(spread, 1) / 2), middle * (1 + spread / 2))
 
 
+def with_peers(versions):
+    """The versions of packages, and of the contestants that are one of them in some way."""
+    peers = {"ONNX Runtime": "onnxruntime", "PyTorch": "torch", "reading alone": "pyarrow"}
+    return versions | {name: versions[package] for name, package in peers.items() if package in versions}
+
+
 def exactly(ns):
     """A limit, which has no spread of its own."""
     return {LIMIT: Figure(ns, ns, ns)}
@@ -124,7 +130,7 @@ def training(found):
                     at |= exactly(point["limit_ns"][count])
     versions = part.get("versions", {"cgru": ""})
     method = {"compiler": part.get("compiler")}
-    return part, method, versions | {"PyTorch": versions.get("torch", "")}, points
+    return part, method, with_peers(versions), points
 
 
 def audio(found):
@@ -133,9 +139,7 @@ def audio(found):
         f"a call of {point['samples']}": {name: quartiles(one) for name, one in point["contestants"].items()}
         for point in found["points"].values()
     }
-    versions = found["versions"]
-    peers = {"ONNX Runtime": versions.get("onnxruntime", ""), "PyTorch": versions.get("torch", "")}
-    return found, {"what": found["what"]}, versions | peers, points
+    return found, {"what": found["what"]}, with_peers(found["versions"]), points
 
 
 def exported(found):
@@ -165,8 +169,7 @@ def scale(found):
     for part in parts.values():
         versions |= part.get("versions", {})
     first = next(iter(parts.values()), {})
-    peers = {"ONNX Runtime": "onnxruntime", "PyTorch": "torch", "reading alone": "pyarrow"}
-    return first, {}, versions | {name: versions.get(package, "") for name, package in peers.items()}, points
+    return first, {}, with_peers(versions), points
 
 
 def spelling(found):

@@ -152,7 +152,15 @@ def _text(value):
 
 
 def _group(parent, path):
-    """A group inside `parent`, reached over hard links only: no other file is opened."""
+    """A group inside `parent`."""
+    found = _item(parent, path)
+    if not isinstance(found, h5py.Group):       # a dataset has rows, and may have any number of them
+        raise ValueError(f"{path} is an array, expected a group of them")
+    return found
+
+
+def _item(parent, path):
+    """A group or dataset inside `parent`, reached over hard links only: no other file is opened."""
     for part in path.strip("/").split("/"):
         if not isinstance(parent, h5py.Group) or part not in parent:
             raise ValueError(f"there is no group {path} in the weights")
@@ -173,8 +181,6 @@ def _has_arrays(file, path):
 def _variables(file, path):
     """The arrays in a group, in order."""
     variables = _group(file, path)
-    if not isinstance(variables, h5py.Group):       # a dataset has rows, and may have any number of them
-        raise ValueError(f"{path} is an array, expected a group of them")
     return [_array(variables, name) for name in sorted(variables, key=int)]
 
 
@@ -189,7 +195,7 @@ def _weight_names(group):
 
 def _array(parent, path):
     """A dataset of numbers that is stored in this file, of a size that its storage justifies."""
-    dataset = _group(parent, path)
+    dataset = _item(parent, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
         raise ValueError(f"{path} is not an array of numbers")
     if dataset.external or dataset.is_virtual:

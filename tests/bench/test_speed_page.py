@@ -1,21 +1,15 @@
 """docs/speed.md is what docs/speed.py writes from the recorded results."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from support.scripts import DOCS, script_of
 
 
 @pytest.fixture
 def script():
-    spec = importlib.util.spec_from_file_location("speed_page", DOCS / "speed.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of("speed")
 
 
 def test_the_page_is_what_the_script_writes(script):
