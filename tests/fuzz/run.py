@@ -99,6 +99,8 @@ def fuzzed(atheris, format_, folder, seconds, seed):
 
 def _one(atheris, format_, folder, seconds, seed, log):
     """The exit status of one process, of one that a signal ended its negative; and the file that it ended with."""
+    from cgru.commands._progress import Progress
+
     (folder / "counts.json").unlink(missing_ok=True)
     (folder / "found").mkdir(exist_ok=True)
     sys.stdout.flush()
@@ -106,14 +108,16 @@ def _one(atheris, format_, folder, seconds, seed, log):
         child = os.fork()
         if child == 0:
             _in_child(log, atheris, format_, folder, scratch, seconds, seed)
-        begin, ended = time.monotonic(), 0
+        begin, ended, whole, progress = time.monotonic(), 0, 0, Progress(round(seconds), f"s of {format_.name}")
         while not ended:
             time.sleep(0.2)
-            _bar(format_.name, folder, time.monotonic() - begin, seconds)
+            spent = time.monotonic() - begin
+            progress.update(min(round(spent), round(seconds)) - whole)
+            whole = min(round(spent), round(seconds))
             ended, status = os.waitpid(child, os.WNOHANG)
-            if not ended and time.monotonic() - begin > seconds + _PATIENCE:
+            if not ended and spent > seconds + _PATIENCE:
                 os.kill(child, signal.SIGKILL)
-        _bar(format_.name, folder, 0, 0)
+        progress.close()
         last = next(Path(scratch).glob("input*"), None)
         return os.waitstatus_to_exitcode(status), last.read_bytes() if last else b""
 
@@ -130,16 +134,6 @@ def _in_child(log, *given):
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
-
-
-def _bar(name, folder, done, seconds):
-    """How far it is, on a terminal."""
-    if not sys.stdout.isatty():
-        return
-    files = _counts(folder).get("files", 0)
-    width = round(20 * min(1, done / seconds)) if seconds else 0
-    line = f"{name:16} [{'#' * width:20}] {done:4.0f} of {seconds:.0f} s, {files:,} files" if seconds else ""
-    print(f"\r{line}\x1b[K", end="", flush=True)
 
 
 def _counts(folder):
