@@ -5,15 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from support.compare import assert_same_bits, flat
-from support.models import build, draw, on_planes, planes
+from support.models import build, draw, on_planes, planes, row_of
 from support.models import configuration as named
 
 forms = pytest.mark.configurations(layout="one layer")
-
-
-def row_of(hx, row):
-    """The state of one row, or of some."""
-    return on_planes(hx, lambda plane: plane[:, row])
 
 
 @pytest.mark.variants(weights="int8")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.compare import assert_same_bits
-from support.models import CONFIGURATIONS, build, draw, on_planes, random_lengths
+from support.models import CONFIGURATIONS, build, draw, random_lengths, row_of
 from support.variants import QUANTIZED, variants
 
 T, N, INPUTS, H = 7, 9, 6, 35
@@ -21,11 +21,6 @@ def each(weights, configurations=OTHERS):
         for way in variants(weights=weights) for one in configurations if one.kind == way.kind
     ]  # fmt: skip
     return pytest.mark.parametrize("variant,configuration", pairs, indirect=["variant"])
-
-
-def row_of(hx, row):
-    """The state of one row."""
-    return on_planes(hx, lambda plane: plane[:, row])
 
 
 def time_first(configuration, x):

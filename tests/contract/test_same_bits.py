@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.compare import assert_same_bits, flat
-from support.models import Configuration, build, configurations, draw, on_planes, pack, planes, random_lengths
+from support.models import Configuration, build, configurations, draw, on_planes, pack, planes, random_lengths, row_of
 from support.variants import WEIGHTS, variants
 
 T = 11
@@ -43,11 +43,6 @@ class Carried:
     def __call__(self, x):
         y, self.hx = self.model(x, self.hx)
         return y
-
-
-def row_of(hx, row):
-    """The state of one row, or of some."""
-    return on_planes(hx, lambda plane: plane[:, row])
 
 
 # ------------------------------------------------------------------------------ whole, chunked, stepped

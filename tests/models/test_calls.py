@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 import cgru
 from support.compare import assert_close, assert_equal, assert_same_bits, flat
-from support.models import build, configurations, draw, draw_hx, on_planes, planes, random_lengths, zeros_hx
+from support.models import build, configurations, draw, draw_hx, on_planes, planes, random_lengths, row_of, zeros_hx
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
@@ -18,11 +18,6 @@ T, N, INPUT, H = 7, 4, 5, 19
 
 def data(variant, rng, *shape):
     return variant.cast(rng.normal(size=shape))
-
-
-def row_of(hx, row):
-    """The state of one row, or of some."""
-    return on_planes(hx, lambda plane: plane[:, row])
 
 
 # ----------------------------------------------------------------------------------------------- shapes

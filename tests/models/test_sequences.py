@@ -9,7 +9,7 @@ import pytest
 import cgru
 from cgru.threads import map_in_threads, thread_count
 from support.compare import assert_close, assert_same_bits
-from support.models import build, draw_hx, on_planes, planes, random_lengths
+from support.models import build, draw_hx, on_planes, planes, random_lengths, row_of
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
@@ -21,11 +21,6 @@ LENGTHS = (4, 9, 0, 1, 9, 6)
 def pile(variant, rng, lengths=LENGTHS):
     """Sequences of these lengths."""
     return [variant.cast(rng.normal(size=(T, INPUT))) for T in lengths]
-
-
-def row_of(state, row):
-    """One row's state."""
-    return on_planes(state, lambda plane: plane[:, row])
 
 
 def assert_as_alone(variant, found, expected):

@@ -11,7 +11,7 @@ import cgru
 from support import chains
 from support.chains import Dense, Recipe, cells, draw_input, network_of
 from support.compare import assert_same_bits
-from support.models import on_planes, planes
+from support.models import on_planes, planes, row_of
 from support.variants import WEIGHTS
 
 T, N = 9, 5
@@ -35,7 +35,7 @@ def feed(stream, x):
 
 def of_rows(hx, rows):
     """These rows of all states."""
-    return tuple(on_planes(one, lambda plane: plane[:, rows]) for one in hx)
+    return tuple(row_of(one, rows) for one in hx)
 
 
 def all_planes(state):

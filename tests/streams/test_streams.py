@@ -10,7 +10,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgru
 from support import reference
 from support.compare import assert_close, assert_equal, assert_same_bits
-from support.models import build, draw, draw_hx, float32_values, on_planes, pack, planes, random_state, zeros_hx
+from support.models import (
+    build,
+    draw,
+    draw_hx,
+    float32_values,
+    on_planes,
+    pack,
+    planes,
+    random_state,
+    row_of,
+    zeros_hx,
+)  # fmt: skip
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
@@ -60,7 +71,7 @@ def test_every_configuration_streams(variant, configuration, rng):
     steps, wanted = (a.swapaxes(0, 1) if model.batch_first else a for a in (x, y))
     assert_close((feed(stream, steps), stream.state), (wanted, h_n), variant.tolerance)
     for row in range(N):
-        alone = model.stream(None, on_planes(hx, lambda plane: plane[:, row]))      # noqa: B023
+        alone = model.stream(None, row_of(hx, row))
         assert_close(feed(alone, steps[:, row]), wanted[:, row], variant.tolerance)
 
 
@@ -136,7 +147,7 @@ def test_no_steps(best, rng):
     for batch_first in (False, True):
         model = best.model(INPUT, H, num_layers=2, batch_first=batch_first, rng=1)
         hx = draw_hx(best, rng, model, N)
-        hx_row = on_planes(hx, lambda plane: plane[:, 1])
+        hx_row = row_of(hx, 1)
         stream, row = model.stream(N, hx), model.stream(hx=hx_row)
         y = stream.run(np.empty((N, 0, INPUT) if batch_first else (0, N, INPUT), best.dtype))
         assert y.shape == ((N, 0, H) if batch_first else (0, N, H)) and y.dtype == best.dtype

@@ -250,6 +250,11 @@ def on_planes(state, function):
     return pack([function(plane) for plane in planes(state)])
 
 
+def row_of(state, row):
+    """The state of one row, or of some."""
+    return on_planes(state, lambda plane: plane[:, row])
+
+
 # ---------------------------------------------------------------------------------------------- the oracle
 
 
