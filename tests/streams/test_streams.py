@@ -21,7 +21,7 @@ from support.models import (
     random_state,
     row_of,
     zeros_hx,
-)  # fmt: skip
+)
 from support.variants import WEIGHTS
 
 pytestmark = pytest.mark.variants(weights=WEIGHTS)
