@@ -217,8 +217,8 @@ def chain(recipe, tensors, x, hx=None, lengths=None, *, dtype=np.float64, affine
     if last and behind == len(recipe.layers):
         y = _one_step(recipe, y, finals, lengths)
     if last:
-        x = _at_the_end(x, lengths)
-        y = np.where((lengths > 0)[None, :, None], y, 0.0)
+        x, valid = _at_the_end(x, lengths), (lengths > 0)[None]
+        y = np.where(valid[:, :, None], y, 0.0)
     if recipe.options.get("skip"):
         y = y + np.where(valid[:, :, None], x[:, :, : y.shape[2]], 0.0)
     if last:
