@@ -52,6 +52,20 @@ def test_a_network_by_hand():
     assert_array_equal(sums(last="h_n", skip=True), [16, 281, 0])
 
 
+@pytest.mark.parametrize("behind", [(), (chains.Dense(6, "sigmoid"),)], ids=["nothing", "a Linear"])
+@pytest.mark.parametrize("options", [{"last": True}, {"last": "h_n"}, {}], ids=str)
+@pytest.mark.parametrize("skip", [False, True], ids=["", "skip"])
+def test_no_step_at_all(rng, behind, options, skip):
+    """A last step is zeros, whatever stands behind it; the states are those that were given."""
+    recipe = Recipe("", 7, (cells("lstm", 8), cells("gru", 6), *behind), {**options, "skip": skip})
+    x, hx = draw_input(recipe, rng, 0, N)
+    for lengths in (None, np.zeros(N, int)):
+        y, finals = chains.chain(recipe, draw_chain(recipe).tensors, x, hx, lengths)
+        assert_array_equal(y, np.zeros((N, 6) if options else (0, N, 6)))
+        assert_array_equal(pack(finals[0]), hx[0])
+        assert_array_equal(finals[1][0], hx[1])
+
+
 def test_the_last_step_and_the_last_state_are_two_things(rng):
     """Of a layer both ways the backward one's state is at the first step."""
     layers = (cells("gru", 3, bidirectional=True),)
