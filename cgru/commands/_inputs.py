@@ -20,9 +20,14 @@ def add_input_options(parser):
     )  # fmt: skip
     parser.add_argument("--key", metavar="NAME", help="which array of an .npz INPUT that holds several")
     add_state_options(parser, ".npy or .npz")
+    add_layout_option(parser, "a three-dimensional INPUT")
+
+
+def add_layout_option(parser, what):
+    """Declare the order of dimensions, which `read_model` gives to the model."""
     parser.add_argument(
         "--batch-first", default=None, action=argparse.BooleanOptionalAction,
-        help="read a three-dimensional INPUT as (N, T, I), or as (T, N, I); default as the model says",
+        help=f"read {what} as (N, T, I), or as (T, N, I); default as the model says",
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import cgru
 from cgru.commands._arrays import is_raw, read_whole
 from cgru.commands._exit import writable
-from cgru.commands._inputs import add_state_options, given_state, read_lengths, say_column
+from cgru.commands._inputs import add_layout_option, add_state_options, given_state, read_lengths, say_column
 from cgru.commands._layers import gives_last, output_size, y_shape
 from cgru.commands._models import add_model_options, read_model
 
@@ -16,6 +16,7 @@ def add_arguments(parser):
     )  # fmt: skip
     parser.add_argument("expected", metavar="EXPECTED", help="y as the other system computed it, in such a file")
     add_state_options(parser, "in such a file")
+    add_layout_option(parser, "three-dimensional files")
     parser.add_argument("--lengths", metavar="FILE", help="valid steps of each row: .npy, .npz, .csv or .txt")
     parser.add_argument("--tolerance", type=float, metavar="E", help="largest absolute error that counts as a match")
     parser.add_argument("--save", metavar="FILE", help="write the model that matches to this .safetensors file")
