@@ -43,7 +43,7 @@ def test_a_layout_that_the_file_is_silent_about(rng, capsys):
     np.save("lengths.npy", lengths)
     command = ["check", "m.safetensors", "x.npy", "y.npy", "--lengths", "lengths.npy"]
     assert main(command) == 2
-    assert "lengths" in capsys.readouterr().err
+    assert "--lengths lengths.npy: it has shape (4,), expected 12 integers" in capsys.readouterr().err
     assert main([*command, "--batch-first", "--save", "found.safetensors"]) == 0
     assert capsys.readouterr().out.startswith("The model matches")
     assert cgru.load("found.safetensors").batch_first

@@ -12,7 +12,7 @@ import cgru
 from support import chains, quantized
 from support.chains import ACTIVATIONS, RECIPES, Dense, Recipe, cells, draw_chain, draw_input, network_of
 from support.compare import assert_close, assert_same_bits, flat
-from support.models import float32_values, on_planes, planes, random_lengths
+from support.models import float32_values, on_planes, planes, random_lengths, row_of
 from support.quantized import AFFINE
 from support.variants import WEIGHTS, variants
 
@@ -143,14 +143,14 @@ def test_streams_and_pieces(variant, recipe, rng):
     x, hx = draw_input(recipe, rng, T, N, np.float32)
     y, final = every(x, hx)
     steps, wanted = (array.swapaxes(0, 1) if axis else array for array in (x, y))
-    row_state = tuple(on_planes(one, lambda plane: plane[:, 2]) for one in hx)
+    row_state = tuple(row_of(one, 2) for one in hx)
     stream, row, out = net.stream(N, hx), net.stream(None, row_state), np.empty((N, net.output_size), np.float32)
     for t in range(T):
         x_t = np.ascontiguousarray(steps[t])
         assert_same_bits(stream.step(x_t, out=out) if t % 2 else stream.step(x_t), wanted[t])
         assert_same_bits(row.step(x_t[2]), wanted[t, 2])
     assert_same_bits(stream.state, final)
-    assert_same_bits(row.state, tuple(on_planes(one, lambda plane: plane[:, 2]) for one in final))
+    assert_same_bits(row.state, tuple(row_of(one, 2) for one in final))
     for size in range(1, T + 1):
         stream.state = hx
         pieces = [x[:, t : t + size] if axis else x[t : t + size] for t in range(0, T, size)]

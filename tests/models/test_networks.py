@@ -14,7 +14,7 @@ from cgru.tensors import TensorFile, serialized
 from support import chains
 from support.chains import Dense, Recipe, cells, draw_chain, draw_input, network_of
 from support.compare import assert_same_bits
-from support.models import on_planes
+from support.models import on_planes, row_of
 from support.variants import WEIGHTS
 
 T, N = 6, 5
@@ -181,7 +181,7 @@ def test_layouts_threads_and_no_batch(best, recipe, rng):
         assert len(final) == len(turned_final) == len(recipe.recurrent)
     row = x[1] if net.batch_first else x[:, 1]
     y, final = net(x, hx)
-    alone, alone_final = net(row, tuple(on_planes(one, lambda plane: plane[:, 1]) for one in hx))
+    alone, alone_final = net(row, tuple(row_of(one, 1) for one in hx))
     np.testing.assert_allclose(alone, y[1] if net.batch_first or single else y[:, 1], rtol=0, atol=tolerance)
     for one, whole in zip(alone_final, final, strict=True):
         assert on_planes(one, np.shape) == on_planes(whole, lambda plane: plane[:, 1].shape)
@@ -198,7 +198,7 @@ def test_nothing_to_do(best, recipe, rng, steps, rows):
     net = network_of(best, recipe)
     x, hx = draw_input(recipe, rng, steps, rows or 0 if rows is not None else 1, best.dtype)
     if rows is None:
-        x, hx = x[0] if recipe.batch_first else x[:, 0], tuple(on_planes(one, lambda plane: plane[:, 0]) for one in hx)
+        x, hx = x[0] if recipe.batch_first else x[:, 0], tuple(row_of(one, 0) for one in hx)
     for options in ({}, {"threads": 3}, {"lengths": np.zeros(rows, int)} if rows is not None and not steps else {}):
         y, final = net(x, hx, **options)
         batch = () if rows is None else (rows,)

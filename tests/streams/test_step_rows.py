@@ -8,7 +8,7 @@ import pytest
 import cgru
 from support.arrays import read_only, unaligned
 from support.compare import assert_close, assert_same_bits
-from support.models import build, draw, draw_hx, on_planes, planes
+from support.models import build, draw, draw_hx, on_planes, planes, row_of
 from support.rows import BAD_FORMS, FORMS, N
 from support.variants import WEIGHTS
 
@@ -42,7 +42,7 @@ def test_some_rows_advance(variant, running, rng, form):
     wanted = np.empty((*index.shape, H), variant.dtype)
     for place in np.ndindex(index.shape):
         row = index[place]
-        alone = running.model.stream(hx=on_planes(expected, lambda plane: plane[:, row]))      # noqa: B023
+        alone = running.model.stream(hx=row_of(expected, row))
         wanted[place] = alone.step(x_t[place])
         for plane, own in zip(planes(expected), planes(alone.state), strict=True):
             plane[:, row] = own
@@ -52,7 +52,7 @@ def test_some_rows_advance(variant, running, rng, form):
     else:
         assert_close((y, running.state), (wanted, expected), variant.tolerance)
     others = np.setdiff1d(np.arange(N), index)
-    assert_same_bits(*(on_planes(state, lambda plane: plane[:, others]) for state in (running.state, expected)))
+    assert_same_bits(*(row_of(state, others) for state in (running.state, expected)))
     if index.size:
         assert_same_bits(y, planes(running.state)[0][-1, index])
 
@@ -72,11 +72,11 @@ def test_every_configuration(variant, configuration, rng):
             seen[row].append(x)
             got[row].append(y)
     for row in range(N):
-        own = on_planes(hx, lambda plane: plane[:, row])      # noqa: B023
+        own = row_of(hx, row)
         alone = model.stream(hx=own)
         if seen[row]:
             assert_close(np.stack(got[row]), alone.run(np.stack(seen[row])), variant.tolerance)
-        state = on_planes(stream.state, lambda plane: plane[:, row])      # noqa: B023
+        state = row_of(stream.state, row)
         assert_close(state, alone.state, variant.tolerance)
 
 

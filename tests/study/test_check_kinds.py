@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cgru
-from support.models import network, on_planes, pack, random_state
+from support.models import network, pack, random_state, row_of
 
 T, N, H, INPUTS = 7, 3, 5, 4
 pytestmark = pytest.mark.variants(engine="blas")
@@ -129,7 +129,7 @@ def test_layouts_directions_lengths_and_a_part_of_the_state(rng, x, kind):
     y, _ = right(x, hx)
     report = cgru.check(right.replace(batch_first=True), x, y, hx)
     assert report.changes == ("x read as (T, N, I), batch_first=False",)
-    unbatched = on_planes(hx, lambda plane: plane[:, 1])
+    unbatched = row_of(hx, 1)
     assert cgru.check(right, x[:, 1], right(x[:, 1], unbatched)[0], unbatched).matches
     if kind == "lstm":
         y, _ = right(x, (None, hx[1]))

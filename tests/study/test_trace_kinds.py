@@ -12,10 +12,10 @@ from support.models import (
     draw,
     functions_of,
     network,
-    on_planes,
     planes,
     random_lengths,
     random_state,
+    row_of,
 )
 
 T, N, H, INPUTS = 9, 4, 19, 3
@@ -52,7 +52,7 @@ def test_an_lstm_s_gates_are_the_oracle_s(rng, variant, depth, batch_first):
         _, _, gates = model.trace(x, hx, lengths=lengths)
         _, _, expected = reference.lstm_trace(x, state, hx, lengths, batch_first=batch_first)
         assert_close(tuple(gates), tuple(expected[letter] for letter in "ifgoc"), variant.tolerance)
-    _, _, gates = model.trace(x[0] if batch_first else x[:, 0], on_planes(hx, lambda plane: plane[:, 0]))
+    _, _, gates = model.trace(x[0] if batch_first else x[:, 0], row_of(hx, 0))
     assert gates.c.shape == (len(hx[0]), T, H)
 
 
